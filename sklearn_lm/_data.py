@@ -1,0 +1,146 @@
+"""From the caller's arrays to the sets of rows that a fit uses: checks, weights, training/validation/test.
+
+Everything here happens before any work, changes nothing that the caller owns, and names in its errors what was
+wrong and what to do.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+SETS = ("train", "validation", "test")
+
+
+class DataSet(NamedTuple):
+    """Rows in the caller's own units."""
+
+    X: np.ndarray  # (n_rows, n_inputs) float64, C order
+    Y: np.ndarray  # (n_rows, n_outputs) float64
+    weight: np.ndarray  # (n_rows,)
+
+    def take(self, rows: np.ndarray) -> "DataSet":
+        if len(rows) == len(self.X):  # all of them: no copy
+            return self
+        return DataSet(self.X[rows], self.Y[rows], self.weight[rows])
+
+
+def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[DataSet, bool]:
+    """The training rows as float64, and whether y came as a vector.
+
+    Raises
+    ------
+    ValueError
+        NaN or infinity, empty or sparse input, wrong dimensions or lengths, unusable weights.
+    """
+    if sparse.issparse(y):
+        raise ValueError("y is sparse; LMRegressor needs a dense y: pass y.toarray().")
+    X, y = validate_data(estimator, X, y, reset=reset, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
+    y = np.asarray(y, dtype=np.float64)
+    if y.ndim == 2 and y.shape[1] == 0:
+        raise ValueError("y has no columns: pass at least one target.")
+    return DataSet(X, y.reshape(len(y), -1), _check_weight(sample_weight, X)), y.ndim == 1
+
+
+def check_validation_set(estimator: BaseEstimator, X_val: Any, y_val: Any, n_outputs: int) -> DataSet | None:
+    """The validation set that was passed to `fit`, if any."""
+    if X_val is None and y_val is None:
+        return None
+    if X_val is None or y_val is None:
+        missing = "X_val" if X_val is None else "y_val"
+        raise ValueError(f"{missing} is missing: pass X_val and y_val together, or neither.")
+    try:
+        data, _ = check_rows(estimator, X_val, y_val, None, reset=False)
+    except ValueError as error:
+        raise ValueError(f"X_val, y_val: {error}") from error
+    if data.Y.shape[1] != n_outputs:
+        raise ValueError(f"y_val has {data.Y.shape[1]} columns and y has {n_outputs}: they must have the same targets.")
+    return data
+
+
+def _check_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
+    if sample_weight is None:
+        return np.ones(len(X))
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, allow_all_zero_weights=True)
+    if (weight < 0).any():
+        row = int(np.argmin(weight))
+        raise ValueError(
+            f"sample_weight has negative values (row {row}: {weight[row]:g}): weights multiply squared "
+            "errors. Use 0 to leave a row out."
+        )
+    if not (weight > 0).any():
+        raise ValueError(
+            "sample_weight is zero for every row, so nothing is left to fit. "
+            "At least one weight must be positive (non-zero)."
+        )
+    return weight
+
+
+def divide(
+    data: DataSet,
+    given: DataSet | None,
+    validation_fraction: float,
+    test_fraction: float,
+    rng: np.random.RandomState,
+) -> tuple[dict[str, DataSet], dict[str, np.ndarray]]:
+    """Training, validation and test sets, and the row numbers in each. Rows of weight zero are dropped.
+
+    Parameters
+    ----------
+    data : DataSet
+    given : DataSet or None
+        A validation set of the caller's, which takes the place of `validation_fraction`.
+    validation_fraction, test_fraction : float
+        Shares of the rows to hold out, 0 for none.
+    rng : RandomState
+
+    Returns
+    -------
+    sets : dict of str to DataSet
+        "train" and, where there are such sets, "validation" and "test".
+    indices : dict of str to ndarray
+        Rows of `data` in the sets that were made from it.
+    """
+    kept = np.flatnonzero(data.weight > 0)
+    if given is not None:
+        validation_fraction = 0.0
+    indices = {
+        name: kept[rows] for name, rows in random_split(len(kept), validation_fraction, test_fraction, rng).items()
+    }
+    sets = {name: data.take(rows) for name, rows in indices.items()}
+    if given is not None:
+        sets["validation"] = given
+    return sets, indices
+
+
+def random_split(
+    n_rows: int, validation_fraction: float, test_fraction: float, rng: np.random.RandomState
+) -> dict[str, np.ndarray]:
+    """A seeded random division: row numbers of each set, in ascending order. Sets of fraction 0 are left out.
+
+    Raises
+    ------
+    ValueError
+        If a set that was asked for would be empty.
+    """
+    if not (validation_fraction or test_fraction):
+        return {"train": np.arange(n_rows)}
+    n_validation = round(validation_fraction * n_rows)
+    n_test = round(test_fraction * n_rows)
+    sizes = (n_rows - n_validation - n_test, n_validation, n_test)
+    fractions = (1.0, validation_fraction, test_fraction)
+    order = rng.permutation(n_rows)
+    indices = {}
+    for name, size, fraction in zip(SETS, sizes, fractions, strict=True):
+        if fraction == 0.0:
+            continue
+        if size < 1:
+            raise ValueError(
+                f"The {name} set would be empty: {n_rows} rows, validation_fraction="
+                f"{validation_fraction:g}, test_fraction={test_fraction:g}. Give more rows or other "
+                "fractions, or pass X_val and y_val to fit."
+            )
+        indices[name], order = np.sort(order[:size]), order[size:]
+    return indices

@@ -1,0 +1,107 @@
+"""What is known about each iteration, and who listens to it: history, progress lines, stopping by error.
+
+The optimizer hands a `Record` to `Monitor`, which adds the errors of the data sets and passes the resulting row
+(a dict of numbers) to its listeners. A listener may return an `Ending`; the first one stops the fit.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ._optimizer import Ending, Record
+
+Row = dict[str, float]
+Listener = Callable[[Row, np.ndarray], Ending | None]
+
+
+class Monitor:
+    """Turns records into rows and keeps all of them.
+
+    Parameters
+    ----------
+    train_error : callable
+        Mean squared training error from the record's `equations`, in the target's own squared units.
+    held_out_errors : dict of str to callable
+        Name of a column and the error of theta on a set that takes no part in the fit.
+    listeners : sequence of callables
+        Called with the row and theta.
+    """
+
+    def __init__(
+        self,
+        train_error: Callable[[Any], float],
+        held_out_errors: dict[str, Callable[[np.ndarray], float]],
+        listeners: Sequence[Listener],
+    ):
+        self.train_error, self.held_out_errors = train_error, held_out_errors
+        self.listeners = listeners
+        self.rows: list[Row] = []
+
+    def __call__(self, record: Record) -> Ending | None:
+        row: Row = {"loss": record.cost, "train_mse": self.train_error(record.equations)}
+        for name, error in self.held_out_errors.items():
+            row[name] = error(record.theta)
+        for name in ("grad_norm", "mu", "gain_ratio", "n_evaluations", "time"):
+            row[name] = getattr(record, name)
+        self.rows.append(row)
+        endings = [listener(row, record.theta) for listener in self.listeners]
+        return next((ending for ending in endings if ending), None)
+
+    def history(self) -> dict[str, np.ndarray]:
+        """Equally long arrays, one entry per row."""
+        return {name: np.array([row[name] for row in self.rows]) for name in self.rows[0]}
+
+
+class Goal:
+    """Ends the fit once the training error is small enough."""
+
+    def __init__(self, goal: float):
+        self.goal = goal
+
+    def __call__(self, row: Row, theta: np.ndarray) -> Ending | None:
+        return Ending.GOAL if row["train_mse"] <= self.goal else None
+
+
+class EarlyStopping:
+    """Keeps theta of the least validation error; ends the fit when it has not fallen for `patience` iterations."""
+
+    def __init__(self, patience: int):
+        self.patience = patience
+        self.iteration = -1
+        self.best_iteration = 0
+        self.best_error = np.inf
+        self.best_theta: np.ndarray | None = None
+
+    def __call__(self, row: Row, theta: np.ndarray) -> Ending | None:
+        self.iteration += 1
+        # A first validation error that is not finite is still the best known so far.
+        if row["validation_mse"] < self.best_error or self.best_theta is None:
+            self.best_error, self.best_theta = row["validation_mse"], theta
+            self.best_iteration = self.iteration
+        if self.iteration - self.best_iteration >= self.patience:
+            return Ending.PATIENCE
+        return None
+
+
+class Progress:
+    """Prints one aligned line per iteration."""
+
+    COLUMNS = (
+        ("train_mse", "train MSE"),
+        ("validation_mse", "val. MSE"),
+        ("grad_norm", "gradient"),
+        ("mu", "mu"),
+        ("gain_ratio", "gain"),
+        ("time", "seconds"),
+    )
+
+    def __init__(self) -> None:
+        self.iteration = 0
+
+    def __call__(self, row: Row, theta: np.ndarray) -> None:
+        columns = [(name, title) for name, title in self.COLUMNS if name in row]
+        if self.iteration == 0:
+            print("iter" + "".join(f"{title:>12}" for _, title in columns))
+        print(f"{self.iteration:4d}" + "".join(f"{row[name]:12.4g}" for name, _ in columns))
+        self.iteration += 1

@@ -1,0 +1,120 @@
+"""The function that is minimised, in terms of rows of data and a network.
+
+    F(theta) = 1/2 sum_i w_i |f(x_i; theta) - y_i|^2 + 1/2 alpha |W|^2
+
+in standardised units: x and y after scaling, the sum over rows and outputs, biases unpenalised. It is the sum form
+of Ridge and MLPRegressor, so a network without hidden layers *is* Ridge. With residuals r = f - y and their
+Jacobian J (rows multiplied by the square root of the weights) the normal equations are
+
+    gradient = J'r + alpha W,        Gram matrix = J'J + alpha I,
+
+the Gauss-Newton approximation of the Hessian of F.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from . import _kernels
+from ._network import Network
+from ._regularization import Penalty
+from ._scaling import Scaling
+
+
+class Rows(NamedTuple):
+    """A set of rows with their weights, ready for the kernels (`make_rows`)."""
+
+    X: np.ndarray  # (n_rows, n_inputs), as the caller gave it: kernels scale it block by block
+    Y: np.ndarray  # (n_rows, n_outputs), scaled
+    root_weight: np.ndarray  # (n_rows,), square roots of the weights
+    weight: float  # sum of the weights
+
+
+def make_rows(X: np.ndarray, Y: np.ndarray, weight: np.ndarray, y_scaling: Scaling) -> Rows:
+    Y = np.ascontiguousarray(y_scaling.forward(Y))
+    return Rows(read_only(X), read_only(Y), read_only(np.sqrt(weight)), float(weight.sum()))
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """A contiguous, read-only view: one compiled variant for every caller, and nobody's data can be changed."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+class NormalEquations(NamedTuple):
+    """What an iteration needs at an accepted point."""
+
+    cost: float
+    gradient: np.ndarray  # (n_parameters,)
+    gram: np.ndarray  # (n_parameters, n_parameters)
+    squares: np.ndarray  # (n_outputs,), weighted sums of squared residuals without the penalty
+
+
+def sum_of_squares(rows: Rows, x_scaling: np.ndarray, network: Network, theta: np.ndarray) -> np.ndarray:
+    """sum_i w_i (f_o(x_i) - y_io)^2 for each output o, in standardised units."""
+    n_rows, n_outputs = rows.Y.shape
+    slots = np.empty((_kernels.n_slots_for(n_rows), n_outputs))
+    _kernels.sum_of_squares(
+        n_rows * network.n_parameters,
+        rows.X, rows.Y, rows.root_weight, x_scaling, theta, network.layout, slots,
+    )  # fmt: skip
+    return slots.sum(axis=0)
+
+
+def mean_squared_error(rows: Rows, squares: np.ndarray, y_scaling: Scaling) -> float:
+    """Weighted mean over rows and outputs, in the target's own squared units, from `sum_of_squares`."""
+    return float(np.dot(squares, y_scaling.scale**2)) / (rows.weight * len(squares))
+
+
+class NetworkObjective:
+    """F for one network on one set of rows. The optimizer sees `cost`, `normal_equations` and `weight`.
+
+    Parameters
+    ----------
+    network : Network
+    rows : Rows
+    x_scaling : ndarray of shape (2, n_inputs)
+        Offsets and scales of the inputs.
+    penalty : Penalty
+    """
+
+    def __init__(self, network: Network, rows: Rows, x_scaling: np.ndarray, penalty: Penalty):
+        self.network, self.rows, self.x_scaling, self.penalty = network, rows, x_scaling, penalty
+        self.weight = rows.weight
+        # Room for the kernels, made once: a fresh page costs about as much as the arithmetic on it.
+        n_slots, p = _kernels.n_slots_for(len(rows.X)), network.n_parameters
+        self._jacobian = np.empty((n_slots, p, _kernels.BLOCK))
+        self._squares = np.empty((n_slots, rows.Y.shape[1]))
+        self._gradient = np.empty((n_slots, p))
+        self._gram = np.empty((n_slots, p, p))
+
+    def cost(self, theta: np.ndarray) -> float:
+        squares = sum_of_squares(self.rows, self.x_scaling, self.network, theta)
+        return 0.5 * float(squares.sum()) + self.penalty.cost(theta)
+
+    def normal_equations(self, theta: np.ndarray) -> NormalEquations:
+        rows, p = self.rows, self.network.n_parameters
+        _kernels.normal_equations(
+            rows.Y.size * p * p / 2,
+            rows.X, rows.Y, rows.root_weight, self.x_scaling, theta, self.network.layout,
+            self._jacobian, self._squares, self._gradient, self._gram,
+        )  # fmt: skip
+        squares = self._squares.sum(axis=0)
+        gram = np.empty((p, p))
+        _kernels.sum_slots(self._gram, gram)
+        gram[np.diag_indices(p)] += self.penalty.strength
+        cost = 0.5 * float(squares.sum()) + self.penalty.cost(theta)
+        gradient = self._gradient.sum(axis=0) + self.penalty.gradient(theta)
+        return NormalEquations(cost, gradient, gram, squares)
+
+
+def predict(X: np.ndarray, x_scaling: Scaling, y_scaling: Scaling, network: Network, theta: np.ndarray) -> np.ndarray:
+    """f(X) in the target's own units, (n_rows, n_outputs), block by block."""
+    f = np.empty((len(X), network.sizes[-1]))
+    _kernels.predict(
+        len(X) * network.n_parameters,
+        read_only(X), x_scaling.table(), y_scaling.table(), theta, network.layout,
+        _kernels.n_slots_for(len(X)), f,
+    )  # fmt: skip
+    return f

@@ -1,0 +1,407 @@
+"""LMRegressor: parameters, their constraints, and `fit` as an outline. No mathematics here."""
+
+import warnings
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._data import check_rows, check_validation_set, divide
+from ._kernels import ACTIVATIONS
+from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress
+from ._network import Network, initial_theta, is_weight, make_network, pack, unpack
+from ._objective import (
+    NetworkObjective,
+    Rows,
+    make_rows,
+    mean_squared_error,
+    predict,
+    sum_of_squares,
+)
+from ._optimizer import Result, Settings, minimise
+from ._regularization import fixed_l2
+from ._scaling import Scaling, make_scaling
+
+
+class LMRegressor(RegressorMixin, BaseEstimator):
+    """Feed-forward network fitted by nonlinear least squares with the Levenberg-Marquardt algorithm.
+
+    For networks of 10 to some thousand parameters. It minimises
+
+        F = 1/2 sum_i w_i |y_i - f(x_i)|^2 + 1/2 alpha |W|^2
+
+    in scaled units, with a linear output layer, `sample_weight` as w and all weights but no biases in W.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(10,)
+        Units of each hidden layer. ``()`` is linear regression.
+    activation : str or sequence of str, default="tanh"
+        "tanh", "logistic", "relu", "softplus" or "identity"; one name for all hidden layers, or one for each.
+    alpha : float, default=0.0
+        Strength of the L2 penalty. In sum form, as in :class:`~sklearn.linear_model.Ridge`.
+    scaling : {"minmax", "standard"} or None, default="minmax"
+        Inputs are brought to [-1, 1], or to mean 0 and variance 1. Either way targets are standardised. Constant
+        columns are only shifted. None leaves inputs and targets as they are.
+    init : {"nguyen_widrow", "glorot"}, default="nguyen_widrow"
+        Where the weights start: units spread over the range of the data, or small random weights.
+    damping : {"nielsen", "marquardt"}, default="nielsen"
+        How the damping mu follows the steps. "nielsen": by the gain ratio, smoothly. "marquardt": times
+        `mu_decrease` after a success, times `mu_increase` after a failure, as in MATLAB's ``trainlm``.
+    mu : float, default=1e-3
+        First damping. It is measured in units of the largest diagonal entry of the Gram matrix J'J at the start, so
+        it does not depend on the number of rows.
+    mu_increase, mu_decrease : float, default=10.0 and 0.1
+        Factors for ``damping="marquardt"``.
+    mu_max : float, default=1e10
+        The fit ends when mu, in the same units, exceeds this.
+    max_iter : int, default=200
+        Largest number of iterations. An iteration is one accepted step.
+    tol : float, default=1e-10
+        The fit ends when F fell by less than this fraction over five iterations.
+    min_grad : float, default=1e-10
+        The fit ends when the norm of the gradient of F, divided by the sum of the weights, is below this.
+    goal : float, default=0.0
+        The fit ends when the mean squared training error, in squared units of y, is not above this.
+    max_time : float or None, default=None
+        Seconds after which the fit ends with the best weights so far.
+    early_stopping : bool, default=False
+        Hold a validation set out, stop when its error no longer falls, and keep the weights of its least error.
+        Passing `X_val` to `fit` switches this on.
+    validation_fraction : float, default=0.15
+        Share of the rows in the validation set. Not used with `X_val`.
+    test_fraction : float, default=0.0
+        Share of the rows in a test set. It takes no part in the fit: its error is recorded, that is all.
+    n_iter_no_change : int, default=6
+        Iterations without a new least validation error before the fit ends.
+    warm_start : bool, default=False
+        Begin at the weights, and with the scaling, of the previous call of `fit`.
+    verbose : int, default=0
+        1 prints one line per iteration.
+    random_state : int, RandomState instance or None, default=None
+        Determines the initial weights and the random split.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Weights of each layer, for scaled inputs and targets.
+    intercepts_ : list of ndarray of shape (n_out,)
+        Biases of each layer.
+    n_layers_ : int
+        Number of layers, the inputs included.
+    n_outputs_ : int
+    hidden_activations_ : tuple of str
+    out_activation_ : str
+        Always "identity".
+    x_offset_, x_scale_ : ndarray of shape (n_features_in_,)
+        The network sees ``(X - x_offset_) / x_scale_``.
+    y_offset_, y_scale_ : ndarray of shape (n_outputs_,)
+        Predictions are ``y_offset_ + y_scale_ * output``.
+    n_iter_ : int
+        Iterations made.
+    best_iter_ : int
+        Iteration whose weights are published: the last one, or that of the least validation error.
+    loss_ : float
+        F at `best_iter_`.
+    loss_curve_ : list of float
+        F at the start and after each iteration.
+    stop_reason_ : str
+        Why the fit ended, as a sentence.
+    history_ : dict of str to ndarray of shape (n_iter_ + 1,)
+        The start and every iteration: `train_mse`, `validation_mse` and `test_mse` (where there are such sets; mean
+        squared errors in squared units of y), `grad_norm`, `mu`, `gain_ratio` (actual over predicted reduction
+        of the accepted step), `n_evaluations` (of F, in total), `time` (seconds since the fit began).
+    split_indices_ : dict of str to ndarray
+        Rows of the training, validation and test sets. Rows of weight zero are in none.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X had string names.
+
+    See Also
+    --------
+    sklearn.neural_network.MLPRegressor : Networks with many more parameters, by first-order methods.
+
+    References
+    ----------
+    K. Levenberg (1944), Quarterly of Applied Mathematics 2, 164-168.
+
+    D. W. Marquardt (1963), SIAM Journal on Applied Mathematics 11, 431-441.
+
+    M. T. Hagan and M. B. Menhaj (1994), "Training feedforward networks with the Marquardt algorithm", IEEE
+    Transactions on Neural Networks 5, 989-993.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_lm import LMRegressor
+    >>> X = np.linspace(-1, 1, 200).reshape(-1, 1)
+    >>> y = np.sin(6 * X[:, 0])
+    >>> model = LMRegressor(hidden_layer_sizes=8, max_iter=500, random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9999)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "hidden_layer_sizes": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "scaling": [StrOptions({"minmax", "standard"}), None],
+        "init": [StrOptions({"nguyen_widrow", "glorot"})],
+        "damping": [StrOptions({"nielsen", "marquardt"})],
+        "mu": [Interval(Real, 0, None, closed="neither")],
+        "mu_increase": [Interval(Real, 1, None, closed="neither")],
+        "mu_decrease": [Interval(Real, 0, 1, closed="neither")],
+        "mu_max": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "min_grad": [Interval(Real, 0, None, closed="left")],
+        "goal": [Interval(Real, 0, None, closed="left")],
+        "max_time": [Interval(Real, 0, None, closed="neither"), None],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "test_fraction": [Interval(Real, 0, 1, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(10,),
+        activation="tanh",
+        *,
+        alpha=0.0,
+        scaling="minmax",
+        init="nguyen_widrow",
+        damping="nielsen",
+        mu=1e-3,
+        mu_increase=10.0,
+        mu_decrease=0.1,
+        mu_max=1e10,
+        max_iter=200,
+        tol=1e-10,
+        min_grad=1e-10,
+        goal=0.0,
+        max_time=None,
+        early_stopping=False,
+        validation_fraction=0.15,
+        test_fraction=0.0,
+        n_iter_no_change=6,
+        warm_start=False,
+        verbose=0,
+        random_state=None,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.alpha = alpha
+        self.scaling = scaling
+        self.init = init
+        self.damping = damping
+        self.mu = mu
+        self.mu_increase = mu_increase
+        self.mu_decrease = mu_decrease
+        self.mu_max = mu_max
+        self.max_iter = max_iter
+        self.tol = tol
+        self.min_grad = min_grad
+        self.goal = goal
+        self.max_time = max_time
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.test_fraction = test_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+
+    # ---- fit --------------------------------------------------------------------------------------
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
+        """Fit the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+            Not negative. An integer weight equals a repeated row, a zero weight a dropped one.
+        X_val, y_val : array-like, default=None
+            A validation set of your own. It switches early stopping on.
+
+        Returns
+        -------
+        self : LMRegressor
+
+        Raises
+        ------
+        InvalidParameterError
+            If a parameter is out of its range.
+        ValueError
+            If the data cannot be fitted as they are: not finite, empty, of unequal lengths, too large to square.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `max_iter` or `max_time` ended the fit.
+        """
+        rng = check_random_state(self.random_state)
+        resumes = self.warm_start and hasattr(self, "coefs_")
+        hidden, activations = self._hidden_layers()
+        data, y_is_1d = check_rows(self, X, y, sample_weight, reset=not resumes)
+        given = check_validation_set(self, X_val, y_val, data.Y.shape[1])
+        fraction = self.validation_fraction if self.early_stopping else 0.0
+        sets, indices = divide(data, given, fraction, self.test_fraction, rng)
+
+        network = make_network(data.X.shape[1], hidden, data.Y.shape[1], activations)
+        if resumes:
+            x_scaling, y_scaling, theta = self._previous(network)
+        else:
+            x_scaling, y_scaling = make_scaling(self.scaling, *sets["train"])
+            theta = initial_theta(network, self.init, *x_scaling.range_of(sets["train"].X), rng)
+
+        table = x_scaling.table()
+        rows = {name: make_rows(*part, y_scaling) for name, part in sets.items()}
+        penalty = fixed_l2(self.alpha, is_weight(network))
+        objective = NetworkObjective(network, rows["train"], table, penalty)
+        stopping = EarlyStopping(self.n_iter_no_change) if "validation" in rows else None
+        monitor = self._monitor(network, rows, table, y_scaling, stopping)
+
+        result = minimise(objective, theta, self._settings(), monitor)
+
+        self._publish(network, x_scaling, y_scaling, result, stopping, monitor)
+        self.split_indices_, self._y_is_1d = indices, y_is_1d
+        return self
+
+    def _hidden_layers(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """Sizes and activation names of the hidden layers, one each."""
+        sizes = self.hidden_layer_sizes
+        sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+        if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+            raise InvalidParameterError(
+                "The 'hidden_layer_sizes' parameter of LMRegressor must be a positive int or a sequence of "
+                f"positive ints. Got {self.hidden_layer_sizes!r} instead."
+            )
+        names = self.activation
+        names = (names,) * len(sizes) if isinstance(names, str) else tuple(names)
+        if len(names) != len(sizes) or not all(name in ACTIVATIONS for name in names):
+            raise InvalidParameterError(
+                f"The 'activation' parameter of LMRegressor must be one of {sorted(ACTIVATIONS)}, or one of "
+                f"them for each of the {len(sizes)} hidden layers. Got {self.activation!r} instead."
+            )
+        return tuple(int(size) for size in sizes), tuple(str(name) for name in names)
+
+    def _previous(self, network: Network) -> tuple[Scaling, Scaling, np.ndarray]:
+        """Scaling and weights to go on from."""
+        sizes = (len(self.x_offset_), *(len(b) for b in self.intercepts_))
+        if (sizes, self.hidden_activations_) != (network.sizes, network.activations[:-1]):
+            raise ValueError(
+                f"warm_start=True cannot go on from a network {sizes} {self.hidden_activations_} with "
+                f"{network.sizes} {network.activations[:-1]}. Keep the layers, the activation and the number of "
+                "columns, or set warm_start=False."
+            )
+        return (
+            Scaling(self.x_offset_, self.x_scale_),
+            Scaling(self.y_offset_, self.y_scale_),
+            pack(self.coefs_, self.intercepts_),
+        )
+
+    def _settings(self) -> Settings:
+        names = set(Settings._fields) & set(self.get_params(deep=False))
+        return Settings(**{name: getattr(self, name) for name in names})
+
+    def _monitor(
+        self,
+        network: Network,
+        rows: dict[str, Rows],
+        table: np.ndarray,
+        y_scaling: Scaling,
+        stopping: EarlyStopping | None,
+    ) -> Monitor:
+        """Who watches the fit: errors of all sets, the stopping rules, progress lines."""
+
+        def train_error(equations: Any) -> float:
+            return mean_squared_error(rows["train"], equations.squares, y_scaling)
+
+        def error_on(name: str) -> Callable[[np.ndarray], float]:
+            return lambda theta: mean_squared_error(
+                rows[name], sum_of_squares(rows[name], table, network, theta), y_scaling
+            )
+
+        listeners: list[Listener] = [Goal(self.goal)]
+        if stopping is not None:
+            listeners.append(stopping)
+        if self.verbose:
+            listeners.append(Progress())
+        held_out = {f"{name}_mse": error_on(name) for name in rows if name != "train"}
+        return Monitor(train_error, held_out, listeners)
+
+    def _publish(
+        self,
+        network: Network,
+        x_scaling: Scaling,
+        y_scaling: Scaling,
+        result: Result,
+        stopping: EarlyStopping | None,
+        monitor: Monitor,
+    ) -> None:
+        """Set the fitted attributes, and warn if there was more to be had."""
+        theta, self.best_iter_ = result.theta, result.n_iter
+        if stopping is not None and stopping.best_theta is not None:
+            theta, self.best_iter_ = stopping.best_theta, stopping.best_iteration
+        self.coefs_, self.intercepts_ = unpack(network, theta)
+        self.n_layers_, self.n_outputs_ = len(network.sizes), network.sizes[-1]
+        *hidden, self.out_activation_ = network.activations
+        self.hidden_activations_ = tuple(hidden)
+        self.x_offset_, self.x_scale_ = x_scaling
+        self.y_offset_, self.y_scale_ = y_scaling
+
+        self.history_ = monitor.history()
+        self.loss_curve_ = self.history_.pop("loss").tolist()
+        self.loss_ = self.loss_curve_[self.best_iter_]
+        self.n_iter_ = result.n_iter
+        ending = result.ending
+        self.stop_reason_ = ending.sentence
+        if not ending.converged:
+            warnings.warn(
+                f"LMRegressor stopped before it converged: {ending.sentence}. {ending.remedy}.",
+                ConvergenceWarning,
+                stacklevel=4,  # the line that called fit
+            )
+
+    # ---- use --------------------------------------------------------------------------------------
+    def predict(self, X):
+        """Values of the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            In the target's own units, with as many dimensions as the y that was fitted.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=np.float64, order="C")
+        network = make_network(
+            X.shape[1],
+            [len(b) for b in self.intercepts_[:-1]],
+            self.n_outputs_,
+            self.hidden_activations_,
+        )
+        x_scaling = Scaling(self.x_offset_, self.x_scale_)
+        y_scaling = Scaling(self.y_offset_, self.y_scale_)
+        f = predict(X, x_scaling, y_scaling, network, pack(self.coefs_, self.intercepts_))
+        return f[:, 0] if self._y_is_1d else f
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,88 @@
+"""Offsets and scales that bring inputs and targets to the order of one.
+
+`z = (x - offset) / scale` for every column. Statistics respect sample weights, so that a weight of two and a
+row given twice are the same data. A constant column is only shifted: its scale is 1.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+# Squares of residuals and of inputs enter the normal equations: beyond this magnitude they overflow float64.
+LARGEST = 1e150
+
+
+class Scaling(NamedTuple):
+    offset: np.ndarray  # (n_columns,)
+    scale: np.ndarray  # (n_columns,)
+
+    def forward(self, Z: np.ndarray) -> np.ndarray:
+        return (Z - self.offset) / self.scale
+
+    def range_of(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Least and largest scaled value in each column."""
+        return self.forward(Z.min(axis=0)), self.forward(Z.max(axis=0))
+
+    def table(self) -> np.ndarray:
+        """Both rows as one array (2, n_columns), the form that kernels take."""
+        return np.vstack([self.offset, self.scale])
+
+
+def identity_scaling(n_columns: int) -> Scaling:
+    return Scaling(np.zeros(n_columns), np.ones(n_columns))
+
+
+def minmax_scaling(Z: np.ndarray) -> Scaling:
+    """To [-1, 1]: offset (max + min) / 2, scale (max - min) / 2. Weights play no part in a range."""
+    low, high = Z.min(axis=0), Z.max(axis=0)
+    offset, half = low / 2 + high / 2, high / 2 - low / 2  # halves first: max - min may overflow
+    return Scaling(offset, np.where(half > 0, half, 1.0))
+
+
+def standard_scaling(Z: np.ndarray, weight: np.ndarray) -> Scaling:
+    """To weighted mean 0 and weighted variance 1.
+
+    The moments are taken of columns already brought to [-1, 1], one at a time: no square overflows or
+    underflows whatever the units, and no second copy of the data is made.
+    """
+    box = minmax_scaling(Z)
+    offset, scale = box.offset.copy(), box.scale.copy()
+    share = weight / weight.max()
+    share /= share.sum()
+    for j in range(Z.shape[1]):
+        z = (Z[:, j] - box.offset[j]) / box.scale[j]
+        if z.min() == z.max():
+            continue
+        mean = np.dot(share, z)
+        offset[j] += box.scale[j] * mean
+        scale[j] *= np.sqrt(np.dot(share, (z - mean) ** 2))
+    return Scaling(offset, scale)
+
+
+def make_scaling(scaling: str | None, X: np.ndarray, Y: np.ndarray, weight: np.ndarray) -> tuple[Scaling, Scaling]:
+    """Scalings of X and Y for the estimator's `scaling` parameter. Targets are standardised, or left alone.
+
+    Raises
+    ------
+    ValueError
+        If a column is so large that squares of it overflow float64 and no scaling would bring it down.
+    """
+    if scaling is None:
+        _refuse_overflow("X", X, "scale it, or use scaling='minmax' or scaling='standard'")
+        x_scaling, y_scaling = identity_scaling(X.shape[1]), identity_scaling(Y.shape[1])
+    else:
+        x_scaling = minmax_scaling(X) if scaling == "minmax" else standard_scaling(X, weight)
+        y_scaling = standard_scaling(Y, weight)
+    # Errors are reported in the target's own squared units, so its size matters under any scaling.
+    _refuse_overflow("y", Y, "divide it by a constant")
+    return x_scaling, y_scaling
+
+
+def _refuse_overflow(name: str, Z: np.ndarray, remedy: str) -> None:
+    largest = np.maximum(np.abs(Z.min(axis=0)), np.abs(Z.max(axis=0)))
+    if (largest > LARGEST).any():
+        column = int(np.argmax(largest))
+        raise ValueError(
+            f"{name} reaches {largest[column]:.3g} in column {column}: squares of it overflow float64. "
+            f"Choose other units for this column: {remedy}."
+        )
