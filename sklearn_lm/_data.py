@@ -39,8 +39,6 @@ def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, 
         raise ValueError("y is sparse; LMRegressor needs a dense y: pass y.toarray().")
     X, y = validate_data(estimator, X, y, reset=reset, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
     y = np.asarray(y, dtype=np.float64)
-    if y.ndim == 2 and y.shape[1] == 0:
-        raise ValueError("y has no columns: pass at least one target.")
     return DataSet(X, y.reshape(len(y), -1), _check_weight(sample_weight, X)), y.ndim == 1
 
 

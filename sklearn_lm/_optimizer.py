@@ -26,8 +26,12 @@ from scipy.linalg import lapack
 EPS = float(np.finfo(np.float64).eps)
 # Damping never falls below this multiple of its unit, so that it can always grow again by multiplication.
 LEAST_MU = EPS
+# Relative changes of F below this are its rounding errors.
+RESOLUTION = 64 * EPS
 # Reductions are judged over this many accepted steps: a single small step proves nothing.
 WINDOW = 5
+# A point that overflows is an answer (reject it), not a cause for warnings.
+QUIET = {"over": "ignore", "invalid": "ignore"}
 
 
 class Ending(enum.Enum):
@@ -35,7 +39,7 @@ class Ending(enum.Enum):
 
     GRADIENT = "the gradient is below min_grad", ""
     REDUCTION = f"the objective fell by less than tol over {WINDOW} iterations", ""
-    PRECISION = "no step changes the objective by more than its rounding error", ""
+    PRECISION = "the objective changes by no more than its rounding error", ""
     DAMPING = "no step reduces the objective, with damping up to mu_max", ""
     GOAL = "the training error reached goal", ""
     PATIENCE = "the validation error did not fall for n_iter_no_change iterations", ""
@@ -73,9 +77,9 @@ class Record(NamedTuple):
     cost: float
     grad_norm: float  # Euclidean norm of the gradient per unit of weight
     mu: float  # in units of the largest diagonal entry of the first Gram matrix
-    gain_ratio: float  # of the accepted step; NaN at the start
+    gain_ratio: float  # of the accepted step; NaN at the start and where F no longer resolves the step
     n_evaluations: int  # of the objective so far, trial points included
-    time: float  # seconds since `minimise` began
+    time: float  # seconds since `start_time`
     equations: Any  # what `normal_equations` gave at theta
 
 
@@ -117,8 +121,8 @@ class Damping(NamedTuple):
 
 
 class _Clock:
-    def __init__(self, limit: float | None):
-        self.start = time.perf_counter()
+    def __init__(self, start: float | None, limit: float | None):
+        self.start = time.perf_counter() if start is None else start
         self.limit = math.inf if limit is None else limit
 
     def seconds(self) -> float:
@@ -133,6 +137,7 @@ def minimise(
     theta: np.ndarray,
     settings: Settings | None = None,
     listen: Callable[[Record], Ending | None] = lambda record: None,
+    start_time: float | None = None,
 ) -> Result:
     """Minimise a sum of squares from `theta`.
 
@@ -144,6 +149,8 @@ def minimise(
     settings : Settings, optional
     listen : callable
         Called with the `Record` of every iteration; may return an `Ending` to stop.
+    start_time : float, optional
+        `time.perf_counter()` of when the clock began to run; now, if not given.
 
     Returns
     -------
@@ -156,9 +163,10 @@ def minimise(
         If the objective, its gradient or its Gram matrix is not finite at the starting point.
     """
     settings = settings or Settings()
-    clock = _Clock(settings.max_time)
+    clock = _Clock(start_time, settings.max_time)
     theta = np.array(theta, dtype=np.float64)
-    point = objective.normal_equations(theta)
+    with np.errstate(**QUIET):
+        point = objective.normal_equations(theta)
     if not _is_finite(point):
         raise ValueError(
             "The objective is not finite at the starting point: residuals or their derivatives overflow. "
@@ -217,6 +225,7 @@ class _Found(NamedTuple):
     ending: Ending | None
 
 
+@np.errstate(**QUIET)
 def _search(
     objective: Objective,
     theta: np.ndarray,
@@ -233,17 +242,20 @@ def _search(
         if step is not None:
             # The quadratic model's -g'd - 1/2 d'Hd, which is 1/2 d'(mu D d - g) for this step.
             predicted = 0.5 * float(step @ (metric.times(damping.mu) * step - point.gradient))
+            # Where F has no digits left to tell a better point from a worse one, the gradient still has: a
+            # minimum is known to half the digits by its F, and to nearly all of them by its gradient.
+            is_flat = predicted <= RESOLUTION * point.cost
             trial = theta + step
             # A NaN fails this comparison, as it should. Gradient and Gram matrix can overflow where F does not.
-            if objective.cost(trial) < point.cost:
+            if objective.cost(trial) < (1 + RESOLUTION * is_flat) * point.cost:
                 new = objective.normal_equations(trial)
-                if _is_finite(new):
-                    gain_ratio = (point.cost - new.cost) / predicted if predicted > 0 else math.inf
-                    relaxed = damping.relax(settings, gain_ratio, LEAST_MU * metric.unit)
+                if _is_finite(new) and (not is_flat or _halves_gradient(point, new)):
+                    gain_ratio = math.nan if is_flat else (point.cost - new.cost) / predicted
+                    relaxed = damping.relax(settings, 1.0 if is_flat else gain_ratio, LEAST_MU * metric.unit)
                     return _Found(trial, new, relaxed, gain_ratio, n_evaluations, None)
         damping = damping.tighten(settings)
         ending = None
-        if predicted <= EPS * point.cost:
+        if predicted <= RESOLUTION * point.cost:
             ending = Ending.PRECISION
         elif damping.mu > settings.mu_max * metric.unit:
             ending = Ending.DAMPING
@@ -256,6 +268,10 @@ def _search(
 
 def _is_finite(point: Any) -> bool:
     return bool(math.isfinite(point.cost) and np.isfinite(point.gradient).all() and np.isfinite(point.gram).all())
+
+
+def _halves_gradient(point: Any, new: Any) -> bool:
+    return bool(np.linalg.norm(new.gradient) <= 0.5 * np.linalg.norm(point.gradient))
 
 
 def _ending(settings: Settings, iteration: int, grad_norm: float, costs: list[float], clock: _Clock) -> Ending | None:

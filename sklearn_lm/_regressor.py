@@ -1,5 +1,6 @@
 """LMRegressor: parameters, their constraints, and `fit` as an outline. No mathematics here."""
 
+import time
 import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -251,6 +252,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         ConvergenceWarning
             If `max_iter` or `max_time` ended the fit.
         """
+        start_time = time.perf_counter()
         rng = check_random_state(self.random_state)
         resumes = self.warm_start and hasattr(self, "coefs_")
         hidden, activations = self._hidden_layers()
@@ -273,7 +275,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         stopping = EarlyStopping(self.n_iter_no_change) if "validation" in rows else None
         monitor = self._monitor(network, rows, table, y_scaling, stopping)
 
-        result = minimise(objective, theta, self._settings(), monitor)
+        result = minimise(objective, theta, self._settings(), monitor, start_time)
 
         self._publish(network, x_scaling, y_scaling, result, stopping, monitor)
         self.split_indices_, self._y_is_1d = indices, y_is_1d
@@ -290,7 +292,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
             )
         names = self.activation
         names = (names,) * len(sizes) if isinstance(names, str) else tuple(names)
-        if len(names) != len(sizes) or not all(name in ACTIVATIONS for name in names):
+        if len(names) != len(sizes) or not all(isinstance(name, str) and name in ACTIVATIONS for name in names):
             raise InvalidParameterError(
                 f"The 'activation' parameter of LMRegressor must be one of {sorted(ACTIVATIONS)}, or one of "
                 f"them for each of the {len(sizes)} hidden layers. Got {self.activation!r} instead."

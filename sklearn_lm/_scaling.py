@@ -35,8 +35,8 @@ def identity_scaling(n_columns: int) -> Scaling:
 def minmax_scaling(Z: np.ndarray) -> Scaling:
     """To [-1, 1]: offset (max + min) / 2, scale (max - min) / 2. Weights play no part in a range."""
     low, high = Z.min(axis=0), Z.max(axis=0)
-    offset, half = low / 2 + high / 2, high / 2 - low / 2  # halves first: max - min may overflow
-    return Scaling(offset, np.where(half > 0, half, 1.0))
+    half = high / 2 - low / 2  # halves first: max - min may overflow
+    return Scaling(low + half, np.where(half > 0, half, 1.0))
 
 
 def standard_scaling(Z: np.ndarray, weight: np.ndarray) -> Scaling:

@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+from scipy import sparse
+
+from sklearn_lm import LMRegressor
+from sklearn_lm._data import DataSet, check_rows, check_validation_set, divide, random_split
+
+X = np.arange(12.0).reshape(6, 2)
+y = np.arange(6.0)
+
+
+def rows(X=X, y=y, weight=None):
+    return check_rows(LMRegressor(), X, y, weight, reset=True)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"X": np.where(X == 4, np.nan, X)}, "contains NaN"),
+        ({"X": np.where(X == 4, np.inf, X)}, "contains infinity"),
+        ({"y": np.where(y == 4, np.nan, y)}, "y contains NaN"),
+        ({"X": X[:0], "y": y[:0]}, "0 sample"),
+        ({"X": X[:, :0]}, "0 feature"),
+        ({"X": X[:, 0]}, "(?s)Expected 2D array.*Reshape"),
+        ({"y": y[:5]}, r"inconsistent numbers of samples: \[6, 5\]"),
+        ({"y": sparse.csr_array(y[:, None])}, "y is sparse.*toarray"),
+        ({"y": y.reshape(6, 1)[:, :0]}, "0 feature"),
+        ({"y": y.reshape(6, 1, 1)}, "dim 3"),
+        ({"y": y * 1j}, "[Cc]omplex"),
+        ({"y": np.array(list("abcdef"))}, "could not convert string"),
+        ({"weight": [1, 2]}, "sample_weight.shape == \\(2,\\)"),
+        ({"weight": [1, 1, 1, -3, 1, 1]}, "sample_weight has negative values \\(row 3: -3\\).*Use 0"),
+        ({"weight": np.zeros(6)}, "sample_weight is zero for every row.*positive"),
+        ({"weight": [1, 1, np.nan, 1, 1, 1]}, "sample_weight contains NaN"),
+    ],
+)
+def test_bad_input_is_named(bad, message):
+    with pytest.raises(ValueError, match=message):
+        rows(**bad)
+
+
+def test_sparse_X_is_refused():
+    with pytest.raises(TypeError, match="toarray"):
+        rows(X=sparse.csr_array(X))
+
+
+def test_rows_are_float64_and_two_dimensional():
+    data, y_is_1d = rows(X.astype(np.float32), [1, 0, 1, 0, 0, 1], 2)
+    assert y_is_1d
+    assert (data.X.dtype, data.Y.dtype, data.Y.shape) == (np.float64, np.float64, (6, 1))
+    np.testing.assert_array_equal(data.weight, 2.0)
+    assert not rows(y=y[:, None])[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((X, None), "y_val is missing"),
+        ((None, y), "X_val is missing"),
+        ((X, np.c_[y, y]), "y_val has 2 columns and y has 1"),
+        ((X[:, :1], y), "X_val, y_val: X has 1 features"),
+        ((X * np.nan, y), "X_val, y_val: .*NaN"),
+    ],
+)
+def test_bad_validation_set_is_named(given, message):
+    model = LMRegressor()
+    check_rows(model, X, y, None, reset=True)
+    with pytest.raises(ValueError, match=message):
+        check_validation_set(model, *given, n_outputs=1)
+
+
+@pytest.mark.parametrize("fractions", [(0.2, 0.1), (0.15, 0.0), (0.0, 0.3)])
+def test_split_is_a_partition(fractions, rng):
+    sets = random_split(100, *fractions, rng)
+    np.testing.assert_array_equal(np.sort(np.concatenate(list(sets.values()))), np.arange(100))
+    sizes = {name: len(rows) for name, rows in sets.items()}
+    expected = {
+        "train": 100 - round(100 * sum(fractions)),
+        "validation": 100 * fractions[0],
+        "test": 100 * fractions[1],
+    }
+    assert sizes == {name: n for name, n in expected.items() if n}
+
+
+def test_split_follows_the_seed():
+    first, again, other = (random_split(50, 0.2, 0.2, np.random.RandomState(s))["train"] for s in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(("fractions", "name"), [((0.01, 0), "validation"), ((0, 0.01), "test"), ((0.5, 0.5), "train")])
+def test_empty_set_is_refused(fractions, name, rng):
+    with pytest.raises(ValueError, match=f"The {name} set would be empty: 10 rows"):
+        random_split(10, *fractions, rng)
+
+
+def test_rows_of_weight_zero_are_in_no_set(rng):
+    data = DataSet(X, y[:, None], np.array([1.0, 0, 1, 1, 0, 1]))
+    sets, indices = divide(data, None, 0.25, 0.0, rng)
+    assert sorted(np.concatenate(list(indices.values()))) == [0, 2, 3, 5]
+    np.testing.assert_array_equal(sets["train"].X, X[indices["train"]])
+
+
+def test_given_validation_set_takes_the_place_of_the_fraction(rng):
+    data = DataSet(X, y[:, None], np.ones(6))
+    sets, indices = divide(data, data, 0.5, 0.0, rng)
+    assert sets["train"] is data
+    assert sets["validation"] is data
+    assert list(indices) == ["train"]

@@ -1,0 +1,134 @@
+"""Kernels against the plain-loop oracle."""
+
+import math
+
+import numpy as np
+import pytest
+import reference
+from conftest import size
+
+from sklearn_lm import _kernels
+from sklearn_lm._kernels import ACTIVATIONS, BLOCK
+from sklearn_lm._network import make_network
+from sklearn_lm._objective import NetworkObjective, make_rows, predict, read_only, sum_of_squares
+from sklearn_lm._regularization import fixed_l2
+from sklearn_lm._scaling import Scaling, identity_scaling
+
+DEPTHS = {0: (), 1: (4,), 2: (3, 4), 3: (3, 2, 4), 4: (2, 3, 2, 3)}
+
+
+def make_case(hidden, n_outputs, activations, n_rows, seed=0):
+    """A network with random weights, scaled data and weights."""
+    rng = np.random.RandomState(seed)
+    network = make_network(3, hidden, n_outputs, activations)
+    theta = rng.normal(size=network.n_parameters)
+    x_scaling = Scaling(rng.normal(size=3), rng.uniform(0.5, 2, size=3))
+    X, Y = rng.normal(size=(n_rows, 3)), rng.normal(size=(n_rows, n_outputs))
+    rows = make_rows(X, Y, rng.uniform(0.1, 3, size=n_rows), identity_scaling(n_outputs))
+    return network, theta, x_scaling, rows
+
+
+def jacobian_of(network, theta, x_scaling, X, root_weight=None):
+    root_weight = np.ones(len(X)) if root_weight is None else root_weight
+    return _kernels.jacobian_rows(
+        read_only(X), read_only(root_weight), x_scaling.table(), theta, network.layout, network.sizes[-1]
+    )
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2, 3])
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_jacobian_and_gram(activation, depth, n_outputs):
+    hidden = DEPTHS[depth]
+    network, theta, x_scaling, rows = make_case(hidden, n_outputs, [activation] * depth, n_rows=7)
+    Z = x_scaling.forward(rows.X)
+    oracle = reference.jacobian(theta, network.sizes, network.activations, Z)
+
+    J = jacobian_of(network, theta, x_scaling, rows.X)
+    np.testing.assert_allclose(J, oracle, rtol=1e-12, atol=1e-13)
+    differences = reference.finite_difference_jacobian(theta, network.sizes, network.activations, Z)
+    np.testing.assert_allclose(J, differences, rtol=1e-6, atol=1e-7)
+
+    weight = np.repeat(rows.root_weight**2, n_outputs)
+    residual = reference.forward(theta, network.sizes, network.activations, Z) - rows.Y
+    objective = NetworkObjective(network, rows, x_scaling.table(), fixed_l2(0.0, theta == theta))
+    equations = objective.normal_equations(theta)
+    np.testing.assert_allclose(equations.gram, oracle.T @ (weight[:, None] * oracle), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(equations.gradient, oracle.T @ (weight * residual.ravel()), rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(equations.squares, rows.root_weight**2 @ residual**2, rtol=1e-12)
+
+
+def test_one_activation_per_layer():
+    network, theta, x_scaling, rows = make_case((3, 4, 2), 2, ["relu", "tanh", "softplus"], n_rows=5)
+    oracle = reference.jacobian(theta, network.sizes, network.activations, x_scaling.forward(rows.X))
+    np.testing.assert_allclose(jacobian_of(network, theta, x_scaling, rows.X), oracle, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("n_rows", [1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 5, 9 * BLOCK + 1])
+def test_blocks_equal_the_whole(n_rows):
+    """Sums over blocks and slots against one matrix product with the Jacobian of all rows."""
+    if n_rows > 4 * BLOCK:
+        n_rows = size(n_rows, BLOCK + 2)
+    network, theta, x_scaling, rows = make_case((2,), 2, ["tanh"], n_rows)
+    J = jacobian_of(network, theta, x_scaling, rows.X, rows.root_weight)
+    f = predict(rows.X, x_scaling, identity_scaling(2), network, theta)
+    residual = (rows.root_weight[:, None] * (f - rows.Y)).ravel()
+
+    objective = NetworkObjective(network, rows, x_scaling.table(), fixed_l2(0.0, theta == theta))
+    equations = objective.normal_equations(theta)
+    np.testing.assert_allclose(equations.gram, J.T @ J, rtol=1e-12, atol=1e-12 * n_rows)
+    np.testing.assert_allclose(equations.gradient, J.T @ residual, rtol=1e-11, atol=1e-12 * n_rows)
+    assert equations.cost == pytest.approx(0.5 * residual @ residual, rel=1e-13)
+    assert objective.cost(theta) == equations.cost
+
+
+def test_workspace_holds_nothing_from_the_call_before():
+    network, theta, x_scaling, rows = make_case((3,), 1, ["tanh"], 40)
+    objective = NetworkObjective(network, rows, x_scaling.table(), fixed_l2(0.0, theta == theta))
+    first = objective.normal_equations(theta)
+    objective.normal_equations(theta * np.nan)
+    again = objective.normal_equations(theta)
+    np.testing.assert_array_equal(first.gram, again.gram)
+    np.testing.assert_array_equal(first.gradient, again.gradient)
+
+
+def test_prediction_of_a_row_does_not_depend_on_its_neighbours():
+    network, theta, x_scaling, rows = make_case((3,), 2, ["logistic"], BLOCK + 7)
+    scalings = x_scaling, Scaling(np.array([1.0, -2.0]), np.array([3.0, 0.5]))
+    whole = predict(rows.X, *scalings, network, theta)
+    np.testing.assert_array_equal(whole[BLOCK:], predict(rows.X[BLOCK:], *scalings, network, theta))
+    f = reference.forward(theta, network.sizes, network.activations, x_scaling.forward(rows.X[:4]))
+    np.testing.assert_allclose(whole[:4], [1, -2] + [3, 0.5] * f, rtol=1e-12)
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_activation_at_the_edges(activation):
+    """Finite where the function is, and NaN stays NaN: rejected steps rely on it."""
+    z = np.array([0.0, -0.0, 1e-300, -1e-300, 40.0, -40.0, 800.0, -800.0, np.inf, -np.inf, np.nan])
+    a = z.copy()
+    _kernels._activate(ACTIVATIONS[activation], a, len(a))
+    limits = {"identity": (-np.inf, np.inf), "tanh": (-1, 1), "logistic": (0, 1)}.get(activation, (0, np.inf))
+    assert np.isnan(a[-1])
+    np.testing.assert_array_equal(a[[-2, -3]], limits)
+    phi = reference.ACTIVATIONS[activation][0]
+    np.testing.assert_allclose(a[:6], [phi(value) for value in z[:6]], rtol=1e-15)
+    assert not np.isnan(a[6:8]).any()
+
+    slope = np.ones_like(a)
+    _kernels._times_slope(ACTIVATIONS[activation], a, slope, len(a))
+    np.testing.assert_allclose(
+        slope[:5], [reference.ACTIVATIONS[activation][1](value) for value in z[:5]], rtol=1e-12, atol=1e-16
+    )
+    assert activation == "relu" or math.isnan(slope[-1]) or activation == "identity"
+
+
+def test_number_of_slots_follows_the_number_of_rows():
+    n_slots = [_kernels.n_slots_for(n) for n in (0, 1, BLOCK, BLOCK + 1, 8 * BLOCK, 10**6)]
+    assert n_slots == [1, 1, 1, 2, 8, 8]
+
+
+def test_sum_of_squares_is_per_output():
+    network, theta, x_scaling, rows = make_case((2,), 3, ["tanh"], 11)
+    f = reference.forward(theta, network.sizes, network.activations, x_scaling.forward(rows.X))
+    squares = sum_of_squares(rows, x_scaling.table(), network, theta)
+    np.testing.assert_allclose(squares, rows.root_weight**2 @ (f - rows.Y) ** 2, rtol=1e-13)
