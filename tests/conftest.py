@@ -15,6 +15,8 @@ import pytest
 matplotlib.use("Agg")
 
 COMPILED = not numba.config.DISABLE_JIT
+if not COMPILED:  # they fit full-size networks
+    collect_ignore = ["test_examples.py", "test_doc.py"]
 
 
 def size(compiled: int, interpreted: int) -> int:
