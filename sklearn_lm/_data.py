@@ -113,6 +113,32 @@ def divide(
     return sets, indices
 
 
+def distinct_rows(data: DataSet, n_most: int) -> DataSet:
+    """Distinct rows of (X, Y), each with the sum of its weights, and of these no more than `n_most`.
+
+    Which rows are kept, and their order, follows from a hash of their values: neither the order in which the rows
+    come nor how often one is repeated plays a part, as it would with row numbers drawn at random.
+    """
+    hashes = _hash_rows(data)
+    _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+    weight = np.bincount(inverse, weights=data.weight)
+    kept = first[:n_most]
+    return DataSet(data.X[kept], data.Y[kept], weight[:n_most])
+
+
+def _hash_rows(data: DataSet) -> np.ndarray:
+    """One well-mixed uint64 per row; equal rows have equal ones."""
+    hashes = np.zeros(len(data.X), dtype=np.uint64)
+    for column in (*data.X.T, *data.Y.T):
+        hashes ^= (column + 0.0).view(np.uint64)  # + 0.0: -0.0 and 0.0 are the same number
+        # Multiplications with odd constants and shifts: the finaliser of MurmurHash3.
+        for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+            hashes ^= hashes >> np.uint64(33)
+            hashes *= np.uint64(factor)
+        hashes ^= hashes >> np.uint64(33)
+    return hashes
+
+
 def random_split(
     n_rows: int, validation_fraction: float, test_fraction: float, rng: np.random.RandomState
 ) -> dict[str, np.ndarray]:

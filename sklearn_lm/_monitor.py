@@ -4,7 +4,7 @@ The optimizer hands a `Record` to `Monitor`, which adds the errors of the data s
 (a dict of numbers) to its listeners. A listener may return an `Ending`; the first one stops the fit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ import numpy as np
 from ._optimizer import Ending, Record
 
 Row = dict[str, float]
+# Columns that are taken from the record as they are.
+RECORDED = ("grad_norm", "mu", "gain_ratio", "n_evaluations", "time")
 Listener = Callable[[Row, np.ndarray], Ending | None]
 
 
@@ -22,35 +24,50 @@ class Monitor:
     ----------
     train_error : callable
         Mean squared training error from the record's `equations`, in the target's own squared units.
-    held_out_errors : dict of str to callable
+    held_out_errors : mapping of str to callable
         Name of a column and the error of theta on a set that takes no part in the fit.
     listeners : sequence of callables
         Called with the row and theta.
+    stopping : EarlyStopping, optional
+        One more listener, and the one that says what to publish.
     """
 
     def __init__(
         self,
         train_error: Callable[[Any], float],
-        held_out_errors: dict[str, Callable[[np.ndarray], float]],
-        listeners: Sequence[Listener],
+        held_out_errors: Mapping[str, Callable[[np.ndarray], float]],
+        listeners: Sequence[Listener] = (),
+        stopping: "EarlyStopping | None" = None,
     ):
         self.train_error, self.held_out_errors = train_error, held_out_errors
-        self.listeners = listeners
+        self.listeners: list[Listener] = list(listeners)
+        if stopping is not None:
+            self.listeners.append(stopping)
+        self.stopping = stopping
         self.rows: list[Row] = []
+        self.last: Record | None = None
 
     def __call__(self, record: Record) -> Ending | None:
         row: Row = {"loss": record.cost, "train_mse": self.train_error(record.equations)}
         for name, error in self.held_out_errors.items():
             row[name] = error(record.theta)
-        for name in ("grad_norm", "mu", "gain_ratio", "n_evaluations", "time"):
+        for name in RECORDED:
             row[name] = getattr(record, name)
         self.rows.append(row)
+        self.last = record._replace(equations=None)
         endings = [listener(row, record.theta) for listener in self.listeners]
         return next((ending for ending in endings if ending), None)
 
     def history(self) -> dict[str, np.ndarray]:
         """Equally long arrays, one entry per row."""
         return {name: np.array([row[name] for row in self.rows]) for name in self.rows[0]}
+
+    def best(self) -> tuple[float, int, np.ndarray]:
+        """What to publish: error to compare fits by, iteration, theta. F never grows, so the last is the best of F."""
+        if self.stopping is not None and self.stopping.best_theta is not None:
+            return self.stopping.best_error, self.stopping.best_iteration, self.stopping.best_theta
+        assert self.last is not None  # the starting point is a record
+        return self.last.cost, self.last.iteration, self.last.theta
 
 
 class Goal:
@@ -105,3 +122,12 @@ class Progress:
             print("iter" + "".join(f"{title:>12}" for _, title in columns))
         print(f"{self.iteration:4d}" + "".join(f"{row[name]:12.4g}" for name, _ in columns))
         self.iteration += 1
+
+
+def print_starts(starts: dict[str, np.ndarray]) -> None:
+    """One aligned line per start of a race."""
+    print(f"start  {'family':<14}{'iterations':>10}{'train MSE':>12}  fate")
+    for number, (family, mse, n_iter, fate) in enumerate(
+        zip(starts["family"], starts["train_mse"], starts["n_iter"], starts["fate"], strict=True), start=1
+    ):
+        print(f"{number:5d}  {family:<14}{n_iter:>10d}{mse:>12.4g}  {fate}")

@@ -2,9 +2,14 @@
 
 It sees an objective, never a network: anything with
 
-    cost(theta)              F at a trial point
-    normal_equations(theta)  an object with .cost, .gradient and .gram (F, its gradient and J'J plus penalty)
-    weight                   what F is a sum over (1 if it is no sum); gradients are reported per unit of it
+    cost(theta)                   F at a trial point
+    normal_equations(theta)       an object with .cost, .gradient and .gram (F, its gradient and J'J plus penalty)
+    weight                        what F is a sum over (1 if it is no sum); gradients are reported per unit of it
+
+and, for the settings of these names,
+
+    solve_linear(theta)           solve_output: theta with its linear part solved for, and F there
+    curvature(theta, direction)   acceleration: J'r_vv, r_vv the second derivative of the residuals along direction
 
 The step delta solves (H + mu D) delta = -g with H the Gram matrix and g the gradient (Levenberg 1944; Marquardt 1963).
 D = I, or for parameters of unlike size D = the largest diagonal of H met so far (Moré 1978). Non-finite trial
@@ -14,7 +19,6 @@ One iteration ends with one accepted step, so F never grows from a record to the
 """
 
 import enum
-import itertools
 import math
 import time
 from collections.abc import Callable
@@ -30,8 +34,8 @@ LEAST_MU = EPS
 RESOLUTION = 64 * EPS
 # Reductions are judged over this many accepted steps: a single small step proves nothing.
 WINDOW = 5
-# A point that overflows is an answer (reject it), not a cause for warnings.
-QUIET = {"over": "ignore", "invalid": "ignore"}
+# A second-order correction longer than this, against the step, is refused.
+LARGEST_BEND = 0.75
 
 
 class Ending(enum.Enum):
@@ -66,6 +70,8 @@ class Settings(NamedTuple):
     tol: float = 1e-10
     min_grad: float = 1e-10
     max_time: float | None = None
+    solve_output: bool = False
+    acceleration: bool = False
     metric: str = "identity"  # D above: "identity" or "diagonal"
 
 
@@ -91,11 +97,17 @@ class Result(NamedTuple):
 
 
 class Objective(Protocol):
+    """See the top of this file. The last two are needed only by the settings that use them."""
+
     weight: float
 
     def cost(self, theta: np.ndarray) -> float: ...
 
     def normal_equations(self, theta: np.ndarray) -> Any: ...
+
+    def solve_linear(self, theta: np.ndarray) -> tuple[np.ndarray, float]: ...
+
+    def curvature(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray: ...
 
 
 class Damping(NamedTuple):
@@ -120,16 +132,43 @@ class Damping(NamedTuple):
         return Damping(self.mu * self.growth, self.growth * 2)
 
 
-class _Clock:
-    def __init__(self, start: float | None, limit: float | None):
-        self.start = time.perf_counter() if start is None else start
-        self.limit = math.inf if limit is None else limit
+class State:
+    """Where a fit stands: `advance` changes it, and can go on from it as if it had never paused."""
+
+    def __init__(self, objective: Objective, theta: np.ndarray, settings: Settings, start_time: float | None = None):
+        self.start_time = time.perf_counter() if start_time is None else start_time
+        self.theta = np.array(theta, dtype=np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if settings.solve_output:
+                self.theta = objective.solve_linear(self.theta)[0]
+            self.point = objective.normal_equations(self.theta)
+        if not _is_finite(self.point):
+            raise ValueError(
+                "The objective is not finite at the starting point: residuals or their derivatives overflow. "
+                "Scale the data, or start from smaller weights."
+            )
+        self.metric = _Metric(settings, self.point.gram)
+        self.damping = Damping(settings.mu * self.metric.unit)
+        self.costs = [self.point.cost]
+        self.gain_ratio = math.nan
+        self.n_evaluations = 1
+        self.iteration = 0
+        self.is_told = False  # whether the listener has heard of this iteration
+
+    def record(self, grad_norm: float) -> Record:
+        return Record(
+            self.iteration, self.theta, self.point.cost, grad_norm, self.damping.mu / self.metric.unit,
+            self.gain_ratio, self.n_evaluations, self.seconds(), self.point,
+        )  # fmt: skip
 
     def seconds(self) -> float:
-        return time.perf_counter() - self.start
+        return time.perf_counter() - self.start_time
 
-    def is_over(self) -> bool:
-        return self.limit < math.inf and self.seconds() >= self.limit
+    def accept(self, theta: np.ndarray, point: Any, gain_ratio: float) -> None:
+        self.theta, self.point, self.gain_ratio = theta, point, gain_ratio
+        self.costs.append(point.cost)
+        self.iteration += 1
+        self.is_told = False
 
 
 def minimise(
@@ -163,36 +202,34 @@ def minimise(
         If the objective, its gradient or its Gram matrix is not finite at the starting point.
     """
     settings = settings or Settings()
-    clock = _Clock(start_time, settings.max_time)
-    theta = np.array(theta, dtype=np.float64)
-    with np.errstate(**QUIET):
-        point = objective.normal_equations(theta)
-    if not _is_finite(point):
-        raise ValueError(
-            "The objective is not finite at the starting point: residuals or their derivatives overflow. "
-            "Scale the data, or start from smaller weights."
-        )
-    metric = _Metric(settings, point.gram)
-    damping = Damping(settings.mu * metric.unit)
-    costs, gain_ratio, n_evaluations = [point.cost], math.nan, 1
+    state = State(objective, theta, settings, start_time)
+    ending = advance(objective, state, settings, listen)
+    assert ending is not None  # it was told of no iteration to pause at
+    return Result(state.theta, state.point.cost, ending, state.iteration)
 
-    for iteration in range(settings.max_iter + 1):
-        grad_norm = float(np.linalg.norm(point.gradient)) / objective.weight
-        record = Record(
-            iteration, theta, point.cost, grad_norm, damping.mu / metric.unit, gain_ratio,
-            n_evaluations, clock.seconds(), point,
-        )  # fmt: skip
-        ending = listen(record) or _ending(settings, iteration, grad_norm, costs, clock)
-        if ending is None:
-            metric.update(point.gram)
-            found = _search(objective, theta, point, damping, metric, settings, clock)
-            damping, gain_ratio, ending = found.damping, found.gain_ratio, found.ending
-            n_evaluations += found.n_evaluations
+
+def advance(
+    objective: Objective,
+    state: State,
+    settings: Settings,
+    listen: Callable[[Record], Ending | None] = lambda record: None,
+    pause_at: int | None = None,
+) -> Ending | None:
+    """Iterate until something ends the fit, or until iteration `pause_at` (then None is returned)."""
+    while True:
+        if not state.is_told:
+            grad_norm = float(np.linalg.norm(state.point.gradient)) / objective.weight
+            ending = listen(state.record(grad_norm))
+            state.is_told = True
+            ending = ending or _ending(settings, state, grad_norm)
+            if ending is not None:
+                return ending
+        if state.iteration == pause_at:
+            return None
+        state.metric.update(state.point.gram)
+        ending = _search(objective, state, settings)
         if ending is not None:
-            return Result(theta, point.cost, ending, iteration)
-        theta, point = found.theta, found.point
-        costs.append(point.cost)
-    raise AssertionError("_ending stops at max_iter at the latest")
+            return ending
 
 
 class _Metric:
@@ -207,63 +244,67 @@ class _Metric:
 
     def update(self, gram: np.ndarray) -> None:
         if self.follows_gram:
-            self.diagonal = np.maximum(self.diagonal, gram.diagonal())
-
-    def times(self, mu: float) -> np.ndarray:
-        """mu D; a parameter without influence so far is damped as by the identity."""
-        return mu * np.where(self.diagonal > 0, self.diagonal, 1.0)
+            # A parameter without influence so far is damped as by the identity.
+            diagonal = np.maximum(self.diagonal, gram.diagonal())
+            self.diagonal = np.where(diagonal > 0, diagonal, 1.0)
 
 
-class _Found(NamedTuple):
-    """What came of one iteration: the accepted point, or why there is none."""
-
-    theta: np.ndarray
-    point: Any
-    damping: Damping
-    gain_ratio: float
-    n_evaluations: int
-    ending: Ending | None
-
-
-@np.errstate(**QUIET)
-def _search(
-    objective: Objective,
-    theta: np.ndarray,
-    point: Any,
-    damping: Damping,
-    metric: _Metric,
-    settings: Settings,
-    clock: _Clock,
-) -> _Found:
-    """Try steps, each more damped than the one before, until one reduces the objective."""
-    for n_evaluations in itertools.count(1):
+@np.errstate(over="ignore", invalid="ignore")
+def _search(objective: Objective, state: State, settings: Settings) -> Ending | None:
+    """One iteration: try steps, each more damped than the one before, until one reduces the objective."""
+    point, metric = state.point, state.metric
+    while True:
         predicted = math.inf  # a matrix without a factor promises nothing, and is no reason to stop
-        step = _damped_step(point, metric.times(damping.mu))
+        damping = state.damping.mu * metric.diagonal
+        factor = _factor(point.gram, damping)
+        step = _solve(factor, -point.gradient)
         if step is not None:
             # The quadratic model's -g'd - 1/2 d'Hd, which is 1/2 d'(mu D d - g) for this step.
-            predicted = 0.5 * float(step @ (metric.times(damping.mu) * step - point.gradient))
+            predicted = 0.5 * float(step @ (damping * step - point.gradient))
             # Where F has no digits left to tell a better point from a worse one, the gradient still has: a
             # minimum is known to half the digits by its F, and to nearly all of them by its gradient.
             is_flat = predicted <= RESOLUTION * point.cost
-            trial = theta + step
+            if settings.acceleration and not is_flat:
+                step = _accelerated(objective, state.theta, factor, step, metric.diagonal)
+            trial = state.theta + step
+            if settings.solve_output:
+                trial, trial_cost = objective.solve_linear(trial)
+            else:
+                trial_cost = objective.cost(trial)
+            state.n_evaluations += 1
             # A NaN fails this comparison, as it should. Gradient and Gram matrix can overflow where F does not.
-            if objective.cost(trial) < (1 + RESOLUTION * is_flat) * point.cost:
+            if trial_cost < (1 + RESOLUTION * is_flat) * point.cost:
                 new = objective.normal_equations(trial)
-                if _is_finite(new) and (not is_flat or _halves_gradient(point, new)):
+                improves = _halves_gradient(point, new) if is_flat else new.cost < point.cost
+                if improves and _is_finite(new):
                     gain_ratio = math.nan if is_flat else (point.cost - new.cost) / predicted
-                    relaxed = damping.relax(settings, 1.0 if is_flat else gain_ratio, LEAST_MU * metric.unit)
-                    return _Found(trial, new, relaxed, gain_ratio, n_evaluations, None)
-        damping = damping.tighten(settings)
-        ending = None
+                    least = LEAST_MU * metric.unit
+                    state.damping = state.damping.relax(settings, 1.0 if is_flat else gain_ratio, least)
+                    state.accept(trial, new, gain_ratio)
+                    return None
+        state.damping = state.damping.tighten(settings)
         if predicted <= RESOLUTION * point.cost:
-            ending = Ending.PRECISION
-        elif damping.mu > settings.mu_max * metric.unit:
-            ending = Ending.DAMPING
-        elif clock.is_over():
-            ending = Ending.MAX_TIME
-        if ending is not None:
-            return _Found(theta, point, damping, math.nan, n_evaluations, ending)
-    raise AssertionError("the damping grows at every turn, so mu_max ends the loop")
+            return Ending.PRECISION
+        if state.damping.mu > settings.mu_max * metric.unit:
+            return Ending.DAMPING
+        if settings.max_time is not None and state.seconds() >= settings.max_time:
+            return Ending.MAX_TIME
+
+
+def _accelerated(
+    objective: Objective, theta: np.ndarray, factor: np.ndarray | None, step: np.ndarray, diagonal: np.ndarray
+) -> np.ndarray:
+    """The step with its geodesic correction: theta + v + 1/2 a follows the curved path that v is tangent to.
+
+    M. K. Transtrum and J. P. Sethna, "Improvements to the Levenberg-Marquardt algorithm for nonlinear least-squares
+    minimization", arXiv:1201.5885 (2012), eq. 9 and 15: (H + mu D) a = -J'r_vv, to be refused where |a| is not
+    small against |v|, for then the expansion behind it does not hold. Refusing a keeps v: rejecting the
+    whole step, as they do, cost more iterations than it saved here.
+    """
+    bend = _solve(factor, -objective.curvature(theta, step))
+    if bend is None or diagonal @ bend**2 > LARGEST_BEND**2 * (diagonal @ step**2):
+        return step
+    return step + 0.5 * bend
 
 
 def _is_finite(point: Any) -> bool:
@@ -274,25 +315,31 @@ def _halves_gradient(point: Any, new: Any) -> bool:
     return bool(np.linalg.norm(new.gradient) <= 0.5 * np.linalg.norm(point.gradient))
 
 
-def _ending(settings: Settings, iteration: int, grad_norm: float, costs: list[float], clock: _Clock) -> Ending | None:
+def _ending(settings: Settings, state: State, grad_norm: float) -> Ending | None:
     if grad_norm <= settings.min_grad:
         return Ending.GRADIENT
-    if iteration >= WINDOW and costs[-1 - WINDOW] - costs[-1] <= settings.tol * costs[-1 - WINDOW]:
+    costs = state.costs
+    if state.iteration >= WINDOW and costs[-1 - WINDOW] - costs[-1] <= settings.tol * costs[-1 - WINDOW]:
         return Ending.REDUCTION
-    if iteration >= settings.max_iter:
+    if state.iteration >= settings.max_iter:
         return Ending.MAX_ITER
-    if clock.is_over():
+    if settings.max_time is not None and state.seconds() >= settings.max_time:
         return Ending.MAX_TIME
     return None
 
 
-def _damped_step(point: Any, damping: np.ndarray) -> np.ndarray | None:
-    """Solve (H + mu D) delta = -g by Cholesky, or None where there is no factor. `damping` is the diagonal mu D."""
+def _factor(gram: np.ndarray, damping: np.ndarray) -> np.ndarray | None:
+    """Cholesky factor of H + mu D, or None. `damping` is the diagonal mu D."""
     # The copy of a symmetric matrix, transposed, is in Fortran order: LAPACK works on it in place.
-    damped = point.gram.copy().T
-    damped[np.diag_indices(len(damped))] += damping
+    damped = gram.copy().T
+    damped.ravel(order="K")[:: len(gram) + 1] += damping
     factor, info = lapack.dpotrf(damped, lower=1, clean=0, overwrite_a=1)
-    if info != 0:
+    return factor if info == 0 else None
+
+
+def _solve(factor: np.ndarray | None, b: np.ndarray) -> np.ndarray | None:
+    """x with (H + mu D) x = b, or None where there is no such finite vector."""
+    if factor is None:
         return None
-    step, info = lapack.dpotrs(factor, -point.gradient, lower=1)
-    return step if np.isfinite(step).all() else None
+    x, _ = lapack.dpotrs(factor, b, lower=1)
+    return x if np.isfinite(x).all() else None

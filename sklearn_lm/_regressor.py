@@ -2,9 +2,9 @@
 
 import time
 import warnings
-from collections.abc import Callable
+from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
@@ -13,21 +13,16 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._data import check_rows, check_validation_set, divide
+from ._data import DataSet, check_rows, check_validation_set, distinct_rows, divide
 from ._kernels import ACTIVATIONS
-from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress
-from ._network import Network, initial_theta, is_weight, make_network, pack, unpack
-from ._objective import (
-    NetworkObjective,
-    Rows,
-    make_rows,
-    mean_squared_error,
-    predict,
-    sum_of_squares,
-)
-from ._optimizer import Result, Settings, minimise
+from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress, print_starts
+from ._network import Network, is_weight, make_network, pack, unpack
+from ._objective import Problem, Rows, make_rows, predict
+from ._optimizer import Settings
+from ._race import SAMPLE_ROWS, Course, Runner, affordable_starts, race, summary
 from ._regularization import fixed_l2
 from ._scaling import Scaling, make_scaling
+from ._starts import FAMILIES, Sample, draw, mix
 
 
 class LMRegressor(RegressorMixin, BaseEstimator):
@@ -50,8 +45,18 @@ class LMRegressor(RegressorMixin, BaseEstimator):
     scaling : {"minmax", "standard"} or None, default="minmax"
         Inputs are brought to [-1, 1], or to mean 0 and variance 1. Either way targets are standardised. Constant
         columns are only shifted. None leaves inputs and targets as they are.
-    init : {"nguyen_widrow", "glorot"}, default="nguyen_widrow"
-        Where the weights start: units spread over the range of the data, or small random weights.
+    init : str, default="nguyen_widrow"
+        Family of the first start. "nguyen_widrow": units spread over the range of the data; "glorot": small random
+        weights; "small": smaller ones; "centred": units that bend at data points; "steep": the same with steep
+        slopes; "selected": units chosen one by one to explain the target.
+    n_starts : int or "auto", default="auto"
+        With more than one, starts from a mix of families race: all get 15 iterations, the better part 30 more, and the
+        best three (or 8 %) run to the end. "auto": as many as a small budget of arithmetic allows, up to 24 for
+        problems of some hundred rows and 60 parameters, 1 for large ones.
+    solve_output : bool, default=True
+        Solve for the output layer by linear least squares at every trial point (variable projection).
+    acceleration : bool, default=True
+        Add the geodesic correction, of second order, to every step.
     damping : {"nielsen", "marquardt"}, default="nielsen"
         How the damping mu follows the steps. "nielsen": by the gain ratio, smoothly. "marquardt": times
         `mu_decrease` after a success, times `mu_increase` after a failure, as in MATLAB's ``trainlm``.
@@ -84,9 +89,11 @@ class LMRegressor(RegressorMixin, BaseEstimator):
     warm_start : bool, default=False
         Begin at the weights, and with the scaling, of the previous call of `fit`.
     verbose : int, default=0
-        1 prints one line per iteration.
+        1 prints one line per iteration or, where several starts race, one per start.
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights and the random split.
+    n_jobs : int or None, default=None
+        Threads in which starts run side by side, as in joblib.
 
     Attributes
     ----------
@@ -118,6 +125,8 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         The start and every iteration: `train_mse`, `validation_mse` and `test_mse` (where there are such sets; mean
         squared errors in squared units of y), `grad_norm`, `mu`, `gain_ratio` (actual over predicted reduction
         of the accepted step), `n_evaluations` (of F, in total), `time` (seconds since the fit began).
+    starts_ : dict of str to ndarray of shape (n_starts,)
+        Of each start: `family`, last `train_mse`, `n_iter` and `fate`.
     split_indices_ : dict of str to ndarray
         Rows of the training, validation and test sets. Rows of weight zero are in none.
     n_features_in_ : int
@@ -133,6 +142,10 @@ class LMRegressor(RegressorMixin, BaseEstimator):
     K. Levenberg (1944), Quarterly of Applied Mathematics 2, 164-168.
 
     D. W. Marquardt (1963), SIAM Journal on Applied Mathematics 11, 431-441.
+
+    G. H. Golub and V. Pereyra (1973), SIAM Journal on Numerical Analysis 10, 413-432 (variable projection).
+
+    M. K. Transtrum and J. P. Sethna (2012), arXiv:1201.5885 (geodesic acceleration).
 
     M. T. Hagan and M. B. Menhaj (1994), "Training feedforward networks with the Marquardt algorithm", IEEE
     Transactions on Neural Networks 5, 989-993.
@@ -153,7 +166,10 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "scaling": [StrOptions({"minmax", "standard"}), None],
-        "init": [StrOptions({"nguyen_widrow", "glorot"})],
+        "init": [StrOptions(set(FAMILIES))],
+        "n_starts": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "solve_output": ["boolean"],
+        "acceleration": ["boolean"],
         "damping": [StrOptions({"nielsen", "marquardt"})],
         "mu": [Interval(Real, 0, None, closed="neither")],
         "mu_increase": [Interval(Real, 1, None, closed="neither")],
@@ -171,6 +187,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
     }
 
     def __init__(
@@ -181,6 +198,9 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         alpha=0.0,
         scaling="minmax",
         init="nguyen_widrow",
+        n_starts="auto",
+        solve_output=True,
+        acceleration=True,
         damping="nielsen",
         mu=1e-3,
         mu_increase=10.0,
@@ -198,12 +218,16 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         warm_start=False,
         verbose=0,
         random_state=None,
+        n_jobs=None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.alpha = alpha
         self.scaling = scaling
         self.init = init
+        self.n_starts = n_starts
+        self.solve_output = solve_output
+        self.acceleration = acceleration
         self.damping = damping
         self.mu = mu
         self.mu_increase = mu_increase
@@ -221,6 +245,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
     # ---- fit --------------------------------------------------------------------------------------
     @_fit_context(prefer_skip_nested_validation=True)
@@ -263,23 +288,43 @@ class LMRegressor(RegressorMixin, BaseEstimator):
 
         network = make_network(data.X.shape[1], hidden, data.Y.shape[1], activations)
         if resumes:
-            x_scaling, y_scaling, theta = self._previous(network)
+            (x_scaling, y_scaling), theta = self._previous(network)
         else:
-            x_scaling, y_scaling = make_scaling(self.scaling, *sets["train"])
-            theta = initial_theta(network, self.init, *x_scaling.range_of(sets["train"].X), rng)
-
-        table = x_scaling.table()
+            (x_scaling, y_scaling), theta = make_scaling(self.scaling, *sets["train"]), None
         rows = {name: make_rows(*part, y_scaling) for name, part in sets.items()}
-        penalty = fixed_l2(self.alpha, is_weight(network))
-        objective = NetworkObjective(network, rows["train"], table, penalty)
-        stopping = EarlyStopping(self.n_iter_no_change) if "validation" in rows else None
-        monitor = self._monitor(network, rows, table, y_scaling, stopping)
+        problem = Problem(network, x_scaling, y_scaling, rows, fixed_l2(self.alpha, is_weight(network)))
 
-        result = minimise(objective, theta, self._settings(), monitor, start_time)
+        starts, sample = self._starts(problem, sets["train"], theta, rng)
+        course = self._course(problem, is_alone=len(starts) == 1)
+        scouting = self._course(problem._replace(rows={"train": sample}), is_alone=False) if sample else None
+        winner, runners = race(starts, course, self._settings(network), start_time, self.n_jobs, scouting)
 
-        self._publish(network, x_scaling, y_scaling, result, stopping, monitor)
+        self._publish(problem, winner, runners)
         self.split_indices_, self._y_is_1d = indices, y_is_1d
         return self
+
+    def _starts(
+        self, problem: Problem, train: DataSet, theta: np.ndarray | None, rng: np.random.RandomState
+    ) -> tuple[list[tuple[str, np.ndarray]], Rows | None]:
+        """Families and parameters of the starts, and the rows to choose among them by, if not all rows."""
+        if theta is not None:
+            return [("warm_start", theta)], None
+        network, (total, n_outputs) = problem.network, (train.weight.sum(), train.Y.shape[1])
+        n_starts = self.n_starts
+        if n_starts == "auto":
+            n_starts = affordable_starts(total * n_outputs, network.n_parameters) if network.bends else 1
+        distinct = distinct_rows(train, SAMPLE_ROWS)
+        sample = Sample(
+            problem.x_scaling.forward(distinct.X).T,
+            distinct.weight / distinct.weight.sum(),
+            problem.y_scaling.forward(distinct.Y),
+        )
+        families = mix(n_starts, network.sizes[0], self.init)
+        starts = [(family, draw(network, family, sample, rng)) for family in families]
+        if len(distinct.X) < SAMPLE_ROWS or n_starts == 1:
+            return starts, None
+        # Each row stands for those that were left out, so that the penalty keeps its proportion.
+        return starts, make_rows(distinct.X, distinct.Y, sample.weight * total, problem.y_scaling)
 
     def _hidden_layers(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """Sizes and activation names of the hidden layers, one each."""
@@ -299,8 +344,8 @@ class LMRegressor(RegressorMixin, BaseEstimator):
             )
         return tuple(int(size) for size in sizes), tuple(str(name) for name in names)
 
-    def _previous(self, network: Network) -> tuple[Scaling, Scaling, np.ndarray]:
-        """Scaling and weights to go on from."""
+    def _previous(self, network: Network) -> tuple[tuple[Scaling, Scaling], np.ndarray]:
+        """Scalings and weights to go on from."""
         sizes = (len(self.x_offset_), *(len(b) for b in self.intercepts_))
         if (sizes, self.hidden_activations_) != (network.sizes, network.activations[:-1]):
             raise ValueError(
@@ -308,67 +353,48 @@ class LMRegressor(RegressorMixin, BaseEstimator):
                 f"{network.sizes} {network.activations[:-1]}. Keep the layers, the activation and the number of "
                 "columns, or set warm_start=False."
             )
-        return (
-            Scaling(self.x_offset_, self.x_scale_),
-            Scaling(self.y_offset_, self.y_scale_),
-            pack(self.coefs_, self.intercepts_),
-        )
+        scalings = Scaling(self.x_offset_, self.x_scale_), Scaling(self.y_offset_, self.y_scale_)
+        return scalings, pack(self.coefs_, self.intercepts_)
 
-    def _settings(self) -> Settings:
+    def _course(self, problem: Problem, is_alone: bool) -> Course:
+        return Course(problem.objective, partial(self._monitor, problem, is_alone), problem.negligible())
+
+    def _settings(self, network: Network) -> Settings:
         names = set(Settings._fields) & set(self.get_params(deep=False))
-        return Settings(**{name: getattr(self, name) for name in names})
+        settings = Settings(**{name: getattr(self, name) for name in names})
+        # A linear network is one least-squares problem: solving a part of it first would leave nothing to iterate.
+        return settings._replace(solve_output=bool(self.solve_output and network.bends))
 
-    def _monitor(
-        self,
-        network: Network,
-        rows: dict[str, Rows],
-        table: np.ndarray,
-        y_scaling: Scaling,
-        stopping: EarlyStopping | None,
-    ) -> Monitor:
-        """Who watches the fit: errors of all sets, the stopping rules, progress lines."""
-
-        def train_error(equations: Any) -> float:
-            return mean_squared_error(rows["train"], equations.squares, y_scaling)
-
-        def error_on(name: str) -> Callable[[np.ndarray], float]:
-            return lambda theta: mean_squared_error(
-                rows[name], sum_of_squares(rows[name], table, network, theta), y_scaling
-            )
-
+    def _monitor(self, problem: Problem, is_alone: bool) -> Monitor:
+        """Who watches one run: errors of all sets, the stopping rules, progress lines if there is no other run."""
         listeners: list[Listener] = [Goal(self.goal)]
-        if stopping is not None:
-            listeners.append(stopping)
-        if self.verbose:
+        if self.verbose and is_alone:
             listeners.append(Progress())
-        held_out = {f"{name}_mse": error_on(name) for name in rows if name != "train"}
-        return Monitor(train_error, held_out, listeners)
+        held_out = {f"{name}_mse": partial(problem.error, name) for name in problem.rows if name != "train"}
+        stopping = EarlyStopping(self.n_iter_no_change) if "validation" in problem.rows else None
+        return Monitor(problem.train_error, held_out, listeners, stopping)
 
-    def _publish(
-        self,
-        network: Network,
-        x_scaling: Scaling,
-        y_scaling: Scaling,
-        result: Result,
-        stopping: EarlyStopping | None,
-        monitor: Monitor,
-    ) -> None:
+    def _publish(self, problem: Problem, winner: Runner, runners: list[Runner]) -> None:
         """Set the fitted attributes, and warn if there was more to be had."""
-        theta, self.best_iter_ = result.theta, result.n_iter
-        if stopping is not None and stopping.best_theta is not None:
-            theta, self.best_iter_ = stopping.best_theta, stopping.best_iteration
+        assert winner.state is not None
+        assert winner.ending is not None
+        _, self.best_iter_, theta = winner.monitor.best()
+        network = problem.network
         self.coefs_, self.intercepts_ = unpack(network, theta)
         self.n_layers_, self.n_outputs_ = len(network.sizes), network.sizes[-1]
         *hidden, self.out_activation_ = network.activations
         self.hidden_activations_ = tuple(hidden)
-        self.x_offset_, self.x_scale_ = x_scaling
-        self.y_offset_, self.y_scale_ = y_scaling
+        self.x_offset_, self.x_scale_ = problem.x_scaling
+        self.y_offset_, self.y_scale_ = problem.y_scaling
 
-        self.history_ = monitor.history()
+        self.history_ = winner.monitor.history()
         self.loss_curve_ = self.history_.pop("loss").tolist()
         self.loss_ = self.loss_curve_[self.best_iter_]
-        self.n_iter_ = result.n_iter
-        ending = result.ending
+        self.n_iter_ = winner.state.iteration
+        self.starts_ = summary(runners)
+        if self.verbose and len(runners) > 1:
+            print_starts(self.starts_)
+        ending = winner.ending
         self.stop_reason_ = ending.sentence
         if not ending.converged:
             warnings.warn(

@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 from sklearn_lm import LMRegressor
-from sklearn_lm._data import DataSet, check_rows, check_validation_set, divide, random_split
+from sklearn_lm._data import DataSet, check_rows, check_validation_set, distinct_rows, divide, random_split
 
 X = np.arange(12.0).reshape(6, 2)
 y = np.arange(6.0)
@@ -107,3 +107,28 @@ def test_given_validation_set_takes_the_place_of_the_fraction(rng):
     assert sets["train"] is data
     assert sets["validation"] is data
     assert list(indices) == ["train"]
+
+
+def test_distinct_rows_carry_the_sum_of_their_weights(rng):
+    times = rng.randint(1, 5, size=6)
+    rows = np.repeat(np.arange(6), times)
+    rng.shuffle(rows)
+    distinct = distinct_rows(DataSet(X[rows], y[rows, None], np.full(len(rows), 0.5)), 100)
+    order = np.argsort(distinct.Y[:, 0])
+    np.testing.assert_array_equal(distinct.X[order], X)
+    np.testing.assert_array_equal(distinct.weight[order], 0.5 * times)
+
+
+def test_sample_of_distinct_rows_does_not_depend_on_order_or_repetition(rng):
+    Z, t = rng.normal(size=(200, 2)), rng.normal(size=(200, 1))
+    rows = np.concatenate([rng.permutation(200), rng.randint(0, 200, size=300)])
+    few = [distinct_rows(DataSet(a, b, np.ones(len(a))), 30) for a, b in ((Z, t), (Z[rows], t[rows]))]
+    np.testing.assert_array_equal(few[0].X, few[1].X)
+    assert len(few[0].X) == 30
+
+
+def test_rows_that_differ_in_one_place_are_distinct():
+    Z = np.zeros((65, 3))
+    Z[np.arange(64), np.arange(64) % 3] = np.spacing(1.0) * np.arange(64)
+    assert len(distinct_rows(DataSet(Z, np.zeros((65, 1)), np.ones(65)), 100).X) == 64
+    assert len(distinct_rows(DataSet(np.array([[0.0], [-0.0]]), np.zeros((2, 1)), np.ones(2)), 9).X) == 1

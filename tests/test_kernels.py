@@ -132,3 +132,53 @@ def test_sum_of_squares_is_per_output():
     f = reference.forward(theta, network.sizes, network.activations, x_scaling.forward(rows.X))
     squares = sum_of_squares(rows, x_scaling.table(), network, theta)
     np.testing.assert_allclose(squares, rows.root_weight**2 @ (f - rows.Y) ** 2, rtol=1e-13)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 12, 13])
+@pytest.mark.parametrize("count", [1, 5, BLOCK])
+def test_gram_tiles_equal_the_plain_product(n, count, rng):
+    """Lines past the n-th and samples past count hold rubbish, which must not be seen."""
+    lines = np.full((_kernels.n_padded(n), BLOCK), 1e300)
+    lines[:n, :count] = rng.normal(size=(n, count))
+    gram = np.zeros((n, n))
+    _kernels._add_gram(lines, n, count, gram)
+    np.testing.assert_allclose(gram, np.tril(lines[:n, :count] @ lines[:n, :count].T), rtol=1e-13, atol=1e-13)
+
+
+def test_tanh_within_two_units_in_the_last_place(rng):
+    """Against extended precision, from the smallest numbers to where tanh is 1."""
+    n = size(200_000, 2_000)
+    x = np.concatenate([rng.normal(size=n) * 10.0**e for e in (-308, -100, -9, -3, -1, -0.5, 0, 0.5, 1)])
+    x = np.concatenate([x, np.linspace(-25, 25, n), [5e-324, -1e-310, 22.0, 1e308]])
+    a = x.copy()
+    _kernels._tanh(a, len(a))
+    exact = np.tanh(x.astype(np.longdouble))
+    error = np.abs(a - exact) / np.spacing(np.abs(exact.astype(np.float64)))
+    assert error.max() <= 2.0
+    special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan])
+    _kernels._tanh(special, 5)
+    np.testing.assert_array_equal(special, [0, 0, 1, -1, np.nan])
+    assert np.signbit(special[1])
+
+
+@pytest.mark.parametrize("hidden", [(), (4,), (3, 2)])
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_curvature_is_the_second_derivative_along_a_line(activation, hidden):
+    """J'W r_vv, with r_vv from differences of the reference's first derivatives."""
+    network, theta, x_scaling, rows = make_case(hidden, 2, [activation] * len(hidden), n_rows=6)
+    v = np.random.RandomState(3).normal(size=theta.size)
+    Z = x_scaling.forward(rows.X)
+    h = 1e-5
+
+    def along(t):
+        return np.array(
+            [reference.outputs_and_derivatives(t, v, network.sizes, network.activations, z)[1] for z in Z]
+        ).ravel()
+
+    second = (along(theta + h * v) - along(theta - h * v)) / (2 * h)
+    J = reference.jacobian(theta, network.sizes, network.activations, Z)
+    expected = J.T @ (np.repeat(rows.root_weight**2, 2) * second)
+    objective = NetworkObjective(network, rows, x_scaling.table(), fixed_l2(0.0, theta == theta))
+    np.testing.assert_allclose(
+        objective.curvature(theta, v), expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max() + 1e-8
+    )

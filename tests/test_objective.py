@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference
+from sklearn.linear_model import LinearRegression, Ridge
 
 from sklearn_lm._network import is_weight, make_network
 from sklearn_lm._objective import NetworkObjective, make_rows, mean_squared_error, read_only, sum_of_squares
@@ -87,3 +88,44 @@ def test_overflow_gives_infinity_and_no_exception(data):
     with np.errstate(over="ignore", invalid="ignore"):
         assert not np.isfinite(objective.cost(np.full(NETWORK.n_parameters, 1e200)))
     assert np.isnan(objective.cost(np.full(NETWORK.n_parameters, np.nan)))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.7])
+def test_solve_linear_is_the_weighted_ridge_solution(data, theta, alpha):
+    """Against scikit-learn's Ridge on the activations of the hidden layer."""
+    X, Y, weight = data
+    objective = objective_for(X, Y, weight, alpha)
+    solved, cost = theta, np.inf
+    for _ in range(3):  # each time closes all but 1e-8 of the distance, along directions that are well determined
+        solved, cost = objective.solve_linear(solved)
+    hidden_weights, hidden_biases = (part[0] for part in reference.read(theta, NETWORK.sizes))
+    A = np.tanh(X @ np.array(hidden_weights).T + hidden_biases)
+    peer = Ridge(alpha, solver="cholesky").fit(A, Y, weight) if alpha else LinearRegression().fit(A, Y, weight)
+    weights, biases = reference.read(solved, NETWORK.sizes)
+    np.testing.assert_allclose(weights[1], peer.coef_, rtol=1e-8)
+    np.testing.assert_allclose(biases[1], peer.intercept_, rtol=1e-8)
+    np.testing.assert_array_equal(solved[:9], theta[:9])
+    assert cost == pytest.approx(objective.cost(solved), rel=1e-9)
+    assert cost < objective.cost(theta)
+
+
+def test_solve_linear_where_hidden_units_coincide(data, theta):
+    """Two equal units leave the split between their weights open: solved, and as good as with one of them."""
+    X, Y, weight = data
+    theta[3:6] = theta[0:3]
+    objective = objective_for(X, Y, weight)
+    solved, _ = objective.solve_linear(theta)
+    solved, cost = objective.solve_linear(solved)
+    assert np.isfinite(solved).all()
+    hidden = reference.read(theta, NETWORK.sizes)
+    A = np.column_stack([np.tanh(X @ np.array(hidden[0][0]).T + hidden[1][0])[:, 1:], np.ones(len(X))])
+    root = np.sqrt(weight)[:, None]
+    best = np.linalg.lstsq(root * A, root * Y, rcond=None)[0]
+    assert cost == pytest.approx(0.5 * np.sum((root * (A @ best - Y)) ** 2), rel=1e-9)
+
+
+def test_solve_linear_of_a_hopeless_point_changes_nothing(data, theta):
+    theta[0] = np.nan
+    solved, cost = objective_for(*data).solve_linear(theta)
+    np.testing.assert_array_equal(solved, theta)
+    assert np.isnan(cost)

@@ -140,6 +140,72 @@ def test_marquardt_damping_has_fixed_factors():
     assert Damping(1.0).tighten(settings).mu == 5.0
 
 
+# ---- projection and acceleration -----------------------------------------------------------------------
+class Exponentials(LeastSquares):
+    """y = c exp(-k x) in (k, c): linear in c, curved in k, with exact second derivatives."""
+
+    x = np.linspace(0, 4, 30)
+
+    def __init__(self):
+        target = 3 * np.exp(-1.3 * self.x)
+        super().__init__(
+            lambda t: t[1] * np.exp(-t[0] * self.x) - target,
+            lambda t: np.column_stack([-t[1] * self.x * np.exp(-t[0] * self.x), np.exp(-t[0] * self.x)]),
+        )
+        self.target, self.n_solved, self.n_bent = target, 0, 0
+
+    def solve_linear(self, theta):
+        self.n_solved += 1
+        e = np.exp(-theta[0] * self.x)
+        solved = np.array([theta[0], e @ self.target / (e @ e)])
+        return solved, self.cost(solved)
+
+    def curvature(self, theta, direction):
+        self.n_bent += 1
+        (k, c), (dk, dc) = theta, direction
+        e = np.exp(-k * self.x)
+        return self.jacobian(theta).T @ (c * self.x**2 * e * dk**2 - 2 * self.x * e * dk * dc)
+
+
+@pytest.mark.parametrize("acceleration", [False, True])
+@pytest.mark.parametrize("solve_output", [False, True])
+def test_projection_and_acceleration_find_the_same_minimum(solve_output, acceleration):
+    objective = Exponentials()
+    settings = Settings(solve_output=solve_output, acceleration=acceleration)
+    found = minimise(objective, np.array([0.1, 20.0]), settings)
+    np.testing.assert_allclose(found.theta, [1.3, 3.0], rtol=1e-8)
+    assert (objective.n_solved > 0, objective.n_bent > 0) == (solve_output, acceleration)
+
+
+def test_projection_starts_from_the_solved_linear_part():
+    records = []
+    minimise(Exponentials(), np.array([0.5, 1e6]), Settings(solve_output=True), records.append)
+    solved, _ = Exponentials().solve_linear(np.array([0.5, 1e6]))
+    np.testing.assert_array_equal(records[0].theta, solved)
+
+
+def test_accelerated_step_is_of_second_order():
+    """delta = v + a / 2 with (H + mu D) a = -J'r_vv, by numpy."""
+    records, objective = [], Exponentials()
+    minimise(objective, np.array([1.2, 3.1]), Settings(acceleration=True, max_iter=1), records.append)
+    theta = records[0].theta
+    equations = objective.normal_equations(theta)
+    A = equations.gram + 1e-3 * equations.gram.diagonal().max() * np.eye(2)
+    v = np.linalg.solve(A, -equations.gradient)
+    a = np.linalg.solve(A, -objective.curvature(theta, v))
+    assert np.linalg.norm(a) < 0.75 * np.linalg.norm(v)
+    np.testing.assert_allclose(records[1].theta - theta, v + a / 2, rtol=1e-10)
+
+
+def test_a_correction_that_is_too_long_is_refused():
+    records, objective = [], Exponentials()
+    objective.curvature = lambda theta, direction: 1e9 * np.ones(2)
+    minimise(objective, np.array([1.2, 3.1]), Settings(acceleration=True, max_iter=1), records.append)
+    plain = []
+    minimise(Exponentials(), np.array([1.2, 3.1]), Settings(max_iter=1), plain.append)
+    np.testing.assert_array_equal(records[1].theta, plain[1].theta)
+
+
 # ---- difficult points ---------------------------------------------------------------------------------
 def test_singular_gram_matrix_is_solved():
     """Two parameters that do the same: no Cholesky factor without damping, a whole line of solutions."""

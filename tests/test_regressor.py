@@ -22,7 +22,7 @@ MAX_ITER = size(200, 80)
 
 def fit(X, y, *, hidden=(4,), sample_weight=None, X_val=None, y_val=None, **parameters):
     """A fit that may end at max_iter: these tests are not about that."""
-    parameters = {"max_iter": MAX_ITER, "random_state": 0, **parameters}
+    parameters = {"max_iter": MAX_ITER, "random_state": 0, "n_starts": 1, **parameters}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return LMRegressor(hidden, **parameters).fit(X, y, sample_weight, X_val=X_val, y_val=y_val)
@@ -328,7 +328,9 @@ def test_units_do_not_matter(unit, curve):
     [
         ("hidden_layer_sizes", 0), ("hidden_layer_sizes", (3, -1)), ("hidden_layer_sizes", "large"),
         ("hidden_layer_sizes", (2.5,)), ("activation", "sine"), ("activation", ("tanh", "tanh")), ("activation", 3),
-        ("alpha", -1.0), ("alpha", np.nan), ("scaling", "robust"), ("init", "zeros"), ("damping", "none"),
+        ("alpha", -1.0), ("alpha", np.nan), ("scaling", "robust"), ("init", "zeros"),
+        ("solve_output", 1.5), ("acceleration", "no"), ("n_starts", 0), ("n_starts", "many"),
+        ("n_jobs", 1.5), ("damping", "none"),
         ("mu", 0.0), ("mu_increase", 1.0), ("mu_decrease", 1.0), ("mu_max", -1), ("max_iter", 0), ("max_iter", 2.5),
         ("tol", -1e-3), ("min_grad", -1), ("goal", -1), ("max_time", 0), ("early_stopping", "yes"),
         ("validation_fraction", 1.0), ("test_fraction", 1.0), ("n_iter_no_change", 0), ("warm_start", 2),
@@ -399,7 +401,7 @@ def test_warm_start_of_another_network_is_refused(curve, changed):
 def test_grid_search_over_a_pipeline():
     X, y = make_friedman1(size(150, 80), random_state=0)
     search = GridSearchCV(
-        make_pipeline(StandardScaler(), LMRegressor(2, max_iter=size(60, 30), random_state=0)),
+        make_pipeline(StandardScaler(), LMRegressor(2, max_iter=size(60, 30), n_starts=size(3, 1), random_state=0)),
         {
             "lmregressor__alpha": [0.1, 1.0],
             "lmregressor__hidden_layer_sizes": [(), (2,)],

@@ -7,7 +7,7 @@ from sklearn.utils.estimator_checks import check_estimator, parametrize_with_che
 from sklearn_lm import LMRegressor
 
 # Plain Python cannot afford the default network: the checks are about the interface, not about its size.
-SMALL = {} if COMPILED else {"hidden_layer_sizes": 2, "max_iter": 10}
+SMALL = {} if COMPILED else {"hidden_layer_sizes": 2, "max_iter": 10, "n_starts": 1}
 
 # The checks fit nonsense on a few rows; that some of these fits do not converge is right, and no failure.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
     [
         LMRegressor(**SMALL),
         LMRegressor((), scaling=None, **{name: value for name, value in SMALL.items() if name == "max_iter"}),
-        LMRegressor(2, "relu", scaling="standard", damping="marquardt", init="glorot", max_iter=20),
+        LMRegressor(2, "relu", scaling="standard", damping="marquardt", init="glorot", max_iter=20, n_starts=2),
     ]
 )
 def test_scikit_learn_checks(estimator, check):
