@@ -29,6 +29,7 @@ def test_main_job_cannot_be_told_from_the_data(tmp_path):
     """The summary's three errors: a curve of height 1 is met to better than 0.1 percent."""
     output = run(next(path for path in EXAMPLES if path.stem == "plot_multimodal"), tmp_path)
     assert "681" in output
-    errors = [float(line.split()[-1]) for line in output.splitlines() if line.strip().startswith("MSE")]
-    assert len(errors) == 3
+    table = [line.split() for line in output.splitlines() if line.startswith(("train ", "validation ", "test "))]
+    assert [int(row[1]) for row in table] == [700, 200, 100]
+    errors = [float(row[2]) for row in table]
     assert max(errors) < 1e-6
