@@ -74,7 +74,7 @@ for name in sets:
 # Three curves that fall together mean that nothing is overfitted: the network knows the function, not only the points.
 
 # Okabe and Ito's palette: told apart with any kind of colour vision.
-colors = {"train": "#0072B2", "validation": "#D55E00", "test": "#009E73"}
+colors = {"train": "#56B4E9", "validation": "#D55E00", "test": "#000000"}
 styles = {"train": "-", "validation": "--", "test": ":"}
 error = model.predict(X) - y
 
@@ -99,24 +99,14 @@ ax.set(xlabel="x", ylabel="network $-$ y\n(10$^{-5}$ units of y)", xlim=(-0.02, 
 figure.align_ylabels([axes["fit"], axes["error"]])
 
 ax = axes["record"]
+widths = {"train": 4, "validation": 2, "test": 2}
 for name in sets:
-    ax.semilogy(
-        history[f"{name}_mse"], styles[name], color=colors[name], linewidth=2, label=f"{name}, {len(rows[name])} rows"
-    )
+    label = f"{name}, {len(rows[name])} rows"
+    ax.semilogy(history[f"{name}_mse"], styles[name], color=colors[name], linewidth=widths[name], label=label)
 best_mse = history["validation_mse"][best]
-ax.plot(
-    best,
-    best_mse,
-    "o",
-    color="black",
-    markersize=9,
-    fillstyle="none",
-    markeredgewidth=1.5,
-    clip_on=False,
-    label=f"best epoch, {best}",
-)
-ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+ax.plot(best, best_mse, "o", markersize=10, fillstyle="none", color="black", label=f"best epoch, {best}")
 ax.set(title="Training record", xlabel="epoch (iteration)", ylabel="MSE (squared units of y)")
+ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 ax.grid(color="0.9")
 ax.legend(loc="upper right", frameon=False)
 

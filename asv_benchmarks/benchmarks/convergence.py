@@ -1,0 +1,39 @@
+"""Iterations to an error on the suite, for every switch on and off, and what a race of starts finds."""
+
+import numpy as np
+
+from .common import SWITCHES, run, target_of
+from .suite import PROBLEMS
+
+SEEDS = range(20)
+
+
+class IterationsToTarget:
+    """Median over the seeds, to the error that most fits with every switch off reach."""
+
+    params = (list(PROBLEMS), list(SWITCHES))
+    param_names = ("problem", "switches")
+    timeout = 300
+
+    def setup_cache(self):
+        return {name: target_of(name, SEEDS) for name in PROBLEMS}
+
+    def track_iterations(self, targets, name, switches):
+        problem = PROBLEMS[name]()
+        return float(np.median([run(problem, s, **SWITCHES[switches]).to(targets[name])[0] for s in SEEDS]))
+
+
+class Race:
+    """Median final training error over the seeds, for one start and for a race."""
+
+    params = (list(PROBLEMS), ["1", "auto"])
+    param_names = ("problem", "n_starts")
+    timeout = 300
+
+    def track_rmse(self, name, n_starts):
+        problem = PROBLEMS[name]()
+        starts = n_starts if n_starts == "auto" else int(n_starts)
+        return float(np.median([run(problem, s, n_starts=starts).rmse[-1] for s in SEEDS]))
+
+    def time_fit(self, name, n_starts):
+        run(PROBLEMS[name](), 0, n_starts=n_starts if n_starts == "auto" else int(n_starts))
