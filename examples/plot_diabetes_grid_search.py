@@ -60,7 +60,9 @@ searches = {"LMRegressor": lm, "MLPRegressor": mlp, "Ridge": ridge}
 # %%
 # The scores
 # ----------
-# 111 test rows give an uncertain score. Its standard error is that of 1000 bootstrap samples of these rows.
+# 111 test rows give an uncertain score. Its standard error is taken from 1000 bootstrap samples of these rows. Look at
+# the last lines before you name a winner: they compare two models on the same samples, and a difference of less than
+# two standard errors is one that these rows cannot prove.
 
 rng = np.random.default_rng(0)
 samples = rng.integers(len(y_test), size=(1000, len(y_test)))
@@ -68,6 +70,7 @@ predictions = {name: found.predict(X_test) for name, found in searches.items()}
 
 for name, found in searches.items():
     best = {key.split("__")[-1]: value for key, value in found.best_params_.items()}
+    best["alpha"] = f"{best['alpha']:.3g}"
     print(f"{name:<14}" + ", ".join(f"{key} = {value}" for key, value in best.items()))
 
 print(f"\n{'':<14}{'CV R2':>8}{'test R2':>10}{'(s.e.)':>9}{'test RMSE':>11}")
@@ -101,13 +104,13 @@ for k, (size, color, marker) in enumerate(zip(sizes, colors, "os^", strict=True)
         if p["model__hidden_layer_sizes"] == size and p["model__damping"] == damping
     ]
     mean = results["mean_test_score"][chosen]
-    error = results["std_test_score"][chosen] / np.sqrt(5)
+    error = results["std_test_score"][chosen] / np.sqrt(5 - 1)  # standard error of a mean of five
     # Moved a little to the side, so that no error bar hides another.
     at = np.array(alphas) * 1.06 ** (k - 1)
     left.errorbar(at, mean, error, color=color, marker=marker, capsize=3, label=f"{size[0]} units")
 left.axhline(ridge.best_score_, color="0.4", linestyle="--", linewidth=1, label="best Ridge")
 left.set(xscale="log", xlabel="alpha", ylabel="cross-validated R$^2$")
-left.set_title("Mean of five folds and its standard error")
+left.set_title(f"LMRegressor: mean of five folds, standard error\n(damping = {damping})")
 left.set_xticks(alphas, [f"{alpha:g}" for alpha in alphas])
 left.minorticks_off()
 left.legend(loc="lower right", frameon=False)
@@ -117,7 +120,7 @@ right.plot(limits, limits, color="0.4", linestyle="--", linewidth=1, label="pred
 right.plot(y_test, reference, "o", color="#0072B2", markersize=5, alpha=0.6, label="111 test rows")
 right.set(xlim=limits, ylim=limits, aspect="equal")
 right.set(xlabel="measured progression (score)", ylabel="predicted progression (score)")
-right.set_title(f"Best LMRegressor, test R$^2$ = {r2_score(y_test, reference):.2f}")
+right.set_title(f"The best of them on the test rows\n(R$^2$ = {r2_score(y_test, reference):.2f})")
 right.legend(loc="upper left", frameon=False)
 
 picture = Path("plot_diabetes_grid_search.png").resolve()

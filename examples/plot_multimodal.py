@@ -72,6 +72,7 @@ for name in sets:
 # The fit and its record
 # ----------------------
 # Three curves that fall together mean that nothing is overfitted: the network knows the function, not only the points.
+# The errors below the fit have the colors of the sets, as in the record.
 
 # Okabe and Ito's palette: told apart with any kind of colour vision.
 colors = {"train": "#56B4E9", "validation": "#D55E00", "test": "#000000"}

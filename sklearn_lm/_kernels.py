@@ -9,7 +9,7 @@ parameter), the samples of the block side by side. So each inner loop runs over 
 Two layers (the number of slots depends on the number of rows alone, never on the number of threads):
 
 - a serial body accumulates the blocks slot, slot + S, slot + 2 S, ... into the slot's own sums;
-- a thin `prange` driver gives each slot its body; `sum_slots` adds the slots in order.
+- a thin `prange` driver gives each slot its body and then adds the slots in order.
 
 So the bits of a result do not depend on the number of threads, and the Jacobian of all rows never exists.
 """
@@ -452,24 +452,43 @@ def _slot_predict(slot, n_slots, X, x_scaling, y_scaling, theta, layout, f):
 
 
 # ---- all slots ----------------------------------------------------------------------------------------
+@jit()
+def _sum_slots(slots):
+    """Add slots 1, 2, ... to slot 0, in order; more dimensions than one are one long line."""
+    lines = slots.reshape(slots.shape[0], -1)
+    for slot in range(1, lines.shape[0]):
+        for i in range(lines.shape[1]):
+            lines[0, i] += lines[slot, i]
+
+
 @two_ways
 def sum_of_squares(X, Y, root_weight, x_scaling, theta, layout, squares):
-    """squares[slot, o] = sum over the slot's rows of w (f_o - y_o)^2."""
+    """squares[slot, o] = sum over the slot's rows of w (f_o - y_o)^2. As everywhere below, slot 0 has the total."""
     for slot in prange(squares.shape[0]):
         _slot_squares(slot, squares.shape[0], X, Y, root_weight, x_scaling, theta, layout, squares[slot])
+    _sum_slots(squares)
 
 
 @two_ways
-def normal_equations(X, Y, root_weight, x_scaling, theta, layout, jacobian, squares, gradient, gram):
-    """Per slot: sums of squares as above, gradient J'r and the lower triangle of J'J.
+def normal_equations(X, Y, root_weight, x_scaling, theta, layout, jacobian, squares, gradient, gram_slots, gram):
+    """Per slot: sums of squares as above, gradient J'r and the lower triangle of J'J. `gram` is the whole of J'J.
 
     `jacobian` (n_slots, n_padded(n_parameters), BLOCK) is room for one block a slot.
     """
     for slot in prange(squares.shape[0]):
         _slot_normal_equations(
             slot, squares.shape[0], X, Y, root_weight, x_scaling, theta, layout,
-            jacobian[slot], squares[slot], gradient[slot], gram[slot],
+            jacobian[slot], squares[slot], gradient[slot], gram_slots[slot],
         )  # fmt: skip
+    _sum_slots(squares)
+    _sum_slots(gradient)
+    for j in range(gram.shape[0]):
+        for k in range(j + 1):
+            total = 0.0
+            for slot in range(gram_slots.shape[0]):
+                total += gram_slots[slot, j, k]
+            gram[j, k] = total
+            gram[k, j] = total
 
 
 @two_ways
@@ -484,6 +503,9 @@ def output_equations(X, Y, root_weight, x_scaling, theta, layout, squares, gradi
             slot, squares.shape[0], X, Y, root_weight, x_scaling, theta, layout,
             squares[slot], gradient[slot], gram[slot],
         )  # fmt: skip
+    _sum_slots(squares)
+    _sum_slots(gradient)
+    _sum_slots(gram)
 
 
 @two_ways
@@ -493,6 +515,7 @@ def curvature(X, root_weight, x_scaling, theta, direction, layout, n_outputs, gr
         _slot_curvature(
             slot, gradient.shape[0], X, root_weight, x_scaling, theta, direction, layout, n_outputs, gradient[slot]
         )
+    _sum_slots(gradient)
 
 
 @two_ways
@@ -500,18 +523,6 @@ def predict(X, x_scaling, y_scaling, theta, layout, n_slots, f):
     """f[i, o] = y_offset_o + y_scale_o f_o(x_i), in the target's own units."""
     for slot in prange(n_slots):
         _slot_predict(slot, n_slots, X, x_scaling, y_scaling, theta, layout, f)
-
-
-@jit()
-def sum_slots(gram_slots, gram):
-    """gram = sum of the slots, in order, mirrored to the upper triangle."""
-    for j in range(gram.shape[0]):
-        for k in range(j + 1):
-            total = 0.0
-            for slot in range(gram_slots.shape[0]):
-                total += gram_slots[slot, j, k]
-            gram[j, k] = total
-            gram[k, j] = total
 
 
 @jit()

@@ -66,7 +66,7 @@ def sum_of_squares(rows: Rows, x_scaling: np.ndarray, network: Network, theta: n
         n_rows * network.n_parameters,
         rows.X, rows.Y, rows.root_weight, x_scaling, theta, network.layout, slots,
     )  # fmt: skip
-    return slots.sum(axis=0)
+    return slots[0]
 
 
 def mean_squared_error(rows: Rows, squares: np.ndarray, y_scaling: Scaling) -> float:
@@ -118,9 +118,9 @@ class NetworkObjective:
         )  # fmt: skip
         tail = slice(network.n_parameters - n_outputs * n_basis, None)
         strength = self.penalty.strength[tail].reshape(n_outputs, n_basis)
-        gram = grams.sum(axis=0)
-        gradient = gradients.sum(axis=0) + self.penalty.gradient(theta)[tail].reshape(n_outputs, n_basis)
-        cost = 0.5 * float(squares.sum()) + self.penalty.cost(theta)
+        gram = grams[0]
+        gradient = gradients[0] + self.penalty.gradient(theta)[tail].reshape(n_outputs, n_basis)
+        cost = 0.5 * float(squares[0].sum()) + self.penalty.cost(theta)
         gram.ravel()[:: n_basis + 1] += strength[0]
         change = _solve_output_layer(gram, gradient)
         if change is None:
@@ -138,21 +138,20 @@ class NetworkObjective:
             rows.Y.size * self.network.n_parameters * 4,
             rows.X, rows.root_weight, self.x_scaling, theta, direction, self.network.layout, rows.Y.shape[1], slots,
         )  # fmt: skip
-        return slots.sum(axis=0)
+        return slots[0]
 
     def normal_equations(self, theta: np.ndarray) -> NormalEquations:
         rows, p = self.rows, self.network.n_parameters
+        gram = np.empty((p, p))
         _kernels.normal_equations(
             rows.Y.size * p * p / 2,
             rows.X, rows.Y, rows.root_weight, self.x_scaling, theta, self.network.layout,
-            self._jacobian, self._squares, self._gradient, self._gram,
+            self._jacobian, self._squares, self._gradient, self._gram, gram,
         )  # fmt: skip
-        squares = self._squares.sum(axis=0)
-        gram = np.empty((p, p))
-        _kernels.sum_slots(self._gram, gram)
+        squares = self._squares[0].copy()
         gram.ravel()[:: p + 1] += self.penalty.strength
         cost = 0.5 * float(squares.sum()) + self.penalty.cost(theta)
-        gradient = self._gradient.sum(axis=0) + self.penalty.gradient(theta)
+        gradient = self._gradient[0] + self.penalty.gradient(theta)
         return NormalEquations(cost, gradient, gram, squares)
 
 

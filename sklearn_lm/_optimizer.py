@@ -308,7 +308,8 @@ def _accelerated(
 
 
 def _is_finite(point: Any) -> bool:
-    return bool(math.isfinite(point.cost) and np.isfinite(point.gradient).all() and np.isfinite(point.gram).all())
+    # A sum is finite only if every term is, and is one pass without a temporary.
+    return math.isfinite(point.cost) and math.isfinite(point.gradient.sum()) and math.isfinite(point.gram.sum())
 
 
 def _halves_gradient(point: Any, new: Any) -> bool:
@@ -342,4 +343,4 @@ def _solve(factor: np.ndarray | None, b: np.ndarray) -> np.ndarray | None:
     if factor is None:
         return None
     x, _ = lapack.dpotrs(factor, b, lower=1)
-    return x if np.isfinite(x).all() else None
+    return x if math.isfinite(x.sum()) else None

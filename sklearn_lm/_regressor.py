@@ -51,7 +51,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         slopes; "selected": units chosen one by one to explain the target.
     n_starts : int or "auto", default="auto"
         With more than one, starts from a mix of families race: all get 15 iterations, the better part 30 more, and the
-        best three (or 8 %) run to the end. "auto": as many as a small budget of arithmetic allows, up to 24 for
+        best three (or 8 %) run to the end. "auto": as many as a small budget of arithmetic allows, up to 32 for
         problems of some hundred rows and 60 parameters, 1 for large ones.
     solve_output : bool, default=True
         Solve for the output layer by linear least squares at every trial point (variable projection).
