@@ -23,6 +23,7 @@ from ._jit import jit, two_ways
 
 BLOCK = 256  # samples; a line of a block is 2 KiB, so a tile of lines stays in the first-level cache
 MAX_SLOTS = 8
+BAND = 24  # columns of a Cholesky factor
 
 # Columns of `layout`.
 N_IN, N_OUT, OFFSET, SOURCE, ACTIVATION = range(5)
@@ -254,8 +255,8 @@ def _residual_line(Y, root_weight, first, output, f, residual, count):
 
 
 @jit(fastmath=REORDERED)
-def _tile(lines, j, k, count):
-    """Twelve dot products over the samples: lines j, ..., j + 3 with lines k, k + 1, k + 2.
+def _tile(lines, j, k, start, stop):
+    """Twelve dot products over [start, stop): lines j, ..., j + 3 with lines k, k + 1, k + 2.
 
     One scalar sum for each, which the compiler turns into full vectors of fused multiply-adds; seven lines read for
     twelve products, where a single product reads two.
@@ -263,7 +264,7 @@ def _tile(lines, j, k, count):
     a0, a1, a2, a3 = lines[j], lines[j + 1], lines[j + 2], lines[j + 3]
     b0, b1, b2 = lines[k], lines[k + 1], lines[k + 2]
     s00 = s01 = s02 = s10 = s11 = s12 = s20 = s21 = s22 = s30 = s31 = s32 = 0.0
-    for s in range(count):
+    for s in range(start, stop):
         s00 += a0[s] * b0[s]
         s01 += a0[s] * b1[s]
         s02 += a0[s] * b2[s]
@@ -287,7 +288,7 @@ def _add_gram(lines, n, count, gram):
     """
     for j in range(0, n, 4):
         for k in range(0, min(j + 4, n), 3):
-            products = _tile(lines, j, k, count)
+            products = _tile(lines, j, k, 0, count)
             for dj in range(min(4, n - j)):
                 for dk in range(min(3, j + dj + 1 - k)):
                     gram[j + dj, k + dk] += products[dj][dk]
@@ -523,6 +524,67 @@ def predict(X, x_scaling, y_scaling, theta, layout, n_slots, f):
     """f[i, o] = y_offset_o + y_scale_o f_o(x_i), in the target's own units."""
     for slot in prange(n_slots):
         _slot_predict(slot, n_slots, X, x_scaling, y_scaling, theta, layout, f)
+
+
+# ---- linear algebra -----------------------------------------------------------------------------------
+@jit()
+def cholesky(gram, diagonal, L):
+    """Lower factor of gram + diag(diagonal) in the first lines of L (n_padded(n), n); False if there is none.
+
+    Only the lower triangle of `gram` is read. LAPACK's factor has other last bits with another number of BLAS
+    threads; this one has not. Rows of L are contiguous, so all the work is in dot products of rows, in tiles:
+    L_ij = (A_ij - sum_{k<j} L_ik L_jk) / L_jj. In bands of columns, so that lines are used while they are near.
+    """
+    n = gram.shape[0]
+    for i in range(n):
+        for j in range(i + 1):
+            L[i, j] = gram[i, j]
+        L[i, i] += diagonal[i]
+    for first in range(0, n, BAND):
+        last = min(first + BAND, n)
+        if first > 0:
+            for i in range(first, n, 4):
+                for j in range(first, min(last, i + 4), 3):
+                    _subtract_tile(L, i, j, 0, first, n, last)
+        for j in range(first, last, 3):
+            end = min(j + 3, last)
+            if j > first:
+                for i in range(j, n, 4):
+                    _subtract_tile(L, i, j, first, j, n, end)
+            for c in range(j, end):
+                pivot = L[c, c]
+                for k in range(j, c):
+                    pivot -= L[c, k] * L[c, k]
+                if not pivot > 0.0:  # NaN included
+                    return False
+                root = math.sqrt(pivot)
+                L[c, c] = root
+                for i in range(c + 1, n):
+                    value = L[i, c]
+                    for k in range(j, c):
+                        value -= L[i, k] * L[c, k]
+                    L[i, c] = value / root
+    return True
+
+
+@jit()
+def _subtract_tile(L, i, j, start, stop, n_rows, n_columns):
+    products = _tile(L, i, j, start, stop)
+    for di in range(min(4, n_rows - i)):
+        for dj in range(min(3, n_columns - j, i + di + 1 - j)):
+            L[i + di, j + dj] -= products[di][dj]
+
+
+@jit()
+def cholesky_solve(L, x):
+    """Replace x by the solution of L L' x = x, L as `cholesky` left it."""
+    n = x.size
+    for i in range(n):
+        x[i] = (x[i] - _dot(L[i], x, i)) / L[i, i]
+    for i in range(n - 1, -1, -1):
+        x[i] /= L[i, i]
+        for k in range(i):
+            x[k] -= x[i] * L[i, k]
 
 
 @jit()

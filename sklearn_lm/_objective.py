@@ -14,7 +14,6 @@ the Gauss-Newton approximation of the Hessian of F.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import lapack
 
 from . import _kernels
 from ._network import Network
@@ -157,14 +156,14 @@ class NetworkObjective:
 
 def _solve_output_layer(gram: np.ndarray, gradient: np.ndarray) -> np.ndarray | None:
     """d with (G + ridge) d = -g for each line g, or None. Only the lower triangle of G is read."""
-    damped = gram.copy()
-    damped.ravel()[:: len(gram) + 1] += OUTPUT_RIDGE * gram.diagonal().max()
-    # The lower triangle in C order is the upper one in Fortran order.
-    factor, info = lapack.dpotrf(damped.T, lower=0, clean=0, overwrite_a=1)
-    if info != 0:
+    n = len(gram)
+    factor = np.zeros((_kernels.n_padded(n), n))
+    if not _kernels.cholesky(gram, np.full(n, OUTPUT_RIDGE * gram.diagonal().max()), factor):
         return None
-    change, _ = lapack.dpotrs(factor, -gradient.T, lower=0)
-    return change.T if np.isfinite(change).all() else None
+    change = -gradient
+    for line in change:
+        _kernels.cholesky_solve(factor, line)
+    return change if np.isfinite(change).all() else None
 
 
 class Problem(NamedTuple):

@@ -25,7 +25,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from scipy.linalg import lapack
+
+from . import _kernels
 
 EPS = float(np.finfo(np.float64).eps)
 # Damping never falls below this multiple of its unit, so that it can always grow again by multiplication.
@@ -47,7 +48,10 @@ class Ending(enum.Enum):
     DAMPING = "no step reduces the objective, with damping up to mu_max", ""
     GOAL = "the training error reached goal", ""
     PATIENCE = "the validation error did not fall for n_iter_no_change iterations", ""
-    MAX_ITER = "max_iter iterations were made", "Raise max_iter, or fit fewer units, or set alpha > 0"
+    MAX_ITER = (
+        "max_iter iterations were made",
+        "Set alpha > 0 if the data are noisy, fit fewer units, or raise max_iter",
+    )
     MAX_TIME = "max_time seconds have passed", "Raise max_time"
 
     def __init__(self, sentence: str, remedy: str):
@@ -142,7 +146,8 @@ class State:
             if settings.solve_output:
                 self.theta = objective.solve_linear(self.theta)[0]
             self.point = objective.normal_equations(self.theta)
-        if not _is_finite(self.point):
+            is_finite = _is_finite(self.point)
+        if not is_finite:
             raise ValueError(
                 "The objective is not finite at the starting point: residuals or their derivatives overflow. "
                 "Scale the data, or start from smaller weights."
@@ -153,6 +158,8 @@ class State:
         self.gain_ratio = math.nan
         self.n_evaluations = 1
         self.iteration = 0
+        n = len(self.theta)
+        self.room = np.zeros((_kernels.n_padded(n), n))  # for the Cholesky factor
         self.is_told = False  # whether the listener has heard of this iteration
 
     def record(self, grad_norm: float) -> Record:
@@ -256,7 +263,7 @@ def _search(objective: Objective, state: State, settings: Settings) -> Ending | 
     while True:
         predicted = math.inf  # a matrix without a factor promises nothing, and is no reason to stop
         damping = state.damping.mu * metric.diagonal
-        factor = _factor(point.gram, damping)
+        factor = _factor(point.gram, damping, state.room)
         step = _solve(factor, -point.gradient)
         if step is not None:
             # The quadratic model's -g'd - 1/2 d'Hd, which is 1/2 d'(mu D d - g) for this step.
@@ -329,18 +336,14 @@ def _ending(settings: Settings, state: State, grad_norm: float) -> Ending | None
     return None
 
 
-def _factor(gram: np.ndarray, damping: np.ndarray) -> np.ndarray | None:
-    """Cholesky factor of H + mu D, or None. `damping` is the diagonal mu D."""
-    # The copy of a symmetric matrix, transposed, is in Fortran order: LAPACK works on it in place.
-    damped = gram.copy().T
-    damped.ravel(order="K")[:: len(gram) + 1] += damping
-    factor, info = lapack.dpotrf(damped, lower=1, clean=0, overwrite_a=1)
-    return factor if info == 0 else None
+def _factor(gram: np.ndarray, damping: np.ndarray, room: np.ndarray) -> np.ndarray | None:
+    """Cholesky factor of H + mu D, made in `room`, or None. `damping` is the diagonal mu D."""
+    return room if _kernels.cholesky(gram, damping, room) else None
 
 
 def _solve(factor: np.ndarray | None, b: np.ndarray) -> np.ndarray | None:
-    """x with (H + mu D) x = b, or None where there is no such finite vector."""
+    """x with (H + mu D) x = b, or None where there is no such finite vector. b is overwritten."""
     if factor is None:
         return None
-    x, _ = lapack.dpotrs(factor, b, lower=1)
-    return x if math.isfinite(x.sum()) else None
+    _kernels.cholesky_solve(factor, b)
+    return b if math.isfinite(b.sum()) else None

@@ -5,6 +5,7 @@ are run on a sample of them, and only those who are left see all rows.
 """
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -54,9 +55,14 @@ class Runner:
 
     def run(self, objective: Objective, settings: Settings, start_time: float, pause_at: int | None) -> None:
         """Iterate to `pause_at` (None: to the end). A start that overflows is lost, and no reason to stop a race."""
-        if self.ending is not None or self.failure is not None:
+        if self.ending is not None or self.fate:
             return
         if self.state is None:
+            # The first start is made whatever the time; a late one would cost an evaluation of F and move nowhere.
+            limit = math.inf if settings.max_time is None else settings.max_time
+            if self.number > 0 and time.perf_counter() - start_time >= limit:
+                self.fate = "no time left"
+                return
             try:
                 self.state = State(objective, self.theta, settings, start_time)
             except ValueError as failure:

@@ -50,9 +50,9 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         weights; "small": smaller ones; "centred": units that bend at data points; "steep": the same with steep
         slopes; "selected": units chosen one by one to explain the target.
     n_starts : int or "auto", default="auto"
-        With more than one, starts from a mix of families race: all get 15 iterations, the better part 30 more, and the
-        best three (or 8 %) run to the end. "auto": as many as a small budget of arithmetic allows, up to 32 for
-        problems of some hundred rows and 60 parameters, 1 for large ones.
+        Starts from a mix of families race: all get 15 iterations, the best 30 % go on to 45, and the best 8 %, but at
+        least three, run to the end. "auto": as many as a small budget of arithmetic allows, up to 32 for problems of
+        some hundred rows and 60 parameters, 1 for large ones. It is counted from the sum of the weights.
     solve_output : bool, default=True
         Solve for the output layer by linear least squares at every trial point (variable projection).
     acceleration : bool, default=True
@@ -66,13 +66,13 @@ class LMRegressor(RegressorMixin, BaseEstimator):
     mu_increase, mu_decrease : float, default=10.0 and 0.1
         Factors for ``damping="marquardt"``.
     mu_max : float, default=1e10
-        The fit ends when mu, in the same units, exceeds this.
+        The fit ends when mu, in the same units, would exceed this.
     max_iter : int, default=200
         Largest number of iterations. An iteration is one accepted step.
     tol : float, default=1e-10
         The fit ends when F fell by less than this fraction over five iterations.
     min_grad : float, default=1e-10
-        The fit ends when the norm of the gradient of F, divided by the sum of the weights, is below this.
+        The fit ends when the norm of the gradient of F, divided by the sum of the weights, is not above this.
     goal : float, default=0.0
         The fit ends when the mean squared training error, in squared units of y, is not above this.
     max_time : float or None, default=None
@@ -128,7 +128,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
     starts_ : dict of str to ndarray of shape (n_starts,)
         Of each start: `family`, last `train_mse`, `n_iter` and `fate`.
     split_indices_ : dict of str to ndarray
-        Rows of the training, validation and test sets. Rows of weight zero are in none.
+        Rows of X in the training, validation and test sets that were made from it. Rows of weight zero are in none.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, if X had string names.
@@ -187,7 +187,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
-        "n_jobs": [Integral, None],
+        "n_jobs": [Interval(Integral, 1, None, closed="left"), Interval(Integral, None, -1, closed="right"), None],
     }
 
     def __init__(

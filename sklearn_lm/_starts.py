@@ -43,7 +43,7 @@ def draw(network: Network, family: str, sample: Sample, rng: np.random.RandomSta
     theta = np.empty(network.n_parameters)
     matrices = layer_matrices(network, theta)
     for layer, (matrix, name) in enumerate(zip(matrices, network.activations, strict=True)):
-        if name not in ACTIVE_RANGE:  # "identity" bends nowhere
+        if name == "identity":  # bends nowhere
             matrix[:] = glorot(sample, len(matrix), 1.0, rng)
         else:
             # The data-driven families choose the first layer; what a deeper one reads is no data of the user's.

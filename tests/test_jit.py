@@ -21,16 +21,17 @@ rng = np.random.default_rng(0)
 X = rng.normal(size=({n_rows}, 3))
 y = np.sin(X @ [1, 2, 3])
 warnings.simplefilter("ignore")
-model = LMRegressor((5, 4), max_iter={max_iter}, random_state=0).fit(X, y)
+model = LMRegressor({hidden}, max_iter={max_iter}, n_starts=2, random_state=0).fit(X, y)
 parts = [model.predict(X), *model.coefs_, model.history_["train_mse"]]
 print(hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest())
 """
 
 
 def digest(small_work: int, threads: int) -> str:
-    n_rows, max_iter = (3000, 10) if COMPILED else (300, 1)
-    code = FIT.format(small_work=small_work, n_rows=n_rows, max_iter=max_iter)
-    environment = {**os.environ, "NUMBA_NUM_THREADS": str(threads)}
+    n_rows, max_iter, hidden = (3000, 10, (12, 12)) if COMPILED else (300, 1, (2, 2))
+    code = FIT.format(small_work=small_work, n_rows=n_rows, max_iter=max_iter, hidden=hidden)
+    # BLAS as well: LAPACK's factors of matrices of 128 rows and more have other last bits with other threads.
+    environment = {**os.environ, "NUMBA_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(1 + threads % 2)}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
     return run.stdout
@@ -39,7 +40,7 @@ def digest(small_work: int, threads: int) -> str:
 def test_same_bits_for_any_number_of_threads():
     serial = digest(10**12, 1)
     assert len(serial) == 65
-    assert [digest(0, threads) for threads in (1, 2, 3, 4)] == [serial] * 4
+    assert [digest(0, threads) for threads in (1, 2, 3)] == [serial] * 3
 
 
 @pytest.fixture

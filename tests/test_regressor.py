@@ -258,7 +258,7 @@ def test_test_set_takes_no_part_in_the_fit(overfitting):
 
 # ---- endings ------------------------------------------------------------------------------------------
 def test_unconverged_fit_warns_with_reason_and_remedy(curve):
-    with pytest.warns(ConvergenceWarning, match=r"max_iter iterations were made.*Raise max_iter") as caught:
+    with pytest.warns(ConvergenceWarning, match=r"max_iter iterations were made.*raise max_iter") as caught:
         model = LMRegressor(max_iter=2, random_state=0).fit(*curve)
     assert caught[0].filename == __file__
     assert (model.n_iter_, model.stop_reason_) == (2, "max_iter iterations were made")
@@ -330,7 +330,7 @@ def test_units_do_not_matter(unit, curve):
         ("hidden_layer_sizes", (2.5,)), ("activation", "sine"), ("activation", ("tanh", "tanh")), ("activation", 3),
         ("alpha", -1.0), ("alpha", np.nan), ("scaling", "robust"), ("init", "zeros"),
         ("solve_output", 1.5), ("acceleration", "no"), ("n_starts", 0), ("n_starts", "many"),
-        ("n_jobs", 1.5), ("damping", "none"),
+        ("n_jobs", 0), ("damping", "none"),
         ("mu", 0.0), ("mu_increase", 1.0), ("mu_decrease", 1.0), ("mu_max", -1), ("max_iter", 0), ("max_iter", 2.5),
         ("tol", -1e-3), ("min_grad", -1), ("goal", -1), ("max_time", 0), ("early_stopping", "yes"),
         ("validation_fraction", 1.0), ("test_fraction", 1.0), ("n_iter_no_change", 0), ("warm_start", 2),
