@@ -24,10 +24,11 @@ class Round(NamedTuple):
     at_least: int
 
 
-ROUNDS = (Round(15, 0.3, 3), Round(45, 0.08, 3))
-# Multiply-adds of a race's first round, and what the bookkeeping of one iteration comes to in the same unit.
-BUDGET, OVERHEAD = 7e8, 1e6
-MOST_STARTS = 32
+ROUNDS = (Round(12, 0.3, 3), Round(40, 0.08, 3), Round(90, 0.05, 2))
+# Multiply-adds of a race's first round, and in the same unit what the bookkeeping of one iteration comes to, and a
+# hidden unit for one row (its activation, forward and backward passes).
+BUDGET, OVERHEAD, UNIT = 7.5e8, 1e6, 60
+MOST_STARTS = 40
 # Relative difference of errors up to which two starts count as equally good.
 SAME = 1e-6
 # Above this number of distinct rows the rounds are run on a sample of so many.
@@ -156,12 +157,12 @@ def _run_all(
     parallel(delayed(runner.run)(course.objective(), settings, start_time, pause_at) for runner in field)
 
 
-def affordable_starts(n_residuals: float, n_parameters: int) -> int:
+def affordable_starts(n_residuals: float, n_parameters: int, n_hidden: int) -> int:
     """As many starts as a small budget of arithmetic allows, 1 for large problems.
 
     Counted and not timed, so that the result is the same on every machine. `n_residuals` is a sum of weights.
     """
-    iteration = n_residuals * n_parameters**2 / 2 + OVERHEAD
+    iteration = n_residuals * (n_parameters**2 / 2 + UNIT * n_hidden) + OVERHEAD
     return int(min(MOST_STARTS, max(1.0, BUDGET / (iteration * ROUNDS[0].n_iter))))
 
 

@@ -64,8 +64,12 @@ def nguyen_widrow(sample: Sample, n_units: int, active: float, rng: np.random.Ra
     inputs in [-1, 1]. What the inputs really do along each direction takes the place of [-1, 1]: the range
     of the projections of the data on it. Inputs that never change take no part.
     """
-    direction, centre, half, n_inputs = _directions(sample, n_units, rng)
-    magnitude = 0.7 * active * n_units ** (1 / n_inputs)
+    direction = _random_directions(sample, n_units, rng)
+    low, high = _quantiles(direction @ sample.lines, sample.weight, (TAIL, 1 - TAIL))
+    centre, half = (low + high) / 2, (high - low) / 2
+    half[half == 0] = 1.0
+    n_inputs = np.count_nonzero(direction.any(axis=0))
+    magnitude = 0.7 * active * n_units ** (1 / max(1, n_inputs))
     # One unit alone has its bend in the middle of the data and not at its edge.
     spread = np.linspace(-1.0, 1.0, n_units) if n_units > 1 else np.zeros(1)
     # With one input the sign of w must be undone, for the bends -b / w to lie evenly; with several any sign will do.
@@ -103,23 +107,30 @@ def selected(sample: Sample, n_units: int, active: float, rng: np.random.RandomS
 
     Orthogonal matching pursuit (Pati, Rezaiifar & Krishnaprasad 1993) over ridge functions tanh(w x + b).
     """
-    n_candidates = 12 * n_units + 40
+    n_candidates = 6 * n_units + 60
     slopes = active * _log_uniform(rng, 0.5, 12.0, n_candidates)
     candidates = _through_data(sample, n_candidates, slopes, rng)
     root = np.sqrt(sample.weight)
     features = np.tanh(candidates[:, :-1] @ sample.lines + candidates[:, -1:]) * root
-    residual = (sample.Y * root[:, None]).T
+    targets = (sample.Y * root[:, None]).T
+    # Of each candidate, only the part that is orthogonal to the units already chosen (and to the constant, which the
+    # output bias provides) counts: its squared norm, and its products with the targets.
+    norm = np.einsum("ij,ij->i", features, features)
+    product = features @ targets.T
+    basis = np.empty((n_units + 1, len(root)))
+    basis[0] = root / np.linalg.norm(root)
     chosen: list[int] = []
-    column = root  # the constant, which the output bias provides, goes out first
-    for _ in range(n_units):
-        unit = column / max(float(np.linalg.norm(column)), 1e-300)
-        features = features - np.outer(features @ unit, unit)
-        residual = residual - np.outer(residual @ unit, unit)
-        norm = np.sum(features**2, axis=1)
-        gain = np.sum((features @ residual.T) ** 2, axis=1) / np.maximum(norm, 1e-300)
+    for i in range(n_units):
+        along = features @ basis[i]
+        norm -= along**2
+        product -= np.outer(along, targets @ basis[i])
+        gain = np.sum(product**2, axis=1) / np.maximum(norm, 1e-300)
         gain[norm < 1e-10] = 0.0  # nothing new in it
         chosen.append(int(np.argmax(gain)))
         column = features[chosen[-1]]
+        for _ in range(2):  # Gram-Schmidt, and once more for what rounding left
+            column = column - basis[: i + 1].T @ (basis[: i + 1] @ column)
+        basis[i + 1] = column / max(float(np.linalg.norm(column)), 1e-300)
     return candidates[chosen]
 
 
@@ -136,46 +147,45 @@ FAMILIES: dict[str, Family] = {
 def mix(n_starts: int, n_inputs: int, first: str) -> list[str]:
     """Families of the starts of a race: first the one the user named, then the others in turn.
 
-    One input: spreading units has one answer, so chance has to come from data-driven families. Several: small
-    weights take a greater part.
+    One input: spreading units has one answer, so chance has to come from data-driven families. Several: no
+    family is best, so most take an equal part.
     """
     turn: tuple[str, ...]
     if n_inputs == 1:
         turn = ("selected", "centred", "steep", "selected", "small")
     else:
-        turn = ("small", "selected", "nguyen_widrow", "small", "centred", "steep")
+        turn = ("centred", "nguyen_widrow", "small", "selected", "centred", "nguyen_widrow", "small", "steep")
     return [first] + [turn[i % len(turn)] for i in range(n_starts - 1)]
 
 
-def _directions(
-    sample: Sample, n_units: int, rng: np.random.RandomState
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Random unit vectors, middle and half width of the data's projections on each, and how many inputs vary."""
+def _random_directions(sample: Sample, n_units: int, rng: np.random.RandomState) -> np.ndarray:
+    """Unit vectors, one a line, with zeros for inputs that never change."""
     varies = np.ptp(sample.lines, axis=1) > 0 if len(sample.lines) else np.zeros(0, dtype=bool)
     direction = rng.uniform(-1.0, 1.0, size=(n_units, len(varies))) * varies
     length = np.linalg.norm(direction, axis=1, keepdims=True)
-    direction /= np.where(length > 0, length, 1.0)
-    projections = direction @ sample.lines
-    low, high = (_quantile(projections, sample.weight, q) for q in (TAIL, 1 - TAIL))
-    half = (high - low) / 2
-    return direction, (high + low) / 2, np.where(half > 0, half, 1.0), max(1, int(varies.sum()))
+    return direction / np.where(length > 0, length, 1.0)
 
 
-def _quantile(lines: np.ndarray, weight: np.ndarray, q: float) -> np.ndarray:
-    """Least value of each line up to which a share q of the weight lies. A share within 1e-9 counts as reached,
+def _quantiles(lines: np.ndarray, weight: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
+    """For each share q, the least value of each line up to which a share q of the weight lies.
 
-    so that the rounding of a sum of weights does not decide between neighbours.
+    A share within 1e-9 counts as reached: the rounding of a sum of weights must not decide between neighbours.
     """
     order = np.argsort(lines, axis=1)
-    n_below = np.sum(np.cumsum(weight[order], axis=1) < q - 1e-9, axis=1)
-    ranks = np.minimum(n_below, lines.shape[1] - 1)
-    return lines[np.arange(len(lines)), order[np.arange(len(lines)), ranks]]
+    reached = np.cumsum(weight[order], axis=1)
+    every = np.arange(len(lines))
+    ranks = (np.minimum(np.sum(reached < q - 1e-9, axis=1), lines.shape[1] - 1) for q in shares)
+    return [lines[every, order[every, rank]] for rank in ranks]
 
 
 def _through_data(sample: Sample, n_units: int, magnitude: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """[W | b] with w x + b = 0 at data points drawn by weight."""
-    direction, _, half, _ = _directions(sample, n_units, rng)
-    W = (magnitude / half)[:, None] * direction
+    direction = _random_directions(sample, n_units, rng)
+    # The range along a direction from those of the inputs, as if they were independent: there may be hundreds of
+    # directions, and the slopes are random anyway.
+    low, high = _quantiles(sample.lines, sample.weight, (TAIL, 1 - TAIL))
+    half = np.sqrt(direction**2 @ ((high - low) / 2) ** 2)
+    W = (magnitude / np.where(half > 0, half, 1.0))[:, None] * direction
     points = np.searchsorted(np.cumsum(sample.weight), rng.uniform(0, 1 - 1e-9, size=n_units))
     return np.column_stack([W, -np.sum(W.T * sample.lines[:, points], axis=0)])
 

@@ -54,17 +54,20 @@ def test_everyone_has_a_fate():
     winner, runners = run(np.linspace(-40, 40, 20))
     fates = [runner.fate for runner in runners]
     assert fates.count("won") == 1
-    assert fates.count("ran to the end") == 2
-    assert fates.count("left after round 1") == 14
-    assert fates.count("left after round 2") == 3
+    assert [fates.count(fate) for fate in ("left after round 1", "left after round 2", "left after round 3")] == [
+        14,
+        3,
+        1,
+    ]
+    assert fates.count("ran to the end") == 1
     assert winner.fate == "won"
     left = [runner for runner in runners if runner.fate == "left after round 1"]
     assert all(runner.state.iteration <= ROUNDS[0].n_iter for runner in left)
 
 
 def test_few_starts_all_run_to_the_end():
-    _, runners = run([5.0, 0.1, 9.0])
-    assert sorted(runner.fate for runner in runners) == ["ran to the end", "ran to the end", "won"]
+    _, runners = run([5.0, 0.1])
+    assert sorted(runner.fate for runner in runners) == ["ran to the end", "won"]
     assert all(runner.ending is not None for runner in runners)
 
 
@@ -92,10 +95,10 @@ def test_a_start_that_overflows_is_lost_and_no_more():
 
 
 def test_number_of_affordable_starts():
-    assert affordable_starts(100, 20) == _race.MOST_STARTS
-    assert affordable_starts(1e6, 200) == 1
-    assert affordable_starts(499, 60) >= 20
-    numbers = [affordable_starts(n, 60) for n in np.logspace(1, 6, 30)]
+    assert affordable_starts(100, 20, 5) == _race.MOST_STARTS
+    assert affordable_starts(1e6, 200, 30) == 1
+    assert affordable_starts(499, 60, 10) >= 15
+    numbers = [affordable_starts(n, 60, 10) for n in np.logspace(1, 6, 30)]
     assert numbers == sorted(numbers, reverse=True)
 
 
@@ -127,7 +130,7 @@ def test_the_winner_has_the_least_error_of_those_that_ran_to_the_end(data):
     starts = fit(*data).starts_
     finished = np.isin(starts["fate"], ["won", "ran to the end"])
     won = starts["fate"] == "won"
-    assert finished.sum() == 3
+    assert finished.sum() == 2
     # alpha > 0: F decides, and the training error follows it within the penalty's part
     assert starts["train_mse"][won] <= 1.1 * starts["train_mse"][finished].min()
 
