@@ -42,7 +42,7 @@ LARGEST_BEND = 0.75
 class Ending(enum.Enum):
     """Why a fit stopped: a sentence, and what to do where there was more to be had."""
 
-    GRADIENT = "the gradient is below min_grad", ""
+    GRADIENT = "the gradient is not above min_grad", ""
     REDUCTION = f"the objective fell by less than tol over {WINDOW} iterations", ""
     PRECISION = "the objective changes by no more than its rounding error", ""
     DAMPING = "no step reduces the objective, with damping up to mu_max", ""
@@ -229,6 +229,8 @@ def advance(
             ending = listen(state.record(grad_norm))
             state.is_told = True
             ending = ending or _ending(settings, state, grad_norm)
+            if ending is Ending.GRADIENT and _is_plateau(objective, state, settings):
+                ending = None
             if ending is not None:
                 return ending
         if state.iteration == pause_at:
@@ -334,6 +336,21 @@ def _ending(settings: Settings, state: State, grad_norm: float) -> Ending | None
     if settings.max_time is not None and state.seconds() >= settings.max_time:
         return Ending.MAX_TIME
     return None
+
+
+def _is_plateau(objective: Objective, state: State, settings: Settings) -> bool:
+    """Whether a gradient is small although the model promises a way down: at a distance, not at a minimum.
+
+    Where residuals vanish the promise is always all of F; there the size of F tells.
+    """
+    if state.point.cost <= settings.min_grad * objective.weight:
+        return False
+    damping = state.damping.mu * state.metric.diagonal
+    step = _solve(_factor(state.point.gram, damping, state.room), -state.point.gradient)
+    if step is None:
+        return False
+    promised = 0.5 * float(step @ (damping * step - state.point.gradient))
+    return promised > max(settings.tol, RESOLUTION) * state.point.cost
 
 
 def _factor(gram: np.ndarray, damping: np.ndarray, room: np.ndarray) -> np.ndarray | None:

@@ -68,7 +68,7 @@ def nguyen_widrow(sample: Sample, n_units: int, active: float, rng: np.random.Ra
     low, high = _quantiles(direction @ sample.lines, sample.weight, (TAIL, 1 - TAIL))
     centre, half = (low + high) / 2, (high - low) / 2
     half[half == 0] = 1.0
-    n_inputs = np.count_nonzero(direction.any(axis=0))
+    n_inputs = int(np.count_nonzero(direction.any(axis=0)))
     magnitude = 0.7 * active * n_units ** (1 / max(1, n_inputs))
     # One unit alone has its bend in the middle of the data and not at its edge.
     spread = np.linspace(-1.0, 1.0, n_units) if n_units > 1 else np.zeros(1)

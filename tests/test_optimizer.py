@@ -264,6 +264,16 @@ def test_ends_when_the_gradient_is_zero_at_the_start():
     assert (found.ending, found.n_iter) == (Ending.GRADIENT, 0)
 
 
+def test_a_plateau_is_left():
+    """Far out on a logistic curve the gradient is 1e-11 and the residual 1: no minimum, and no reason to stop."""
+    curve = LeastSquares(lambda t: 1 / (1 + np.exp(-t)), lambda t: np.diag(1 / (1 + np.exp(-t)) / (1 + np.exp(t))))
+    start = np.array([25.0])
+    assert np.linalg.norm(curve.normal_equations(start).gradient) < Settings().min_grad
+    found = minimise(curve, start)
+    assert found.n_iter > 0
+    assert found.cost < 1e-10
+
+
 def test_ends_when_the_objective_no_longer_falls():
     """x^4 near zero converges linearly, so a coarse tol is what ends it."""
     flat = LeastSquares(lambda t: np.array([1.0, t[0] ** 2]), lambda t: np.array([[0.0], [2 * t[0]]]))
