@@ -92,10 +92,11 @@ class EarlyStopping:
 
     def __call__(self, row: Row, theta: np.ndarray) -> Ending | None:
         self.iteration += 1
-        # A first validation error that is not finite is still the best known so far.
-        if row["validation_mse"] < self.best_error or self.best_theta is None:
-            self.best_error, self.best_theta = row["validation_mse"], theta
-            self.best_iteration = self.iteration
+        error = row["validation_mse"]
+        # A first error that is not finite is still the best known so far.
+        if error < self.best_error or self.best_theta is None:
+            self.best_error = np.inf if np.isnan(error) else error  # nothing would ever be less than NaN
+            self.best_theta, self.best_iteration = theta, self.iteration
         if self.iteration - self.best_iteration >= self.patience:
             return Ending.PATIENCE
         return None

@@ -59,11 +59,6 @@ class Runner:
         if self.ending is not None or self.fate:
             return
         if self.state is None:
-            # The first start is made whatever the time; a late one would cost an evaluation of F and move nowhere.
-            limit = math.inf if settings.max_time is None else settings.max_time
-            if self.number > 0 and time.perf_counter() - start_time >= limit:
-                self.fate = "no time left"
-                return
             try:
                 self.state = State(objective, self.theta, settings, start_time)
             except ValueError as failure:
@@ -146,15 +141,26 @@ def _run_all(
     pause_at: int | None,
     n_jobs: int | None,
 ) -> None:
+
+    def run(i: int, runner: Runner, objective: Objective) -> None:
+        # A start that is made late costs an evaluation of F and moves nowhere; but there must be one.
+        if i > 0 and runner.state is None and _is_late(settings, start_time):
+            runner.fate = "no time left"
+        runner.run(objective, settings, start_time, pause_at)
+
     if n_jobs in (None, 1) or len(field) == 1:
         objective = course.objective()
-        for runner in field:
-            runner.run(objective, settings, start_time, pause_at)
+        for i, runner in enumerate(field):
+            run(i, runner, objective)
         return
     # Threads: the kernels hold no lock, and the runners are changed in place. Each run has an objective of its own,
     # for an objective holds room that two runs must not share.
     parallel = Parallel(n_jobs=n_jobs, require="sharedmem")
-    parallel(delayed(runner.run)(course.objective(), settings, start_time, pause_at) for runner in field)
+    parallel(delayed(run)(i, runner, course.objective()) for i, runner in enumerate(field))
+
+
+def _is_late(settings: Settings, start_time: float) -> bool:
+    return settings.max_time is not None and time.perf_counter() - start_time >= settings.max_time
 
 
 def affordable_starts(n_residuals: float, n_parameters: int, n_hidden: int) -> int:

@@ -44,11 +44,12 @@ def test_early_stopping_keeps_the_best_weights():
     assert (stopping.best_iteration, stopping.best_error, stopping.best_theta[0]) == (3, 2.0, 3.0)
 
 
-def test_early_stopping_survives_an_infinite_first_error():
-    stopping = EarlyStopping(patience=3)
-    for i, error in enumerate([np.inf, np.nan, 7.0]):
-        stopping({"validation_mse": error}, np.array([float(i)]))
-    assert stopping.best_iteration == 2
+def test_early_stopping_survives_a_first_error_that_is_not_finite():
+    for first in (np.inf, np.nan):
+        stopping = EarlyStopping(patience=3)
+        for i, error in enumerate([first, np.nan, 7.0]):
+            stopping({"validation_mse": error}, np.array([float(i)]))
+        assert stopping.best_iteration == 2
 
 
 @pytest.mark.parametrize("held_out", [{}, {"validation_mse": lambda theta: 2.0}])

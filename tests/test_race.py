@@ -142,6 +142,15 @@ def test_race_keeps_to_max_time(data):
     assert model.stop_reason_ == "max_time seconds have passed"
 
 
+def test_race_on_a_sample_keeps_to_max_time(data, monkeypatch):
+    """Whichever start is ahead when the time is over is the one that is published."""
+    for module in (_race, _regressor):
+        monkeypatch.setattr(module, "SAMPLE_ROWS", 20)
+    model = fit(*data, max_time=1e-9)
+    assert list(model.starts_["fate"]).count("won") == 1
+    assert np.isfinite(model.predict(data[0])).all()
+
+
 def test_race_follows_the_seed(data):
     first, again, threads = (fit(*data, n_jobs=n).predict(data[0]) for n in (None, None, 2))
     np.testing.assert_array_equal(first, again)
