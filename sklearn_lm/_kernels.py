@@ -203,6 +203,15 @@ def _forward(theta, layout, units, count):
 
 
 @jit()
+def _forward_rows(X, first, x_scaling, theta, layout, units):
+    """Load the block of rows that begins at `first` and run it forward; its number of rows."""
+    count = min(BLOCK, X.shape[0] - first)
+    _load(X, first, count, x_scaling, units)
+    _forward(theta, layout, units, count)
+    return count
+
+
+@jit()
 def _select_output(output, n_outputs, root_weight, first, deltas, count):
     """Output lines of `deltas` for the derivatives of sqrt(w) f_output."""
     for j in range(n_outputs):
@@ -321,9 +330,7 @@ def _slot_squares(slot, n_slots, X, Y, root_weight, x_scaling, theta, layout, sq
     residual = np.empty(BLOCK)
     squares[:] = 0.0
     for first in range(slot * BLOCK, n_rows, n_slots * BLOCK):
-        count = min(BLOCK, n_rows - first)
-        _load(X, first, count, x_scaling, units)
-        _forward(theta, layout, units, count)
+        count = _forward_rows(X, first, x_scaling, theta, layout, units)
         for output in range(n_outputs):
             f = units[units.shape[0] - n_outputs + output]
             _residual_line(Y, root_weight, first, output, f, residual, count)
@@ -340,9 +347,7 @@ def _slot_normal_equations(
     residual = np.empty(BLOCK)
     squares[:], gradient[:], gram[:] = 0.0, 0.0, 0.0
     for first in range(slot * BLOCK, n_rows, n_slots * BLOCK):
-        count = min(BLOCK, n_rows - first)
-        _load(X, first, count, x_scaling, units)
-        _forward(theta, layout, units, count)
+        count = _forward_rows(X, first, x_scaling, theta, layout, units)
         for output in range(n_outputs):
             f = units[units.shape[0] - n_outputs + output]
             _residual_line(Y, root_weight, first, output, f, residual, count)
@@ -391,9 +396,7 @@ def _slot_curvature(slot, n_slots, X, root_weight, x_scaling, theta, direction, 
     second = np.empty_like(units)
     gradient[:] = 0.0
     for start in range(slot * BLOCK, n_rows, n_slots * BLOCK):
-        count = min(BLOCK, n_rows - start)
-        _load(X, start, count, x_scaling, units)
-        _forward(theta, layout, units, count)
+        count = _forward_rows(X, start, x_scaling, theta, layout, units)
         _second_derivatives(theta, direction, layout, units, first, second, count)
         # J'W r_vv is the gradient of a sum of squares whose residuals are r_vv: outputs first, then backward.
         for output in range(n_outputs):
@@ -422,9 +425,7 @@ def _slot_output_equations(slot, n_slots, X, Y, root_weight, x_scaling, theta, l
     residual = np.empty(BLOCK)
     squares[:], gradient[:], gram[:] = 0.0, 0.0, 0.0
     for first in range(slot * BLOCK, n_rows, n_slots * BLOCK):
-        count = min(BLOCK, n_rows - first)
-        _load(X, first, count, x_scaling, units)
-        _forward(theta, layout, units, count)
+        count = _forward_rows(X, first, x_scaling, theta, layout, units)
         for s in range(count):
             basis[n_in, s] = root_weight[first + s]
         for i in range(n_in):
@@ -443,9 +444,7 @@ def _slot_predict(slot, n_slots, X, x_scaling, y_scaling, theta, layout, f):
     n_rows, n_outputs = f.shape
     units = np.empty((n_units_in(layout), BLOCK))
     for first in range(slot * BLOCK, n_rows, n_slots * BLOCK):
-        count = min(BLOCK, n_rows - first)
-        _load(X, first, count, x_scaling, units)
-        _forward(theta, layout, units, count)
+        count = _forward_rows(X, first, x_scaling, theta, layout, units)
         for output in range(n_outputs):
             line = units[units.shape[0] - n_outputs + output]
             for s in range(count):
@@ -598,9 +597,7 @@ def jacobian_rows(X, root_weight, x_scaling, theta, layout, n_outputs):
     lines = np.empty((theta.size, BLOCK))
     rows = np.empty((X.shape[0] * n_outputs, theta.size))
     for first in range(0, X.shape[0], BLOCK):
-        count = min(BLOCK, X.shape[0] - first)
-        _load(X, first, count, x_scaling, units)
-        _forward(theta, layout, units, count)
+        count = _forward_rows(X, first, x_scaling, theta, layout, units)
         for output in range(n_outputs):
             _select_output(output, n_outputs, root_weight, first, deltas, count)
             _backward(theta, layout, units, deltas, count)
