@@ -11,6 +11,8 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from ._scaling import LARGEST, refuse_overflow
+
 SETS = ("train", "validation", "test")
 
 
@@ -39,6 +41,8 @@ def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, 
         raise ValueError("y is sparse; LMRegressor needs a dense y: pass y.toarray().")
     X, y = validate_data(estimator, X, y, reset=reset, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
     y = np.asarray(y, dtype=np.float64)
+    # Errors are reported in the target's own squared units, so its size matters under any scaling.
+    refuse_overflow("y", y.reshape(len(y), -1), "divide it by a constant")
     return DataSet(X, y.reshape(len(y), -1), _check_weight(sample_weight, X)), y.ndim == 1
 
 
@@ -72,6 +76,11 @@ def _check_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
         raise ValueError(
             "sample_weight is zero for every row, so nothing is left to fit. "
             "At least one weight must be positive (non-zero)."
+        )
+    if weight.max() > LARGEST:
+        raise ValueError(
+            f"sample_weight reaches {weight.max():.3g}: sums of weighted squares overflow float64. "
+            "Divide it by a constant."
         )
     return weight
 

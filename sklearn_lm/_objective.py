@@ -37,7 +37,8 @@ class Rows(NamedTuple):
 
 
 def make_rows(X: np.ndarray, Y: np.ndarray, weight: np.ndarray, y_scaling: Scaling) -> Rows:
-    Y = np.ascontiguousarray(y_scaling.forward(Y))
+    with np.errstate(over="ignore"):  # a validation set may be far away from the training set: its error is inf
+        Y = np.ascontiguousarray(y_scaling.forward(Y))
     return Rows(read_only(X), read_only(Y), read_only(np.sqrt(weight)), float(weight.sum()))
 
 
@@ -185,9 +186,12 @@ class Problem(NamedTuple):
 
     def negligible(self) -> float:
         """Errors below this, of the measure by which fits are compared, are rounding errors of a perfect fit."""
+        train = self.rows["train"]
+        share = train.root_weight**2 / train.weight
+        variance = share @ (train.Y - share @ train.Y) ** 2
         if "validation" in self.rows:
-            return EPS * float(np.mean(self.y_scaling.scale**2))
-        return EPS * self.rows["train"].weight
+            return EPS * float(np.mean(self.y_scaling.scale**2 * variance))
+        return EPS * 0.5 * train.weight * float(variance.sum())
 
     def error(self, name: str, theta: np.ndarray) -> float:
         """Mean squared error on a set, in the same units."""

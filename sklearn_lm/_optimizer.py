@@ -25,6 +25,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from scipy.linalg import blas
 
 from . import _kernels
 
@@ -225,12 +226,10 @@ def advance(
     """Iterate until something ends the fit, or until iteration `pause_at` (then None is returned)."""
     while True:
         if not state.is_told:
-            grad_norm = float(np.linalg.norm(state.point.gradient)) / objective.weight
+            grad_norm = _norm(state.point.gradient) / objective.weight
             ending = listen(state.record(grad_norm))
             state.is_told = True
-            ending = ending or _ending(settings, state, grad_norm)
-            if ending is Ending.GRADIENT and _is_plateau(objective, state, settings):
-                ending = None
+            ending = ending or _ending(objective, state, settings, grad_norm)
             if ending is not None:
                 return ending
         if state.iteration == pause_at:
@@ -322,11 +321,16 @@ def _is_finite(point: Any) -> bool:
 
 
 def _halves_gradient(point: Any, new: Any) -> bool:
-    return bool(np.linalg.norm(new.gradient) <= 0.5 * np.linalg.norm(point.gradient))
+    return _norm(new.gradient) <= 0.5 * _norm(point.gradient)
 
 
-def _ending(settings: Settings, state: State, grad_norm: float) -> Ending | None:
-    if grad_norm <= settings.min_grad:
+def _norm(v: np.ndarray) -> float:
+    """Euclidean norm; BLAS scales it, so that no square overflows or underflows."""
+    return float(blas.dnrm2(v)) if v.size else 0.0
+
+
+def _ending(objective: Objective, state: State, settings: Settings, grad_norm: float) -> Ending | None:
+    if grad_norm <= settings.min_grad and not _is_plateau(objective, state, settings):
         return Ending.GRADIENT
     costs = state.costs
     if state.iteration >= WINDOW and costs[-1 - WINDOW] - costs[-1] <= settings.tol * costs[-1 - WINDOW]:
@@ -338,6 +342,7 @@ def _ending(settings: Settings, state: State, grad_norm: float) -> Ending | None
     return None
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _is_plateau(objective: Objective, state: State, settings: Settings) -> bool:
     """Whether a gradient is small although the model promises a way down: at a distance, not at a minimum.
 

@@ -31,7 +31,7 @@ BUDGET, OVERHEAD, UNIT = 7.5e8, 1e6, 60
 MOST_STARTS = 40
 # Relative difference of errors up to which two starts count as equally good.
 SAME = 1e-6
-# Above this number of distinct rows the rounds are run on a sample of so many.
+# From this number of distinct rows on the rounds are run on a sample of so many.
 SAMPLE_ROWS = 3000
 
 

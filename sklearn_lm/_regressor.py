@@ -2,6 +2,8 @@
 
 import time
 import warnings
+from collections.abc import Sequence
+from copy import copy
 from functools import partial
 from numbers import Integral, Real
 from typing import ClassVar
@@ -19,9 +21,9 @@ from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress, print_st
 from ._network import Network, is_weight, make_network, pack, unpack
 from ._objective import Problem, Rows, make_rows, predict
 from ._optimizer import Settings
-from ._race import SAMPLE_ROWS, Course, Runner, affordable_starts, race, summary
+from ._race import ROUNDS, SAMPLE_ROWS, Course, Runner, affordable_starts, race, summary
 from ._regularization import fixed_l2
-from ._scaling import Scaling, make_scaling
+from ._scaling import Scaling, make_scaling, refuse_underflow
 from ._starts import FAMILIES, Sample, draw, mix
 
 
@@ -281,8 +283,9 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         rng = check_random_state(self.random_state)
         resumes = self.warm_start and hasattr(self, "coefs_")
         hidden, activations = self._hidden_layers()
-        data, y_is_1d = check_rows(self, X, y, sample_weight, reset=not resumes)
-        given = check_validation_set(self, X_val, y_val, data.Y.shape[1])
+        draft = copy(self)  # what validation learns of X becomes ours only with the rest of the model
+        data, y_is_1d = check_rows(draft, X, y, sample_weight, reset=not resumes)
+        given = check_validation_set(draft, X_val, y_val, data.Y.shape[1])
         fraction = self.validation_fraction if self.early_stopping else 0.0
         sets, indices = divide(data, given, fraction, self.test_fraction, rng)
 
@@ -290,6 +293,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         if resumes:
             (x_scaling, y_scaling), theta = self._previous(network)
         else:
+            refuse_underflow("y", sets["train"].Y, "multiply it by a constant")
             (x_scaling, y_scaling), theta = make_scaling(self.scaling, *sets["train"]), None
         rows = {name: make_rows(*part, y_scaling) for name, part in sets.items()}
         problem = Problem(network, x_scaling, y_scaling, rows, fixed_l2(self.alpha, is_weight(network)))
@@ -299,7 +303,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         scouting = self._course(problem._replace(rows={"train": sample}), is_alone=False) if sample else None
         winner, runners = race(starts, course, self._settings(network), start_time, self.n_jobs, scouting)
 
-        self._publish(problem, winner, runners)
+        self._publish(problem, winner, runners, draft)
         self.split_indices_, self._y_is_1d = indices, y_is_1d
         return self
 
@@ -325,7 +329,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         )
         families = mix(n_starts, network.sizes[0], self.init)
         starts = [(family, draw(network, family, sample, rng)) for family in families]
-        if len(distinct.X) < SAMPLE_ROWS or n_starts == 1:
+        if len(distinct.X) < SAMPLE_ROWS or n_starts <= ROUNDS[-1].at_least:
             return starts, None
         # Each row stands for those that were left out, so that the penalty keeps its proportion.
         return starts, make_rows(distinct.X, distinct.Y, sample.weight * total, problem.y_scaling)
@@ -333,8 +337,9 @@ class LMRegressor(RegressorMixin, BaseEstimator):
     def _hidden_layers(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """Sizes and activation names of the hidden layers, one each."""
         sizes = self.hidden_layer_sizes
-        sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-        if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+        is_sequence = isinstance(sizes, Sequence | np.ndarray)
+        sizes = tuple(sizes) if is_sequence else (sizes,)
+        if not all(isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= 1 for size in sizes):
             raise InvalidParameterError(
                 "The 'hidden_layer_sizes' parameter of LMRegressor must be a positive int or a sequence of "
                 f"positive ints. Got {self.hidden_layer_sizes!r} instead."
@@ -371,15 +376,20 @@ class LMRegressor(RegressorMixin, BaseEstimator):
 
     def _monitor(self, problem: Problem, is_alone: bool) -> Monitor:
         """Who watches one run: errors of all sets, the stopping rules, progress lines if there is no other run."""
-        listeners: list[Listener] = [Goal(self.goal)]
+        # An error of zero ends a fit by its gradient; one that only underflows must not end it by its goal.
+        listeners: list[Listener] = [Goal(self.goal)] if self.goal > 0 else []
         if self.verbose and is_alone:
             listeners.append(Progress())
         held_out = {f"{name}_mse": partial(problem.error, name) for name in problem.rows if name != "train"}
         stopping = EarlyStopping(self.n_iter_no_change) if "validation" in problem.rows else None
         return Monitor(problem.train_error, held_out, listeners, stopping)
 
-    def _publish(self, problem: Problem, winner: Runner, runners: list[Runner]) -> None:
+    def _publish(self, problem: Problem, winner: Runner, runners: list[Runner], draft: "LMRegressor") -> None:
         """Set the fitted attributes, and warn if there was more to be had."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
+            if hasattr(draft, name):
+                setattr(self, name, getattr(draft, name))
         assert winner.state is not None
         assert winner.ending is not None
         _, self.best_iter_, theta = winner.monitor.best()

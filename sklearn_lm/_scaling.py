@@ -54,8 +54,10 @@ def standard_scaling(Z: np.ndarray, weight: np.ndarray) -> Scaling:
         if z.min() == z.max():
             continue
         mean = np.dot(share, z)
-        offset[j] += box.scale[j] * mean
-        scale[j] *= np.sqrt(np.dot(share, (z - mean) ** 2))
+        variance = np.dot(share, (z - mean) ** 2)
+        if variance > 0:  # else all weight is on equal values, as far as float64 can tell
+            offset[j] += box.scale[j] * mean
+            scale[j] *= np.sqrt(variance)
     return Scaling(offset, scale)
 
 
@@ -68,21 +70,32 @@ def make_scaling(scaling: str | None, X: np.ndarray, Y: np.ndarray, weight: np.n
         If a column is so large that squares of it overflow float64 and no scaling would bring it down.
     """
     if scaling is None:
-        _refuse_overflow("X", X, "scale it, or use scaling='minmax' or scaling='standard'")
+        refuse_overflow("X", X, "scale it, or use scaling='minmax' or scaling='standard'")
         x_scaling, y_scaling = identity_scaling(X.shape[1]), identity_scaling(Y.shape[1])
     else:
         x_scaling = minmax_scaling(X) if scaling == "minmax" else standard_scaling(X, weight)
         y_scaling = standard_scaling(Y, weight)
-    # Errors are reported in the target's own squared units, so its size matters under any scaling.
-    _refuse_overflow("y", Y, "divide it by a constant")
     return x_scaling, y_scaling
 
 
-def _refuse_overflow(name: str, Z: np.ndarray, remedy: str) -> None:
+def refuse_overflow(name: str, Z: np.ndarray, remedy: str) -> None:
+    """Raise ValueError for a column whose squares overflow."""
     largest = np.maximum(np.abs(Z.min(axis=0)), np.abs(Z.max(axis=0)))
     if (largest > LARGEST).any():
         column = int(np.argmax(largest))
         raise ValueError(
             f"{name} reaches {largest[column]:.3g} in column {column}: squares of it overflow float64. "
             f"Choose other units for this column: {remedy}."
+        )
+
+
+def refuse_underflow(name: str, Z: np.ndarray, remedy: str) -> None:
+    """Raise ValueError for a column that varies so little that squares of its differences are zero."""
+    range_ = Z.max(axis=0) / 2 - Z.min(axis=0) / 2
+    tiny = (range_ > 0) & (range_ < 1 / LARGEST)
+    if tiny.any():
+        column = int(np.argmax(tiny))
+        raise ValueError(
+            f"{name} varies by no more than {2 * range_[column]:.3g} in column {column}: squares of that underflow "
+            f"float64. Choose other units for this column: {remedy}."
         )

@@ -25,6 +25,8 @@ ACTIVE_RANGE = {"tanh": 1.0, "logistic": 2.0, "relu": 1.0, "softplus": 2.0}
 DEEPER = 2.0
 # The range of a projection is taken between these quantiles, so that a heavy tail does not set it.
 TAIL = 0.02
+# Slopes that span a smaller range would overflow; it counts as none.
+LEAST_RANGE = 1e-150
 
 
 class Sample(NamedTuple):
@@ -67,7 +69,7 @@ def nguyen_widrow(sample: Sample, n_units: int, active: float, rng: np.random.Ra
     direction = _random_directions(sample, n_units, rng)
     low, high = _quantiles(direction @ sample.lines, sample.weight, (TAIL, 1 - TAIL))
     centre, half = (low + high) / 2, (high - low) / 2
-    half[half == 0] = 1.0
+    half[half < LEAST_RANGE] = 1.0
     n_inputs = int(np.count_nonzero(direction.any(axis=0)))
     magnitude = 0.7 * active * n_units ** (1 / max(1, n_inputs))
     # One unit alone has its bend in the middle of the data and not at its edge.
@@ -124,8 +126,10 @@ def selected(sample: Sample, n_units: int, active: float, rng: np.random.RandomS
         along = features @ basis[i]
         norm -= along**2
         product -= np.outer(along, targets @ basis[i])
-        gain = np.sum(product**2, axis=1) / np.maximum(norm, 1e-300)
-        gain[norm < 1e-10] = 0.0  # nothing new in it
+        is_new = norm > 1e-10  # else there is nothing in it that the others do not have
+        gain = np.zeros(n_candidates)
+        np.divide(np.sum(product**2, axis=1), norm, out=gain, where=is_new)
+        gain[chosen] = -1.0
         chosen.append(int(np.argmax(gain)))
         column = features[chosen[-1]]
         for _ in range(2):  # Gram-Schmidt, and once more for what rounding left
@@ -185,7 +189,7 @@ def _through_data(sample: Sample, n_units: int, magnitude: np.ndarray, rng: np.r
     # directions, and the slopes are random anyway.
     low, high = _quantiles(sample.lines, sample.weight, (TAIL, 1 - TAIL))
     half = np.sqrt(direction**2 @ ((high - low) / 2) ** 2)
-    W = (magnitude / np.where(half > 0, half, 1.0))[:, None] * direction
+    W = (magnitude / np.where(half < LEAST_RANGE, 1.0, half))[:, None] * direction
     points = np.searchsorted(np.cumsum(sample.weight), rng.uniform(0, 1 - 1e-9, size=n_units))
     return np.column_stack([W, -np.sum(W.T * sample.lines[:, points], axis=0)])
 

@@ -32,6 +32,8 @@ def rows(X=X, y=y, weight=None):
         ({"weight": [1, 1, 1, -3, 1, 1]}, "sample_weight has negative values \\(row 3: -3\\).*Use 0"),
         ({"weight": np.zeros(6)}, "sample_weight is zero for every row.*positive"),
         ({"weight": [1, 1, np.nan, 1, 1, 1]}, "sample_weight contains NaN"),
+        ({"weight": np.full(6, 1e200)}, r"sample_weight reaches 1e\+200.*Divide"),
+        ({"y": y * 1e200}, r"y reaches 5e\+200 in column 0.*divide"),
     ],
 )
 def test_bad_input_is_named(bad, message):
@@ -60,6 +62,7 @@ def test_rows_are_float64_and_two_dimensional():
         ((X, np.c_[y, y]), "y_val has 2 columns and y has 1"),
         ((X[:, :1], y), "X_val, y_val: X has 1 features"),
         ((X * np.nan, y), "X_val, y_val: .*NaN"),
+        ((X, y * 1e200), "X_val, y_val: y reaches"),
     ],
 )
 def test_bad_validation_set_is_named(given, message):

@@ -363,6 +363,41 @@ def test_failed_fit_leaves_an_unfitted_model_unfitted():
         model.predict([[1.0]])
 
 
+def test_failed_refit_leaves_the_model_as_it_was(curve):
+    """Even where the failure comes after the columns were counted."""
+    pandas = pytest.importorskip("pandas")
+    X, y = curve
+    model = fit(pandas.DataFrame(X, columns=["a", "b"]), y, max_iter=3)
+    before = {name: pickle.dumps(value) for name, value in vars(model).items()}
+    for bad_X, bad_y in ((np.ones((2, 3)), [1e-200, 0.0]), (np.ones((1, 3)), [1.0])):
+        with pytest.raises(ValueError, match=r"y varies|set would be empty"):
+            model.set_params(early_stopping=len(bad_y) == 1).fit(bad_X, bad_y)
+    model.set_params(early_stopping=False)
+    assert {name: pickle.dumps(value) for name, value in vars(model).items()} == before
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_a_race_without_scaling_is_won_by_the_least_error(unit, curve):
+    """Errors are in units of y then, and still tell the starts apart."""
+    X, y = curve
+    X, y = (X - X.mean(axis=0)) / X.std(axis=0), unit * (y - 50) / 20
+    starts = fit(X, y, scaling=None, n_starts=5, min_grad=0.0, max_iter=12).starts_
+    finished = starts["train_mse"][np.isin(starts["fate"], ["won", "ran to the end"])]
+    assert starts["train_mse"][starts["fate"] == "won"] == finished.min()
+
+
+def test_small_targets_do_not_reach_a_goal_of_zero(curve):
+    X, y = curve
+    model = fit(X, y * 1e-145, max_iter=10)
+    assert model.n_iter_ == 10
+
+
+@pytest.mark.parametrize("sizes", [{3, 4}, {4: 1}, True, (True,), 2.0])
+def test_hidden_layers_are_an_ordered_sequence(sizes, curve):
+    with pytest.raises(InvalidParameterError, match="'hidden_layer_sizes'"):
+        LMRegressor(sizes).fit(*curve)
+
+
 def test_predict_refuses_another_number_of_columns(curve):
     with pytest.raises(ValueError, match="X has 1 features, but LMRegressor is expecting 2"):
         fit(*curve, max_iter=2).predict(curve[0][:, :1])

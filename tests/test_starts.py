@@ -104,6 +104,13 @@ def test_order_and_repetition_of_rows_do_not_matter(family, rng):
     np.testing.assert_allclose(starts[0], starts[1], rtol=1e-10)
 
 
+def test_selected_units_differ(rng):
+    """More units than the data can tell apart: the rest are still units of their own."""
+    X = rng.normal(size=(3, 2))
+    matrix = first_layer("selected", sample_of(X), 10, rng)
+    assert len(np.unique(matrix, axis=0)) == 10
+
+
 def test_quantile_is_that_of_repeated_values(rng):
     values, times = rng.normal(size=(3, 20)), rng.randint(1, 5, size=20)
     shares = (0.02, 0.3, 0.5, 0.98)
