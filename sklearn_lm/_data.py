@@ -40,10 +40,10 @@ def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, 
     if sparse.issparse(y):
         raise ValueError("y is sparse; LMRegressor needs a dense y: pass y.toarray().")
     X, y = validate_data(estimator, X, y, reset=reset, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
-    y = np.asarray(y, dtype=np.float64)
+    Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
     # Errors are reported in the target's own squared units, so its size matters under any scaling.
-    refuse_overflow("y", y.reshape(len(y), -1), "divide it by a constant")
-    return DataSet(X, y.reshape(len(y), -1), _check_weight(sample_weight, X)), y.ndim == 1
+    refuse_overflow("y", Y, "divide it by a constant")
+    return DataSet(X, Y, _check_weight(sample_weight, X)), y.ndim == 1
 
 
 def check_validation_set(estimator: BaseEstimator, X_val: Any, y_val: Any, n_outputs: int) -> DataSet | None:

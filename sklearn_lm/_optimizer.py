@@ -166,11 +166,8 @@ class State:
     def record(self, grad_norm: float) -> Record:
         return Record(
             self.iteration, self.theta, self.point.cost, grad_norm, self.damping.mu / self.metric.unit,
-            self.gain_ratio, self.n_evaluations, self.seconds(), self.point,
+            self.gain_ratio, self.n_evaluations, time.perf_counter() - self.start_time, self.point,
         )  # fmt: skip
-
-    def seconds(self) -> float:
-        return time.perf_counter() - self.start_time
 
     def accept(self, theta: np.ndarray, point: Any, gain_ratio: float) -> None:
         self.theta, self.point, self.gain_ratio = theta, point, gain_ratio
@@ -262,13 +259,8 @@ def _search(objective: Objective, state: State, settings: Settings) -> Ending | 
     """One iteration: try steps, each more damped than the one before, until one reduces the objective."""
     point, metric = state.point, state.metric
     while True:
-        predicted = math.inf  # a matrix without a factor promises nothing, and is no reason to stop
-        damping = state.damping.mu * metric.diagonal
-        factor = _factor(point.gram, damping, state.room)
-        step = _solve(factor, -point.gradient)
+        factor, step, predicted = _damped_step(state)
         if step is not None:
-            # The quadratic model's -g'd - 1/2 d'Hd, which is 1/2 d'(mu D d - g) for this step.
-            predicted = 0.5 * float(step @ (damping * step - point.gradient))
             # Where F has no digits left to tell a better point from a worse one, the gradient still has: a
             # minimum is known to half the digits by its F, and to nearly all of them by its gradient.
             is_flat = predicted <= RESOLUTION * point.cost
@@ -295,8 +287,22 @@ def _search(objective: Objective, state: State, settings: Settings) -> Ending | 
             return Ending.PRECISION
         if state.damping.mu > settings.mu_max * metric.unit:
             return Ending.DAMPING
-        if settings.max_time is not None and state.seconds() >= settings.max_time:
+        if is_late(settings, state.start_time):
             return Ending.MAX_TIME
+
+
+def _damped_step(state: State) -> tuple[np.ndarray | None, np.ndarray | None, float]:
+    """Factor of H + mu D, the step d it gives, and the reduction of F that the quadratic model promises for it.
+
+    A matrix without a factor gives no step. It promises nothing, and is no reason to stop: infinity.
+    """
+    gradient, damping = state.point.gradient, state.damping.mu * state.metric.diagonal
+    factor = _factor(state.point.gram, damping, state.room)
+    step = _solve(factor, -gradient)
+    if step is None:
+        return factor, None, math.inf
+    # -g'd - 1/2 d'Hd, which is 1/2 d'(mu D d - g) for this step.
+    return factor, step, 0.5 * float(step @ (damping * step - gradient))
 
 
 def _accelerated(
@@ -337,9 +343,14 @@ def _ending(objective: Objective, state: State, settings: Settings, grad_norm: f
         return Ending.REDUCTION
     if state.iteration >= settings.max_iter:
         return Ending.MAX_ITER
-    if settings.max_time is not None and state.seconds() >= settings.max_time:
+    if is_late(settings, state.start_time):
         return Ending.MAX_TIME
     return None
+
+
+def is_late(settings: Settings, start_time: float) -> bool:
+    """Whether max_time has passed since `start_time`."""
+    return settings.max_time is not None and time.perf_counter() - start_time >= settings.max_time
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -350,12 +361,8 @@ def _is_plateau(objective: Objective, state: State, settings: Settings) -> bool:
     """
     if state.point.cost <= settings.min_grad * objective.weight:
         return False
-    damping = state.damping.mu * state.metric.diagonal
-    step = _solve(_factor(state.point.gram, damping, state.room), -state.point.gradient)
-    if step is None:
-        return False
-    promised = 0.5 * float(step @ (damping * step - state.point.gradient))
-    return promised > max(settings.tol, RESOLUTION) * state.point.cost
+    _, step, promised = _damped_step(state)
+    return step is not None and promised > max(settings.tol, RESOLUTION) * state.point.cost
 
 
 def _factor(gram: np.ndarray, damping: np.ndarray, room: np.ndarray) -> np.ndarray | None:

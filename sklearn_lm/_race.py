@@ -5,7 +5,6 @@ are run on a sample of them, and only those who are left see all rows.
 """
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from ._monitor import Monitor
-from ._optimizer import Ending, Objective, Settings, State, advance
+from ._optimizer import Ending, Objective, Settings, State, advance, is_late
 
 
 class Round(NamedTuple):
@@ -144,7 +143,7 @@ def _run_all(
 
     def run(i: int, runner: Runner, objective: Objective) -> None:
         # A start that is made late costs an evaluation of F and moves nowhere; but there must be one.
-        if i > 0 and runner.state is None and _is_late(settings, start_time):
+        if i > 0 and runner.state is None and is_late(settings, start_time):
             runner.fate = "no time left"
         runner.run(objective, settings, start_time, pause_at)
 
@@ -157,10 +156,6 @@ def _run_all(
     # for an objective holds room that two runs must not share.
     parallel = Parallel(n_jobs=n_jobs, require="sharedmem")
     parallel(delayed(run)(i, runner, course.objective()) for i, runner in enumerate(field))
-
-
-def _is_late(settings: Settings, start_time: float) -> bool:
-    return settings.max_time is not None and time.perf_counter() - start_time >= settings.max_time
 
 
 def affordable_starts(n_residuals: float, n_parameters: int, n_hidden: int) -> int:

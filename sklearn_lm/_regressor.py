@@ -23,7 +23,7 @@ from ._objective import Problem, Rows, make_rows, predict
 from ._optimizer import Settings
 from ._race import ROUNDS, SAMPLE_ROWS, Course, Runner, affordable_starts, race, summary
 from ._regularization import fixed_l2
-from ._scaling import Scaling, make_scaling, refuse_underflow
+from ._scaling import Scaling, make_scaling
 from ._starts import FAMILIES, Sample, draw, mix
 
 
@@ -293,7 +293,6 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         if resumes:
             (x_scaling, y_scaling), theta = self._previous(network)
         else:
-            refuse_underflow("y", sets["train"].Y, "multiply it by a constant")
             (x_scaling, y_scaling), theta = make_scaling(self.scaling, *sets["train"]), None
         rows = {name: make_rows(*part, y_scaling) for name, part in sets.items()}
         problem = Problem(network, x_scaling, y_scaling, rows, fixed_l2(self.alpha, is_weight(network)))
@@ -303,8 +302,8 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         scouting = self._course(problem._replace(rows={"train": sample}), is_alone=False) if sample else None
         winner, runners = race(starts, course, self._settings(network), start_time, self.n_jobs, scouting)
 
-        self._publish(problem, winner, runners, draft)
         self.split_indices_, self._y_is_1d = indices, y_is_1d
+        self._publish(problem, winner, runners, draft)  # last: its warning may be an error for the caller
         return self
 
     def _starts(

@@ -67,8 +67,10 @@ def make_scaling(scaling: str | None, X: np.ndarray, Y: np.ndarray, weight: np.n
     Raises
     ------
     ValueError
-        If a column is so large that squares of it overflow float64 and no scaling would bring it down.
+        If a column of X is so large that squares of it overflow float64 and nothing would bring it down, or one of Y
+        varies so little that squares of its errors vanish.
     """
+    refuse_underflow("y", Y, "multiply it by a constant")
     if scaling is None:
         refuse_overflow("X", X, "scale it, or use scaling='minmax' or scaling='standard'")
         x_scaling, y_scaling = identity_scaling(X.shape[1]), identity_scaling(Y.shape[1])

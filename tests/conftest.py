@@ -4,6 +4,9 @@ The suite runs twice: compiled, and with NUMBA_DISABLE_JIT=1, where kernels are 
 """
 
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 os.environ["SCIPY_ARRAY_API"] = "1"  # before SciPy is imported: one of scikit-learn's checks asks for it
 
@@ -11,6 +14,7 @@ import matplotlib
 import numba
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 matplotlib.use("Agg")
 
@@ -22,6 +26,14 @@ if not COMPILED:  # they fit full-size networks
 def size(compiled: int, interpreted: int) -> int:
     """A size that plain Python can bear as well."""
     return compiled if COMPILED else interpreted
+
+
+@contextmanager
+def may_end_early() -> Iterator[None]:
+    """For fits that may end at max_iter, in tests that are not about that."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 @pytest.fixture

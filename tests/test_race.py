@@ -1,11 +1,8 @@
 """Who goes on, who wins and what is told about it."""
 
-import warnings
-
 import numpy as np
 import pytest
-from conftest import size
-from sklearn.exceptions import ConvergenceWarning
+from conftest import may_end_early, size
 
 from sklearn_lm import LMRegressor, _race, _regressor
 from sklearn_lm._monitor import Monitor
@@ -111,8 +108,7 @@ def data(rng):
 
 def fit(X, y, sample_weight=None, **parameters):
     parameters = {"max_iter": size(400, 40), "random_state": 0, "n_starts": size(8, 4), "alpha": 0.01, **parameters}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with may_end_early():
         return LMRegressor(3, **parameters).fit(X, y, sample_weight)
 
 

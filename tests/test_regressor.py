@@ -1,11 +1,10 @@
 """The estimator: what it promises to its users, mostly as identities."""
 
 import pickle
-import warnings
 
 import numpy as np
 import pytest
-from conftest import size
+from conftest import may_end_early, size
 from sklearn.base import clone
 from sklearn.datasets import make_friedman1
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -21,10 +20,9 @@ MAX_ITER = size(200, 80)
 
 
 def fit(X, y, *, hidden=(4,), sample_weight=None, X_val=None, y_val=None, **parameters):
-    """A fit that may end at max_iter: these tests are not about that."""
+    """With one start, and allowed to end at max_iter."""
     parameters = {"max_iter": MAX_ITER, "random_state": 0, "n_starts": 1, **parameters}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with may_end_early():
         return LMRegressor(hidden, **parameters).fit(X, y, sample_weight, X_val=X_val, y_val=y_val)
 
 
@@ -408,8 +406,7 @@ def test_warm_start_goes_on_where_it_ended(curve):
     X, y = curve
     model = fit(X, y, max_iter=4, warm_start=True)
     first = model.loss_
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with may_end_early():
         model.fit(X, y)
     assert model.loss_curve_[0] == pytest.approx(first, rel=1e-12)
     assert model.loss_ < first
@@ -419,8 +416,7 @@ def test_warm_start_keeps_the_scaling(curve):
     X, y = curve
     model = fit(X, y, max_iter=2, warm_start=True)
     offset = model.x_offset_
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with may_end_early():
         model.fit(10 * X, y)
     np.testing.assert_array_equal(model.x_offset_, offset)
 
@@ -444,8 +440,7 @@ def test_grid_search_over_a_pipeline():
         },
         cv=3,
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with may_end_early():
         search.fit(X, y)
     assert search.best_params_["lmregressor__hidden_layer_sizes"] == (2,)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
