@@ -1,10 +1,12 @@
-"""Every compiled loop: activations, forward pass, Jacobian rows, normal equations.
+"""Every compiled loop: activations, forward pass, normal equations, linear algebra.
 
 Kernels see arrays only. A network is its flat parameter vector `theta` and the integer table `layout`, one
 row per layer with the columns named below; the order of `theta` is defined at the top of `_network.py`.
 
 Rows of data are taken in blocks of `BLOCK`. Inside a block everything is *feature-major*: one line per unit (or
-parameter), the samples of the block side by side. So each inner loop runs over contiguous samples.
+parameter), the samples of the block side by side. So each inner loop runs over contiguous samples. Each layer's
+inputs are followed by a line of ones, so that a bias is the weight of one more input. A block that is not full
+repeats its last row with weight zero up to a multiple of `VECTOR`: no loop has a tail.
 
 Two layers (the number of slots depends on the number of rows alone, never on the number of threads):
 
@@ -12,6 +14,7 @@ Two layers (the number of slots depends on the number of rows alone, never on th
 - a thin `prange` driver gives each slot its body and then adds the slots in order.
 
 So the bits of a result do not depend on the number of threads, and the Jacobian of all rows never exists.
+How the Gram matrix is summed without one is told at the top of `_products.py`.
 """
 
 import math
@@ -19,17 +22,21 @@ import math
 import numpy as np
 from numba import prange
 
-from ._jit import jit, two_ways
+from ._jit import full_width, jit, two_ways
 
-BLOCK = 256  # samples; a line of a block is 2 KiB, so a tile of lines stays in the first-level cache
+BLOCK = 512  # samples; a tile of lines (7 x 4 KiB) stays in the first-level cache
+VECTOR = 8  # samples in the widest vector
+LINE = BLOCK + VECTOR  # length of a line in memory: lines a power of two apart would evict each other from the cache
 MAX_SLOTS = 8
+TILE_ROWS, TILE_COLUMNS = 4, 3  # of the Gram matrix, see `_add_tile`
+DELTA_PANEL, INPUT_PANEL = 4, 96  # lines; the first stays in the first-level cache, the second in the next
 BAND = 24  # columns of a Cholesky factor
 
 # Columns of `layout`.
 N_IN, N_OUT, OFFSET, SOURCE, ACTIVATION = range(5)
 # N_IN, N_OUT   units that the layer reads and makes
 # OFFSET        where its parameters begin in theta
-# SOURCE        line of its first input among the lines of all units; its own units follow its inputs
+# SOURCE        line of its first input; then come the line of ones and its own units
 # ACTIVATION    code of its activation:
 IDENTITY, TANH, LOGISTIC, RELU, SOFTPLUS = range(5)
 ACTIVATIONS = {
@@ -40,52 +47,80 @@ ACTIVATIONS = {
     "softplus": SOFTPLUS,
 }
 
-# Constants of `_tanh`: log 2 in two parts, the first with zeros at its end, so that its product with k is exact.
+# Columns of `pairs`, one row per pair of layers, see `_products.py`.
+D_FIRST, D_END, P_FIRST, P_END, AT, IS_SAME = range(6)
+
+# Constants of `_expm1_reduced`: log 2 in two parts, the first with zeros at its end, so that its product with k is
+# exact; and 1.5 * 2^52, as a number and as bits.
 LOG2_E = 1.4426950408889634
 LOG_2_HIGH, LOG_2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 ROUND_TO_INTEGER = 6755399441055744.0
+ROUND_TO_INTEGER_BITS = 0x4338000000000000
 
-# Sums may be reordered and contracted to fused multiply-adds, which makes them vectorisable. Full fast-math is
-# out of the question: it lets the compiler assume that NaN never occurs, and rejected steps rely on seeing NaN.
+# Relative to the largest diagonal entry. Along directions that the hidden units do not span, rounding errors of the
+# gradient are magnified by its inverse; the part of a solution that it holds back is caught up with in the next
+# iterations. From 1e-13 to 1e-6 the iterations to an error are the same (multimodal curve, friedman1, ripple).
+OUTPUT_RIDGE = 1e-8
+
+# Numbers for indices that are never negative, see `_tile`.
+UNSIGNED = np.uint64
+ZERO, ONE, TWO, THREE = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
+
+# A product and a sum may become one fused multiply-add; sums may be reordered, which makes them vectorisable. Full
+# fast-math is out of the question: it lets the compiler assume that NaN never occurs, and rejected steps rely on
+# seeing NaN.
+CONTRACTED = {"contract"}
 REORDERED = {"reassoc", "contract"}
 
 
-# ---- one block ----------------------------------------------------------------------------------------
-@jit(fastmath={"contract"})
+# ---- activations --------------------------------------------------------------------------------------
+@jit(fastmath=CONTRACTED, forceinline=True)
+def _expm1_reduced(y):
+    """k and expm1(r) with y = k log 2 + r, |r| <= log(2) / 2 (Cody and Waite's reduction)."""
+    # Adding 1.5 * 2^52 rounds to an integer and leaves that integer in the low bits.
+    shifted = y * LOG2_E + ROUND_TO_INTEGER
+    k = shifted - ROUND_TO_INTEGER
+    high, low = y - k * LOG_2_HIGH, k * LOG_2_LOW
+    r = high - low
+    lost = (high - r) - low  # the rounding error of r
+    # expm1(r) = r + r^2 q, Taylor's series to a term below 2^-56 of r, even and odd powers side by side.
+    r2 = r * r
+    even = 1.0 / 87178291200.0
+    even = even * r2 + 1.0 / 479001600.0
+    even = even * r2 + 1.0 / 3628800.0
+    even = even * r2 + 1.0 / 40320.0
+    even = even * r2 + 1.0 / 720.0
+    even = even * r2 + 1.0 / 24.0
+    even = even * r2 + 0.5
+    odd = 1.0 / 6227020800.0
+    odd = odd * r2 + 1.0 / 39916800.0
+    odd = odd * r2 + 1.0 / 362880.0
+    odd = odd * r2 + 1.0 / 5040.0
+    odd = odd * r2 + 1.0 / 120.0
+    odd = odd * r2 + 1.0 / 6.0
+    return np.float64(shifted).view(np.int64) - ROUND_TO_INTEGER_BITS, r + (r2 * (even + r * odd) + lost)
+
+
+@jit(forceinline=True)
+def _power_of_two(k):
+    """2^k for -1022 <= k <= 1023, by its bits."""
+    return np.int64((k + 1023) << 52).view(np.float64)
+
+
+@jit(fastmath=CONTRACTED)
 def _tanh(z, count):
     """tanh in place, vectorised, within 2 ulp (libm's cannot be vectorised and takes six times as long).
 
-    tanh|x| = t / (t + 2) with t = expm1(2|x|), which cancels nowhere. expm1 by Cody and Waite's reduction
-    2|x| = k log 2 + r, |r| <= log(2) / 2, and expm1(2|x|) = 2^k expm1(r) + (2^k - 1). Beyond |x| = 22 the result is 1.
+    tanh|x| = t / (t + 2) with t = expm1(2|x|) = 2^k expm1(r) + (2^k - 1), which cancels nowhere. Beyond |x| = 22 the
+    result is 1.
     """
+    full_width()
     for s in range(count):
         x = z[s]
         y = 2.0 * abs(x)
         y = 44.0 if y > 44.0 else y  # NaN fails the comparison and goes on
-        # Adding 1.5 * 2^52 rounds to an integer and leaves that integer in the low bits.
-        shifted = y * LOG2_E + ROUND_TO_INTEGER
-        k = shifted - ROUND_TO_INTEGER
-        high, low = y - k * LOG_2_HIGH, k * LOG_2_LOW
-        r = high - low
-        lost = (high - r) - low  # the rounding error of r
-        exponent = np.float64(shifted).view(np.int64) + 1023
-        power = np.int64(exponent << 52).view(np.float64)  # 2^k
-        # expm1(r) = r + r^2 q, Taylor's series to a term below 2^-56 of r, even and odd powers side by side.
-        r2 = r * r
-        even = 1.0 / 87178291200.0
-        even = even * r2 + 1.0 / 479001600.0
-        even = even * r2 + 1.0 / 3628800.0
-        even = even * r2 + 1.0 / 40320.0
-        even = even * r2 + 1.0 / 720.0
-        even = even * r2 + 1.0 / 24.0
-        even = even * r2 + 0.5
-        odd = 1.0 / 6227020800.0
-        odd = odd * r2 + 1.0 / 39916800.0
-        odd = odd * r2 + 1.0 / 362880.0
-        odd = odd * r2 + 1.0 / 5040.0
-        odd = odd * r2 + 1.0 / 120.0
-        odd = odd * r2 + 1.0 / 6.0
-        expm1_r = r + (r2 * (even + r * odd) + lost)
+        k, expm1_r = _expm1_reduced(y)
+        power = _power_of_two(k)
         t = power * expm1_r + (power - 1.0)
         # t / d, and once more with what the roundings of t + 2 and of the quotient took: without it, 2.4 ulp.
         d = t + 2.0
@@ -95,16 +130,38 @@ def _tanh(z, count):
         z[s] = math.copysign(ratio, x)
 
 
+@jit(fastmath=CONTRACTED)
+def _logistic(z, count):
+    """1 / (1 + exp(-x)) in place, vectorised, within 2 ulp, subnormal results included.
+
+    With e = exp(-|x|) <= 1 it is 1 / (1 + e) for x >= 0 and e / (1 + e) below: no overflow on either side.
+    """
+    full_width()
+    for s in range(count):
+        x = z[s]
+        y = -abs(x)
+        y = -750.0 if y < -750.0 else y  # exp is zero there; NaN goes on
+        k, expm1_r = _expm1_reduced(y)
+        # k reaches -1082, where 2^k is no normal number: in two halves.
+        half = k >> 1
+        power, rest = _power_of_two(half), _power_of_two(k - half)
+        exp_r = 1.0 + expm1_r
+        e, e_low = exp_r * power * rest, ((1.0 - exp_r) + expm1_r) * power * rest  # and what rounding took from it
+        # t / d, and once more with what the roundings of t, of d and of the quotient took: without it, 2.2 ulp.
+        t, t_low = (1.0, 0.0) if x >= 0.0 else (e, e_low)
+        d = 1.0 + e
+        inverse = 1.0 / d
+        ratio = t * inverse
+        z[s] = ratio + (((t - ratio * d) + t_low) - ratio * ((e - (d - 1.0)) + e_low)) * inverse
+
+
 @jit()
 def _activate(code, z, count):
     """Replace the pre-activations z by phi(z)."""
     if code == TANH:
         _tanh(z, count)
     elif code == LOGISTIC:
-        for s in range(count):
-            # exp of a non-positive number only: no overflow on either side
-            e = math.exp(-abs(z[s]))
-            z[s] = (1.0 if z[s] >= 0.0 else e) / (1.0 + e)
+        _logistic(z, count)
     elif code == RELU:
         for s in range(count):
             if z[s] < 0.0:  # and not max(z, 0), which would turn a NaN into 0
@@ -121,9 +178,10 @@ def activate_lines(code, z):
         _activate(code, z[line], z.shape[1])
 
 
-@jit()
+@jit(fastmath=CONTRACTED)
 def _times_slope(code, a, delta, count):
     """Multiply delta by phi'(z), written in terms of a = phi(z), which is what a forward pass keeps."""
+    full_width()
     if code == TANH:
         for s in range(count):
             delta[s] *= (1.0 - a[s]) * (1.0 + a[s])
@@ -139,12 +197,13 @@ def _times_slope(code, a, delta, count):
             delta[s] *= -math.expm1(-a[s])
 
 
-@jit()
+@jit(fastmath=CONTRACTED)
 def _bend(code, a, first, second, count):
     """From the first and second derivatives of z along a line to those of a = phi(z), in place.
 
     a' = phi'(z) z' and a'' = phi'(z) z'' + phi''(z) z'^2, with phi' and phi'' in terms of a.
     """
+    full_width()
     if code == TANH:
         for s in range(count):
             slope = (1.0 - a[s]) * (1.0 + a[s])
@@ -167,57 +226,76 @@ def _bend(code, a, first, second, count):
             first[s] *= slope
 
 
-@jit(fastmath=REORDERED)
-def _dot(a, b, count):
-    total = 0.0
-    for s in range(count):
-        total += a[s] * b[s]
-    return total
-
-
+# ---- one block: forward and backward ------------------------------------------------------------------
 @jit()
 def _load(X, first, count, x_scaling, units):
-    """Scale rows first, first + 1, ... of X and transpose them into the first lines of `units`."""
+    """Scale rows first, first + 1, ... of X and transpose them into the first lines of `units`; the padded count."""
+    padded = (count + VECTOR - 1) // VECTOR * VECTOR
     for i in range(X.shape[1]):
         offset, scale = x_scaling[0, i], x_scaling[1, i]
         for s in range(count):
             units[i, s] = (X[first + s, i] - offset) / scale
+        units[i, count:padded] = units[i, count - 1]
+    return padded
 
 
-@jit()
-def _forward(theta, layout, units, count):
-    """Fill the lines of all units after the inputs: a_j = phi(b_j + sum_i W_ji a_i), layer by layer."""
-    for layer in range(layout.shape[0]):
-        n_in, source = layout[layer, N_IN], layout[layer, SOURCE]
-        for j in range(layout[layer, N_OUT]):
-            row = layout[layer, OFFSET] + j * (n_in + 1)
-            z = units[source + n_in + j]
-            bias = theta[row + n_in]
-            for s in range(count):
-                z[s] = bias
-            for i in range(n_in):
-                weight, a = theta[row + i], units[source + i]
-                for s in range(count):
-                    z[s] += weight * a[s]
-            _activate(layout[layer, ACTIVATION], z, count)
-
-
-@jit()
-def _forward_rows(X, first, x_scaling, theta, layout, units):
-    """Load the block of rows that begins at `first` and run it forward; its number of rows."""
-    count = min(BLOCK, X.shape[0] - first)
-    _load(X, first, count, x_scaling, units)
-    _forward(theta, layout, units, count)
-    return count
-
-
-@jit()
-def _select_output(output, n_outputs, root_weight, first, deltas, count):
-    """Output lines of `deltas` for the derivatives of sqrt(w) f_output."""
-    for j in range(n_outputs):
-        line = deltas[deltas.shape[0] - n_outputs + j]
+@jit(fastmath=CONTRACTED)
+def _combine(theta, begin, step, lines, first, n, out, count):
+    """out = sum_i theta[begin + i step] lines[first + i], i < n: four at a time, to load and store `out` less often."""
+    full_width()
+    for s in range(count):
+        out[s] = 0.0
+    tail = n % 4
+    for i in range(tail):
+        w, a = theta[begin + i * step], lines[first + i]
         for s in range(count):
-            line[s] = root_weight[first + s] if j == output else 0.0
+            out[s] += w * a[s]
+    for i in range(tail, n, 4):
+        at = begin + i * step
+        w0, w1, w2, w3 = theta[at], theta[at + step], theta[at + 2 * step], theta[at + 3 * step]
+        a0, a1, a2, a3 = lines[first + i], lines[first + i + 1], lines[first + i + 2], lines[first + i + 3]
+        for s in range(count):
+            out[s] += w0 * a0[s] + w1 * a1[s] + w2 * a2[s] + w3 * a3[s]
+
+
+@jit()
+def _forward_layer(layer, theta, layout, units, count):
+    """Fill the lines of a layer's units: a_j = phi(b_j + sum_i W_ji a_i), and the line of ones that they read."""
+    n_weights, source = layout[layer, N_IN] + 1, layout[layer, SOURCE]
+    ones = units[source + n_weights - 1]
+    for s in range(count):
+        ones[s] = 1.0
+    for j in range(layout[layer, N_OUT]):
+        z = units[source + n_weights + j]
+        _combine(theta, layout[layer, OFFSET] + j * n_weights, 1, units, source, n_weights, z, count)
+        _activate(layout[layer, ACTIVATION], z, count)
+
+
+@jit()
+def _forward_rows(X, first, x_scaling, theta, layout, units, is_fresh):
+    """Run the block of rows that begins at `first` forward; its number of rows, and that with padding.
+
+    Where `units` is fresh, it has the hidden units of this theta already, and only the outputs are made.
+    """
+    count = min(BLOCK, X.shape[0] - first)
+    n_layers = layout.shape[0]
+    if is_fresh:
+        padded = (count + VECTOR - 1) // VECTOR * VECTOR
+    else:
+        padded = _load(X, first, count, x_scaling, units)
+        for layer in range(n_layers - 1):
+            _forward_layer(layer, theta, layout, units, padded)
+    _forward_layer(n_layers - 1, theta, layout, units, padded)
+    return count, padded
+
+
+@jit()
+def _output_deltas(layout, output, weight_line, deltas, count):
+    """Output lines of `deltas` for the derivatives of sqrt(w) f_output: sqrt(w) on its own, zero on the others."""
+    for o in range(layout[layout.shape[0] - 1, N_OUT]):
+        line = deltas[first_output(layout) + o]
+        for s in range(count):
+            line[s] = weight_line[s] if o == output else 0.0
 
 
 @jit()
@@ -227,51 +305,41 @@ def _backward(theta, layout, units, deltas, count):
     The output lines of `deltas` are given, those of the hidden units are filled.
     """
     for layer in range(layout.shape[0] - 1, 0, -1):
-        n_in, source = layout[layer, N_IN], layout[layer, SOURCE]
+        n_in, source, n_out = layout[layer, N_IN], layout[layer, SOURCE], layout[layer, N_OUT]
         for i in range(n_in):
             delta = deltas[source + i]
-            for s in range(count):
-                delta[s] = 0.0
-            for j in range(layout[layer, N_OUT]):
-                weight = theta[layout[layer, OFFSET] + j * (n_in + 1) + i]
-                above = deltas[source + n_in + j]
-                for s in range(count):
-                    delta[s] += weight * above[s]
+            _combine(theta, layout[layer, OFFSET] + i, n_in + 1, deltas, source + n_in + 1, n_out, delta, count)
             _times_slope(layout[layer - 1, ACTIVATION], units[source + i], delta, count)
 
 
 @jit()
-def _jacobian_lines(layout, units, deltas, jacobian, count):
-    """Lines of sqrt(w) J for one output: the parameters of a unit have the derivatives delta * [a, 1]."""
-    for layer in range(layout.shape[0]):
-        n_in, source = layout[layer, N_IN], layout[layer, SOURCE]
-        for j in range(layout[layer, N_OUT]):
-            row = layout[layer, OFFSET] + j * (n_in + 1)
-            delta = deltas[source + n_in + j]
-            for i in range(n_in):
-                a, line = units[source + i], jacobian[row + i]
-                for s in range(count):
-                    line[s] = delta[s] * a[s]
-            for s in range(count):
-                jacobian[row + n_in, s] = delta[s]
+def _weigh(root_weight, first, count, padded, weight_line):
+    """Line of the square roots of the weights, zero for padding."""
+    for s in range(count):
+        weight_line[s] = root_weight[first + s]
+    weight_line[count:padded] = 0.0
 
 
 @jit()
-def _residual_line(Y, root_weight, first, output, f, residual, count):
+def _residual_line(Y, first, output, f, weight_line, residual, count, padded):
     """sqrt(w) (f - y) of one output."""
     for s in range(count):
-        residual[s] = root_weight[first + s] * (f[s] - Y[first + s, output])
+        residual[s] = weight_line[s] * (f[s] - Y[first + s, output])
+    residual[count:padded] = 0.0
 
 
-@jit(fastmath=REORDERED)
-def _tile(lines, j, k, start, stop):
-    """Twelve dot products over [start, stop): lines j, ..., j + 3 with lines k, k + 1, k + 2.
+# ---- one block: sums over samples ---------------------------------------------------------------------
+@jit(fastmath=REORDERED, forceinline=True)
+def _tile(A, j, B, k, start, stop):
+    """Twelve dot products over [start, stop): lines j, ..., j + 3 of A with lines k, k + 1, k + 2 of B.
 
     One scalar sum for each, which the compiler turns into full vectors of fused multiply-adds; seven lines read for
-    twelve products, where a single product reads two.
+    twelve products, where a single product reads two. (6 x 4 spills registers on AVX2.) All numbers are
+    UNSIGNED: an index that may be negative, and mean one from the end, keeps a loop from being vectorised.
     """
-    a0, a1, a2, a3 = lines[j], lines[j + 1], lines[j + 2], lines[j + 3]
-    b0, b1, b2 = lines[k], lines[k + 1], lines[k + 2]
+    full_width()
+    a0, a1, a2, a3 = A[j], A[j + ONE], A[j + TWO], A[j + THREE]
+    b0, b1, b2 = B[k], B[k + ONE], B[k + TWO]
     s00 = s01 = s02 = s10 = s11 = s12 = s20 = s21 = s22 = s30 = s31 = s32 = 0.0
     for s in range(start, stop):
         s00 += a0[s] * b0[s]
@@ -286,167 +354,327 @@ def _tile(lines, j, k, start, stop):
         s30 += a3[s] * b0[s]
         s31 += a3[s] * b1[s]
         s32 += a3[s] * b2[s]
-    return ((s00, s01, s02), (s10, s11, s12), (s20, s21, s22), (s30, s31, s32))
+    return (s00, s01, s02), (s10, s11, s12), (s20, s21, s22), (s30, s31, s32)
+
+
+@jit(forceinline=True)
+def _add_tile(A, j, B, k, count, out, row, column):
+    """out[row + dj, column + dk] += A[j + dj] . B[k + dk] for a whole tile; unsigned numbers."""
+    t0, t1, t2, t3 = _tile(A, j, B, k, ZERO, count)
+    for t, line in ((t0, out[row]), (t1, out[row + ONE]), (t2, out[row + TWO]), (t3, out[row + THREE])):
+        line[column] += t[0]
+        line[column + ONE] += t[1]
+        line[column + TWO] += t[2]
+
+
+@jit()
+def _add_products(A, n_a, B, n_b, count, out, row, column):
+    """out[row:, column:] += A B' for the first n_a lines of A and n_b of B, in whole tiles.
+
+    Tiles at the edges read up to three lines beyond, and write as many rows and columns, which mean nothing.
+    """
+    full_width()
+    place = out[row:, column:]
+    for k in range(ZERO, UNSIGNED(n_b), UNSIGNED(TILE_COLUMNS)):
+        for j in range(ZERO, UNSIGNED(n_a), UNSIGNED(TILE_ROWS)):
+            _add_tile(A, j, B, k, UNSIGNED(count), place, j, k)
 
 
 @jit()
 def _add_gram(lines, n, count, gram):
-    """gram += A'A for the first n of `lines`, lower triangle, in tiles of 4 x 3.
-
-    `lines` has at least `n_padded(n)` lines: a tile at the edge reads past the n-th, and throws the products away.
-    """
-    for j in range(0, n, 4):
-        for k in range(0, min(j + 4, n), 3):
-            products = _tile(lines, j, k, 0, count)
-            for dj in range(min(4, n - j)):
-                for dk in range(min(3, j + dj + 1 - k)):
-                    gram[j + dj, k + dk] += products[dj][dk]
+    """gram += A A' for the first n of `lines`, lower triangle, in whole tiles: `lines` and `gram` have n_padded(n)."""
+    full_width()
+    for j in range(ZERO, UNSIGNED(n), UNSIGNED(TILE_ROWS)):
+        for k in range(ZERO, min(j + UNSIGNED(TILE_ROWS), UNSIGNED(n)), UNSIGNED(TILE_COLUMNS)):
+            _add_tile(lines, j, lines, k, UNSIGNED(count), gram, j, k)
 
 
 @jit()
 def n_padded(n):
-    """Lines that a block needs for a Gram matrix of n of them."""
-    return n + 4
+    """Lines, rows or columns that whole tiles over n of them touch."""
+    return n + TILE_ROWS
+
+
+@jit(fastmath=CONTRACTED)
+def _multiply_lines(factors, begin, end, lines, count, panel):
+    """Lines begin, ..., end - 1 of a table of products, into `panel`: line d is sum_o of lines d_0 and d_1 of output o.
+
+    Four at a time where they share their first factor, as most neighbours do: it is loaded once.
+    """
+    full_width()
+    d = begin
+    while d < end:
+        line = factors[d, 0]
+        is_four = d + 3 < end and factors[d + 3, 0] == line
+        for o in range(lines.shape[0]):
+            a = lines[o, line]
+            if is_four:
+                b0, b1 = lines[o, factors[d, 1]], lines[o, factors[d + 1, 1]]
+                b2, b3 = lines[o, factors[d + 2, 1]], lines[o, factors[d + 3, 1]]
+                at = d - begin
+                c0, c1, c2, c3 = panel[at], panel[at + 1], panel[at + 2], panel[at + 3]
+                if o == 0:
+                    for s in range(count):
+                        x = a[s]
+                        c0[s] = x * b0[s]
+                        c1[s] = x * b1[s]
+                        c2[s] = x * b2[s]
+                        c3[s] = x * b3[s]
+                else:
+                    for s in range(count):
+                        x = a[s]
+                        c0[s] += x * b0[s]
+                        c1[s] += x * b1[s]
+                        c2[s] += x * b2[s]
+                        c3[s] += x * b3[s]
+            else:
+                b, c = lines[o, factors[d, 1]], panel[d - begin]
+                if o == 0:
+                    for s in range(count):
+                        c[s] = a[s] * b[s]
+                else:
+                    for s in range(count):
+                        c[s] += a[s] * b[s]
+        d += 4 if is_four else 1
 
 
 # ---- one slot -----------------------------------------------------------------------------------------
 @jit()
 def n_slots_for(n_rows):
-    """Number of slots: a function of the number of rows alone, so that results do not depend on threads."""
-    return max(1, min(MAX_SLOTS, (n_rows + BLOCK - 1) // BLOCK))
+    """Number of slots: a function of the number of rows alone, so that results do not depend on threads.
+
+    A power of two, with four blocks a slot or more where there are many: each slot has its own sums to clear and add.
+    """
+    n_blocks = (n_rows + BLOCK - 1) // BLOCK
+    if n_blocks < 2:
+        return 1
+    n_slots = 2
+    while n_slots < MAX_SLOTS and 8 * n_slots <= n_blocks:
+        n_slots *= 2
+    return n_slots
 
 
 @jit()
 def n_units_in(layout):
-    """Lines that a block needs: the inputs and every unit."""
+    """Lines that a block needs: the inputs, a line of ones for each layer, and every unit."""
+    return first_output(layout) + layout[layout.shape[0] - 1, N_OUT]
+
+
+@jit()
+def first_output(layout):
+    """Line of the first output."""
     last = layout.shape[0] - 1
-    return layout[last, SOURCE] + layout[last, N_IN] + layout[last, N_OUT]
+    return layout[last, SOURCE] + layout[last, N_IN] + 1
+
+
+@jit()
+def n_scratch_lines(layout):
+    """Lines of working room that one slot needs for any of the drivers below."""
+    last, n_units = layout.shape[0] - 1, n_units_in(layout)
+    n_outputs = layout[last, N_OUT]
+    basis = n_padded(layout[last, N_IN] + 1 + n_outputs)
+    return max(n_outputs * n_units + n_padded(n_units) + basis + DELTA_PANEL + INPUT_PANEL, 2 * n_padded(n_units) + 1)
 
 
 @jit()
 def _slot_squares(slot, n_slots, X, Y, root_weight, x_scaling, theta, layout, squares):
     n_rows, n_outputs = Y.shape
-    units = np.empty((n_units_in(layout), BLOCK))
-    residual = np.empty(BLOCK)
-    squares[:] = 0.0
+    units = np.empty((n_units_in(layout), LINE))
+    lines = np.zeros((n_padded(n_outputs), LINE))
+    gram = np.zeros((n_padded(n_outputs), n_padded(n_outputs)))
+    weight_line = np.empty(LINE)
     for first in range(slot * BLOCK, n_rows, n_slots * BLOCK):
-        count = _forward_rows(X, first, x_scaling, theta, layout, units)
+        count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, False)
+        _weigh(root_weight, first, count, padded, weight_line)
         for output in range(n_outputs):
-            f = units[units.shape[0] - n_outputs + output]
-            _residual_line(Y, root_weight, first, output, f, residual, count)
-            squares[output] += _dot(residual, residual, count)
+            f = units[first_output(layout) + output]
+            _residual_line(Y, first, output, f, weight_line, lines[output], count, padded)
+        _add_gram(lines, n_outputs, padded, gram)  # in tiles as below, so that all sums of squares have the same bits
+    for output in range(n_outputs):
+        squares[output] = gram[output, output]
+
+
+@jit()
+def _add_output_moments(Y, root_weight, first, layout, units, basis, count, padded, gram):
+    """gram += the Gram matrix of sqrt(w) [a, 1, r]: what the output layer reads, and the residual of every output."""
+    last, n_outputs = layout.shape[0] - 1, Y.shape[1]
+    n_in, source = layout[last, N_IN], layout[last, SOURCE]
+    weight_line = basis[n_in]
+    _weigh(root_weight, first, count, padded, weight_line)
+    for i in range(n_in):
+        a, line = units[source + i], basis[i]
+        for s in range(padded):
+            line[s] = weight_line[s] * a[s]
+    for o in range(n_outputs):
+        _residual_line(Y, first, o, units[source + n_in + 1 + o], weight_line, basis[n_in + 1 + o], count, padded)
+    _add_gram(basis, n_in + 1 + n_outputs, padded, gram)
+
+
+@jit()
+def _slot_output_moments(slot, n_slots, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, scratch, moments):
+    moments[:] = 0.0
+    for first in range(slot * BLOCK, X.shape[0], n_slots * BLOCK):
+        block = units[first // BLOCK % units.shape[0]]
+        count, padded = _forward_rows(X, first, x_scaling, theta, layout, block, is_fresh)
+        _add_output_moments(Y, root_weight, first, layout, block, scratch, count, padded, moments)
+
+
+@jit()
+def _add_gradient(layout, n_layers, deltas, units, count, sums):
+    """For each of the first layers, g_ji += sum_s delta_j a_i, in matrices with room for whole tiles."""
+    at = 0
+    for layer in range(n_layers):
+        n_weights, source, n_out = layout[layer, N_IN] + 1, layout[layer, SOURCE], layout[layer, N_OUT]
+        place = _matrix_at(sums, at, n_out, n_weights)
+        _add_products(deltas[source + n_weights :], n_out, units[source:], n_weights, count, place, 0, 0)
+        at += place.size
+
+
+@jit()
+def _scatter_gradient(layout, n_layers, sums, gradient):
+    """What `_add_gradient` has summed, in the order of theta."""
+    at = 0
+    for layer in range(n_layers):
+        n_weights, n_out = layout[layer, N_IN] + 1, layout[layer, N_OUT]
+        place = _matrix_at(sums, at, n_out, n_weights)
+        for j in range(n_out):
+            row = layout[layer, OFFSET] + j * n_weights
+            gradient[row : row + n_weights] = place[j, :n_weights]
+        at += place.size
+
+
+@jit()
+def n_gradient_sums(layout, n_layers):
+    """Size of `sums` in the two functions above."""
+    total = 0
+    for layer in range(n_layers):
+        total += n_padded(layout[layer, N_OUT]) * n_padded(layout[layer, N_IN] + 1)
+    return total
+
+
+@jit()
+def _matrix_at(moments, at, n_rows, n_columns):
+    """A matrix of products, with room for whole tiles, inside the flat array of a slot."""
+    n_rows, n_columns = n_padded(n_rows), n_padded(n_columns)
+    return moments[at : at + n_rows * n_columns].reshape((n_rows, n_columns))
+
+
+@jit()
+def _add_pairs(pairs, delta_factors, input_factors, deltas, units, scratch, count, moments):
+    """D P' of every pair of layers, see `_products.py`: products of deltas times products of what the layers read."""
+    delta_panel, input_panel = scratch[:DELTA_PANEL], scratch[DELTA_PANEL:]
+    inputs = units.reshape((1, units.shape[0], units.shape[1]))
+    for pair in range(pairs.shape[0]):
+        d_first, d_end = pairs[pair, D_FIRST], pairs[pair, D_END]
+        p_first, p_end = pairs[pair, P_FIRST], pairs[pair, P_END]
+        place = _matrix_at(moments, pairs[pair, AT], d_end - d_first, p_end - p_first)
+        for p in range(p_first, p_end, INPUT_PANEL):
+            n_p = min(INPUT_PANEL, p_end - p)
+            _multiply_lines(input_factors, p, p + n_p, inputs, count, input_panel)
+            for d in range(d_first, d_end, DELTA_PANEL):
+                n_d = min(DELTA_PANEL, d_end - d)
+                _multiply_lines(delta_factors, d, d + n_d, deltas, count, delta_panel)
+                _add_products(delta_panel, n_d, input_panel, n_p, count, place, d - d_first, p - p_first)
+
+
+@jit()
+def _weigh_deltas(layout, deltas, residuals, weighted, count):
+    """sum_o delta_jo r_o of every hidden unit."""
+    last = layout.shape[0] - 1
+    for line in range(layout[0, SOURCE] + layout[0, N_IN] + 1, layout[last, SOURCE] + layout[last, N_IN]):
+        out = weighted[line]
+        for s in range(count):
+            out[s] = deltas[0, line, s] * residuals[0, s]
+        for o in range(1, deltas.shape[0]):
+            for s in range(count):
+                out[s] += deltas[o, line, s] * residuals[o, s]
 
 
 @jit()
 def _slot_normal_equations(
-    slot, n_slots, X, Y, root_weight, x_scaling, theta, layout, jacobian, squares, gradient, gram
-):
-    n_rows, n_outputs = Y.shape
-    units = np.empty((n_units_in(layout), BLOCK))
-    deltas = np.empty_like(units)
-    residual = np.empty(BLOCK)
-    squares[:], gradient[:], gram[:] = 0.0, 0.0, 0.0
-    for first in range(slot * BLOCK, n_rows, n_slots * BLOCK):
-        count = _forward_rows(X, first, x_scaling, theta, layout, units)
+    slot, n_slots, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
+    pairs, delta_factors, input_factors, scratch, moments,
+):  # fmt: skip
+    n_outputs, n_lines, last = Y.shape[1], n_units_in(layout), layout.shape[0] - 1
+    n_basis = layout[last, N_IN] + 1
+    deltas = scratch[: n_outputs * n_lines].reshape((n_outputs, n_lines, LINE))
+    weighted = scratch[n_outputs * n_lines :]
+    basis = weighted[n_padded(n_lines) :]
+    panels = basis[n_padded(n_basis + n_outputs) :]
+    output_gram = _matrix_at(moments, 0, n_basis + n_outputs, n_basis + n_outputs)
+    moments[:] = 0.0
+    for first in range(slot * BLOCK, X.shape[0], n_slots * BLOCK):
+        block = units[first // BLOCK % units.shape[0]]
+        count, padded = _forward_rows(X, first, x_scaling, theta, layout, block, is_fresh)
+        _add_output_moments(Y, root_weight, first, layout, block, basis, count, padded, output_gram)
+        if last == 0:
+            continue
         for output in range(n_outputs):
-            f = units[units.shape[0] - n_outputs + output]
-            _residual_line(Y, root_weight, first, output, f, residual, count)
-            squares[output] += _dot(residual, residual, count)
-            _select_output(output, n_outputs, root_weight, first, deltas, count)
-            _backward(theta, layout, units, deltas, count)
-            _jacobian_lines(layout, units, deltas, jacobian, count)
-            for j in range(theta.size):
-                gradient[j] += _dot(jacobian[j], residual, count)  # g = J'r
-            _add_gram(jacobian, theta.size, count, gram)
+            _output_deltas(layout, output, basis[n_basis - 1], deltas[output], padded)
+            _backward(theta, layout, block, deltas[output], padded)
+        _weigh_deltas(layout, deltas, basis[n_basis:], weighted, padded)
+        _add_gradient(layout, last, weighted, block, padded, moments[output_gram.size :])
+        _add_pairs(pairs, delta_factors, input_factors, deltas, block, panels, padded, moments)
 
 
-@jit()
+@jit(fastmath=CONTRACTED)
 def _second_derivatives(theta, direction, layout, units, first, second, count):
-    """First and second derivatives of every unit along `direction` in theta, after `_forward`.
+    """First and second derivatives of every unit along `direction` in theta, after a forward pass.
 
     z' = W a' + V [a, 1] and z'' = W a'' + 2 V a', with [W | b] from theta and V from the direction.
     """
-    for i in range(layout[0, N_IN]):
-        for s in range(count):
-            first[i, s] = 0.0
-            second[i, s] = 0.0
+    full_width()
     for layer in range(layout.shape[0]):
-        n_in, source = layout[layer, N_IN], layout[layer, SOURCE]
+        n_weights, source = layout[layer, N_IN] + 1, layout[layer, SOURCE]
+        reads_data = 1 if layer == 0 else 0
         for j in range(layout[layer, N_OUT]):
-            row = layout[layer, OFFSET] + j * (n_in + 1)
-            line = source + n_in + j
+            row = layout[layer, OFFSET] + j * n_weights
+            line = source + n_weights + j
             z1, z2 = first[line], second[line]
+            _combine(direction, row, 1, units, source, n_weights, z1, count)
             for s in range(count):
-                z1[s] = direction[row + n_in]
                 z2[s] = 0.0
-            for i in range(n_in):
-                w, v = theta[row + i], direction[row + i]
-                a, a1, a2 = units[source + i], first[source + i], second[source + i]
+            # Neither data nor the line of ones moves with theta.
+            for i in range((n_weights - 1) * (1 - reads_data)):
+                w, twice_v = theta[row + i], 2.0 * direction[row + i]
+                a1, a2 = first[source + i], second[source + i]
                 for s in range(count):
-                    z1[s] += w * a1[s] + v * a[s]
-                    z2[s] += w * a2[s] + 2.0 * v * a1[s]
+                    z1[s] += w * a1[s]
+                    z2[s] += w * a2[s]  # two statements: in a sum of two products either could be the fused one
+                    z2[s] += twice_v * a1[s]
             _bend(layout[layer, ACTIVATION], units[line], z1, z2, count)
 
 
 @jit()
-def _slot_curvature(slot, n_slots, X, root_weight, x_scaling, theta, direction, layout, n_outputs, gradient):
-    n_rows = X.shape[0]
-    units = np.empty((n_units_in(layout), BLOCK))
-    first = np.empty_like(units)
-    second = np.empty_like(units)
-    gradient[:] = 0.0
-    for start in range(slot * BLOCK, n_rows, n_slots * BLOCK):
-        count = _forward_rows(X, start, x_scaling, theta, layout, units)
-        _second_derivatives(theta, direction, layout, units, first, second, count)
+def _slot_curvature(
+    slot, n_slots, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs, scratch, sums
+):
+    n_lines = n_padded(n_units_in(layout))
+    first, second = scratch[:n_lines], scratch[n_lines : 2 * n_lines]
+    weight_line = scratch[2 * n_lines]
+    sums[:] = 0.0
+    for start in range(slot * BLOCK, X.shape[0], n_slots * BLOCK):
+        block = units[start // BLOCK % units.shape[0]]
+        count, padded = _forward_rows(X, start, x_scaling, theta, layout, block, is_fresh)
+        _second_derivatives(theta, direction, layout, block, first, second, padded)
         # J'W r_vv is the gradient of a sum of squares whose residuals are r_vv: outputs first, then backward.
+        _weigh(root_weight, start, count, padded, weight_line)
         for output in range(n_outputs):
-            line = second[units.shape[0] - n_outputs + output]
-            for s in range(count):
-                line[s] *= root_weight[start + s] * root_weight[start + s]
-        _backward(theta, layout, units, second, count)
-        for layer in range(layout.shape[0]):
-            n_in, source = layout[layer, N_IN], layout[layer, SOURCE]
-            for j in range(layout[layer, N_OUT]):
-                row = layout[layer, OFFSET] + j * (n_in + 1)
-                delta = second[source + n_in + j]
-                for i in range(n_in):
-                    gradient[row + i] += _dot(delta, units[source + i], count)
-                for s in range(count):
-                    gradient[row + n_in] += delta[s]
-
-
-@jit()
-def _slot_output_equations(slot, n_slots, X, Y, root_weight, x_scaling, theta, layout, squares, gradient, gram):
-    n_rows, n_outputs = Y.shape
-    last = layout.shape[0] - 1
-    n_in, source = layout[last, N_IN], layout[last, SOURCE]
-    units = np.empty((n_units_in(layout), BLOCK))
-    basis = np.zeros((n_padded(n_in + 1), BLOCK))
-    residual = np.empty(BLOCK)
-    squares[:], gradient[:], gram[:] = 0.0, 0.0, 0.0
-    for first in range(slot * BLOCK, n_rows, n_slots * BLOCK):
-        count = _forward_rows(X, first, x_scaling, theta, layout, units)
-        for s in range(count):
-            basis[n_in, s] = root_weight[first + s]
-        for i in range(n_in):
-            for s in range(count):
-                basis[i, s] = root_weight[first + s] * units[source + i, s]
-        _add_gram(basis, n_in + 1, count, gram)
-        for output in range(n_outputs):
-            _residual_line(Y, root_weight, first, output, units[source + n_in + output], residual, count)
-            squares[output] += _dot(residual, residual, count)
-            for i in range(n_in + 1):
-                gradient[output, i] += _dot(basis[i], residual, count)
+            line = second[first_output(layout) + output]
+            for s in range(padded):
+                line[s] *= weight_line[s] * weight_line[s]
+        _backward(theta, layout, block, second, padded)
+        _add_gradient(layout, layout.shape[0], second, block, padded, sums)
 
 
 @jit()
 def _slot_predict(slot, n_slots, X, x_scaling, y_scaling, theta, layout, f):
     n_rows, n_outputs = f.shape
-    units = np.empty((n_units_in(layout), BLOCK))
+    units = np.empty((n_units_in(layout), LINE))
     for first in range(slot * BLOCK, n_rows, n_slots * BLOCK):
-        count = _forward_rows(X, first, x_scaling, theta, layout, units)
+        count, _ = _forward_rows(X, first, x_scaling, theta, layout, units, False)
         for output in range(n_outputs):
-            line = units[units.shape[0] - n_outputs + output]
+            line = units[first_output(layout) + output]
             for s in range(count):
                 f[first + s, output] = y_scaling[0, output] + y_scaling[1, output] * line[s]
 
@@ -470,52 +698,145 @@ def sum_of_squares(X, Y, root_weight, x_scaling, theta, layout, squares):
 
 
 @two_ways
-def normal_equations(X, Y, root_weight, x_scaling, theta, layout, jacobian, squares, gradient, gram_slots, gram):
-    """Per slot: sums of squares as above, gradient J'r and the lower triangle of J'J. `gram` is the whole of J'J.
+def normal_equations(
+    X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
+    pairs, delta_factors, input_factors, scratch, moments, strength, squares, gradient, gram,
+):  # fmt: skip
+    """Sums of squares, gradient J'r + penalty and the lower triangle of J'J + penalty; returns F.
 
-    `jacobian` (n_slots, n_padded(n_parameters), BLOCK) is room for one block a slot.
+    Parameters
+    ----------
+    is_fresh : bool
+        `units` (n_rooms, n_units, LINE) has the hidden units of this theta: block b in room b modulo n_rooms.
+    pairs, delta_factors, input_factors : integer tables
+        See `_products.py`.
+    scratch : (n_slots, n_lines, LINE)
+        Room for one block a slot: `n_scratch_lines`.
+    moments : (n_slots, n_moments)
+        Sums of products of one slot.
+    strength : (n_parameters,)
+        Of the penalty 1/2 sum_j strength_j theta_j^2.
+    squares, gradient, gram : results
     """
-    for slot in prange(squares.shape[0]):
+    for slot in prange(moments.shape[0]):
         _slot_normal_equations(
-            slot, squares.shape[0], X, Y, root_weight, x_scaling, theta, layout,
-            jacobian[slot], squares[slot], gradient[slot], gram_slots[slot],
+            slot, moments.shape[0], X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
+            pairs, delta_factors, input_factors, scratch[slot], moments[slot],
         )  # fmt: skip
-    _sum_slots(squares)
-    _sum_slots(gradient)
-    for j in range(gram.shape[0]):
-        for k in range(j + 1):
-            total = 0.0
-            for slot in range(gram_slots.shape[0]):
-                total += gram_slots[slot, j, k]
-            gram[j, k] = total
-            gram[k, j] = total
+    _sum_slots(moments)
+    n_output_moments = _scatter_output_moments(layout, moments[0], squares, gradient, gram)
+    _scatter_gradient(layout, layout.shape[0] - 1, moments[0, n_output_moments:], gradient)
+    _scatter_pairs(pairs, delta_factors, input_factors, moments[0], gram)
+    for j in range(theta.size):
+        gradient[j] += strength[j] * theta[j]
+        gram[j, j] += strength[j]
+    return total_cost(squares, strength, theta)
 
 
-@two_ways
-def output_equations(X, Y, root_weight, x_scaling, theta, layout, squares, gradient, gram):
-    """The part of the normal equations in which the model is linear.
+@jit()
+def total_cost(squares, strength, theta):
+    """F = 1/2 sum_o squares_o + 1/2 sum_j strength_j theta_j^2."""
+    cost = 0.0
+    for o in range(squares.size):
+        cost += 0.5 * squares[o]
+    for j in range(theta.size):
+        cost += 0.5 * strength[j] * theta[j] * theta[j]
+    return cost
 
-    Per slot: sums of squares; gradient[slot, o] by the output layer's [w_o, b_o]; and the lower triangle of the
-    Gram matrix of [a, 1], the activations of the last hidden layer, which is the same for every output.
+
+@jit()
+def _scatter_output_moments(layout, moments, squares, gradient, gram):
+    """From the Gram matrix of sqrt(w) [a, 1, r]: the output layer's blocks are the same for every output.
+
+    Returns the number of moments that this matrix takes.
     """
-    for slot in prange(squares.shape[0]):
-        _slot_output_equations(
-            slot, squares.shape[0], X, Y, root_weight, x_scaling, theta, layout,
-            squares[slot], gradient[slot], gram[slot],
-        )  # fmt: skip
-    _sum_slots(squares)
-    _sum_slots(gradient)
-    _sum_slots(gram)
+    last, n_outputs = layout.shape[0] - 1, squares.size
+    n_basis, offset = layout[last, N_IN] + 1, layout[last, OFFSET]
+    products = _matrix_at(moments, 0, n_basis + n_outputs, n_basis + n_outputs)
+    for o in range(n_outputs):
+        row = offset + o * n_basis
+        squares[o] = products[n_basis + o, n_basis + o]
+        for i in range(n_basis):
+            gradient[row + i] = products[n_basis + o, i]
+            gram[row + i, offset:row] = 0.0
+            gram[row + i, row : row + i + 1] = products[i, : i + 1]
+    return products.size
+
+
+@jit()
+def _scatter_pairs(pairs, delta_factors, input_factors, moments, gram):
+    """gram[(k, h), (j, i)] = (D P')[(j, k), (i, h)], where k, h are of the later layer; the lower triangle."""
+    for pair in range(pairs.shape[0]):
+        d_first, p_first, p_end = pairs[pair, D_FIRST], pairs[pair, P_FIRST], pairs[pair, P_END]
+        products = _matrix_at(moments, pairs[pair, AT], pairs[pair, D_END] - d_first, p_end - p_first)
+        is_same = pairs[pair, IS_SAME] == 1
+        for d in range(d_first, pairs[pair, D_END]):
+            column, row = delta_factors[d, 2], delta_factors[d, 3]
+            line = products[d - d_first]
+            for p in range(p_first, p_end):
+                i, h = input_factors[p, 2], input_factors[p, 3]
+                gram[row + h, column + i] = line[p - p_first]
+                if is_same and row > column:  # a product of i and h is one of h and i
+                    gram[row + i, column + h] = line[p - p_first]
 
 
 @two_ways
-def curvature(X, root_weight, x_scaling, theta, direction, layout, n_outputs, gradient):
-    """Per slot: J'W r_vv, with r_vv the second derivative of the residuals along `direction`."""
-    for slot in prange(gradient.shape[0]):
+def solve_output(X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, scratch, moments, strength, solved):
+    """`solved` = theta with its output layer solved for by penalised least squares; returns F there.
+
+    Variable projection in its plainest form (Golub & Pereyra 1973). The equations are those of the *change* of
+    the output layer, so their right-hand side is the gradient, which is exact where the solution is near. `moments`
+    is (n_slots, n, n), n = n_padded(n_basis + n_outputs); the other arguments are those of `normal_equations`.
+    """
+    for slot in prange(moments.shape[0]):
+        _slot_output_moments(
+            slot, moments.shape[0], X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
+            scratch[slot], moments[slot],
+        )  # fmt: skip
+    _sum_slots(moments)
+    return _solve_output_moments(layout, moments[0], Y.shape[1], strength, theta, solved)
+
+
+@jit()
+def _solve_output_moments(layout, products, n_outputs, strength, theta, solved):
+    last = layout.shape[0] - 1
+    n_basis, offset = layout[last, N_IN] + 1, layout[last, OFFSET]
+    squares = np.empty(n_outputs)
+    for o in range(n_outputs):
+        squares[o] = products[n_basis + o, n_basis + o]
+    cost = total_cost(squares, strength, theta)
+    solved[:] = theta
+    largest = 0.0
+    for i in range(n_basis):
+        products[i, i] += strength[offset + i]  # the same for every output
+        largest = max(largest, products[i, i])
+    L = np.zeros((n_padded(n_basis), n_basis))
+    if not cholesky(products[:n_basis], OUTPUT_RIDGE * largest, np.ones(n_basis), L):
+        return cost
+    change = np.empty(n_basis)
+    for o in range(n_outputs):
+        row, total = offset + o * n_basis, 0.0
+        for i in range(n_basis):
+            change[i] = -(products[n_basis + o, i] + strength[row + i] * theta[row + i])
+        cholesky_solve(L, change)
+        for i in range(n_basis):
+            solved[row + i] = theta[row + i] + change[i]
+            total += (products[n_basis + o, i] + strength[row + i] * theta[row + i]) * change[i]
+        # F is quadratic in the output layer: F + g'd + 1/2 d'Gd, where Gd = -g but for the tiny ridge.
+        cost += 0.5 * total
+    return cost
+
+
+@two_ways
+def curvature(X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs, scratch, sums, gradient):
+    """gradient = J'W r_vv, with r_vv the second derivative of the residuals along `direction`."""
+    for slot in prange(sums.shape[0]):
         _slot_curvature(
-            slot, gradient.shape[0], X, root_weight, x_scaling, theta, direction, layout, n_outputs, gradient[slot]
-        )
-    _sum_slots(gradient)
+            slot, sums.shape[0], X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs,
+            scratch[slot], sums[slot],
+        )  # fmt: skip
+    _sum_slots(sums)
+    _scatter_gradient(layout, layout.shape[0], sums[0], gradient)
 
 
 @two_ways
@@ -527,56 +848,145 @@ def predict(X, x_scaling, y_scaling, theta, layout, n_slots, f):
 
 # ---- linear algebra -----------------------------------------------------------------------------------
 @jit()
-def cholesky(gram, diagonal, L):
-    """Lower factor of gram + diag(diagonal) in the first lines of L (n_padded(n), n); False if there is none.
+def cholesky(gram, mu, diagonal, L):
+    """Lower factor of gram + mu diag(diagonal) in the first lines of L (n_padded(n), n); False if there is none.
 
     Only the lower triangle of `gram` is read. LAPACK's factor has other last bits with another number of BLAS
-    threads; this one has not. Rows of L are contiguous, so all the work is in dot products of rows, in tiles:
-    L_ij = (A_ij - sum_{k<j} L_ik L_jk) / L_jj. In bands of columns, so that lines are used while they are near.
+    threads; this one has not. L_ij = (A_ij - sum_{k<j} L_ik L_jk) / L_jj, in bands of columns: nearly all the work is
+    in the part of the sum that lies left of the band, which is dot products of rows, in tiles.
     """
-    n = gram.shape[0]
+    full_width()
+    n = diagonal.size
     for i in range(n):
         for j in range(i + 1):
             L[i, j] = gram[i, j]
-        L[i, i] += diagonal[i]
+        L[i, i] += mu * diagonal[i]
+    lines = np.empty((BAND, n))
     for first in range(0, n, BAND):
         last = min(first + BAND, n)
         if first > 0:
-            for i in range(first, n, 4):
-                for j in range(first, min(last, i + 4), 3):
+            for i in range(first, n, TILE_ROWS):
+                for j in range(first, min(last, i + TILE_ROWS), TILE_COLUMNS):
                     _subtract_tile(L, i, j, 0, first, n, last)
-        for j in range(first, last, 3):
-            end = min(j + 3, last)
-            if j > first:
-                for i in range(j, n, 4):
-                    _subtract_tile(L, i, j, first, j, n, end)
-            for c in range(j, end):
-                pivot = L[c, c]
-                for k in range(j, c):
-                    pivot -= L[c, k] * L[c, k]
-                if not pivot > 0.0:  # NaN included
-                    return False
-                root = math.sqrt(pivot)
-                L[c, c] = root
-                for i in range(c + 1, n):
-                    value = L[i, c]
-                    for k in range(j, c):
-                        value -= L[i, k] * L[c, k]
-                    L[i, c] = value / root
+        if not _factor_band(L, first, last, n, lines):
+            return False
     return True
 
 
-@jit()
+@jit(fastmath=CONTRACTED)
+def _factor_band(L, first, last, n, lines):
+    """Columns first, ..., last - 1 from what is left of them, as contiguous `lines`; False if there is no factor."""
+    full_width()
+    count = n - first
+    for i in range(count):
+        for c in range(min(last - first, i + 1)):
+            lines[c, i] = L[first + i, first + c]
+    for c in range(last - first):
+        line, pivot = lines[c, c:], lines[c, c]
+        if not pivot > 0.0:  # NaN included
+            return False
+        scale = 1.0 / math.sqrt(pivot)
+        for i in range(count - c):
+            line[i] *= scale
+        for k in range(1, last - first - c):
+            factor, other, rest = line[k], lines[c + k, c + k :], line[k:]
+            for i in range(count - c - k):
+                other[i] -= factor * rest[i]
+    for i in range(count):
+        for c in range(min(last - first, i + 1)):
+            L[first + i, first + c] = lines[c, i]
+    return True
+
+
+@jit(forceinline=True)
 def _subtract_tile(L, i, j, start, stop, n_rows, n_columns):
-    products = _tile(L, i, j, start, stop)
-    for di in range(min(4, n_rows - i)):
-        for dj in range(min(3, n_columns - j, i + di + 1 - j)):
+    products = _tile(L, UNSIGNED(i), L, UNSIGNED(j), UNSIGNED(start), UNSIGNED(stop))
+    for di in range(min(TILE_ROWS, n_rows - i)):
+        for dj in range(min(TILE_COLUMNS, n_columns - j, i + di + 1 - j)):
             L[i + di, j + dj] -= products[di][dj]
 
 
 @jit()
+def damped_step(gram, gradient, mu, diagonal, L, theta, step, trial):
+    """step = -(gram + mu D)^-1 gradient and trial = theta + step, with L left as the factor.
+
+    Returns the reduction of F that the quadratic model promises, -g'd - 1/2 d'Hd = 1/2 d'(mu D d - g); infinity, a
+    promise of nothing, where there is no factor or no finite step.
+    """
+    if not cholesky(gram, mu, diagonal, L):
+        return math.inf
+    for j in range(step.size):
+        step[j] = -gradient[j]
+    cholesky_solve(L, step)
+    promised = 0.0
+    for j in range(step.size):
+        promised += 0.5 * step[j] * (mu * diagonal[j] * step[j] - gradient[j])
+        trial[j] = theta[j] + step[j]
+    return promised if math.isfinite(promised) else math.inf
+
+
+@jit()
+def add_bend(L, curvature, diagonal, largest, step, trial):
+    """trial += a / 2 with a = -(gram + mu D)^-1 curvature, if |a| <= largest |step| in the norm of D."""
+    for j in range(step.size):
+        curvature[j] = -curvature[j]
+    cholesky_solve(L, curvature)
+    bend, straight = 0.0, 0.0
+    for j in range(step.size):
+        bend += diagonal[j] * curvature[j] * curvature[j]
+        straight += diagonal[j] * step[j] * step[j]
+    if bend <= largest * largest * straight:  # and not where it is NaN
+        for j in range(step.size):
+            trial[j] += 0.5 * curvature[j]
+
+
+@jit(fastmath=REORDERED)
+def is_finite(gradient, gram):
+    """Whether all numbers are, of the Gram matrix in its lower triangle. (A sum is finite only if every term is.)"""
+    full_width()
+    total = 0.0
+    for i in range(gram.shape[0]):
+        row = gram[i]
+        for j in range(i + 1):
+            total += abs(row[j])
+        total += abs(gradient[i])
+    return math.isfinite(total)
+
+
+@jit()
+def norm(v):
+    """Euclidean norm, scaled so that no square overflows or underflows."""
+    largest, total = 0.0, 0.0
+    for value in v:
+        if not abs(value) <= largest:  # NaN included
+            largest = abs(value)
+    if largest == 0.0 or not math.isfinite(largest):
+        return largest
+    for value in v:
+        total += (value / largest) ** 2
+    return largest * math.sqrt(total)
+
+
+@jit(fastmath=CONTRACTED)
+def _dot(a, b, count):
+    """In four sums of its own making: left to the compiler, those of a tail are not the same in each build."""
+    full_width()
+    s0 = s1 = s2 = s3 = 0.0
+    tail = count % 4
+    for s in range(tail):
+        s0 += a[s] * b[s]
+    for s in range(tail, count, 4):
+        s0 += a[s] * b[s]
+        s1 += a[s + 1] * b[s + 1]
+        s2 += a[s + 2] * b[s + 2]
+        s3 += a[s + 3] * b[s + 3]
+    return (s0 + s1) + (s2 + s3)
+
+
+@jit(fastmath=CONTRACTED)
 def cholesky_solve(L, x):
     """Replace x by the solution of L L' x = x, L as `cholesky` left it."""
+    full_width()
     n = x.size
     for i in range(n):
         x[i] = (x[i] - _dot(L[i], x, i)) / L[i, i]
@@ -586,23 +996,38 @@ def cholesky_solve(L, x):
             x[k] -= x[i] * L[i, k]
 
 
+# ---- rows of the Jacobian -----------------------------------------------------------------------------
 @jit()
-def jacobian_rows(X, root_weight, x_scaling, theta, layout, n_outputs):
+def _jacobian_lines(layout, units, deltas, jacobian, count):
+    """Lines of sqrt(w) J for one output: the parameters of a unit have the derivatives delta * [a, 1]."""
+    for layer in range(layout.shape[0]):
+        n_weights, source = layout[layer, N_IN] + 1, layout[layer, SOURCE]
+        for j in range(layout[layer, N_OUT]):
+            row = layout[layer, OFFSET] + j * n_weights
+            delta = deltas[source + n_weights + j]
+            for i in range(n_weights):
+                a, line = units[source + i], jacobian[row + i]
+                for s in range(count):
+                    line[s] = delta[s] * a[s]
+
+
+@jit()
+def jacobian_rows(X, root_weight, x_scaling, theta, layout, n_outputs, rows):
     """Whole matrix sqrt(w) J of the rows given, (n_rows * n_outputs, n_parameters): row i * n_outputs + o.
 
-    For tests and for rows that are needed one by one; a fit never calls it.
+    For few rows, for tests, and for rows that are needed one by one.
     """
-    units = np.empty((n_units_in(layout), BLOCK))
+    units = np.empty((n_units_in(layout), LINE))
     deltas = np.empty_like(units)
-    lines = np.empty((theta.size, BLOCK))
-    rows = np.empty((X.shape[0] * n_outputs, theta.size))
+    lines = np.empty((theta.size, LINE))
+    weight_line = np.empty(LINE)
     for first in range(0, X.shape[0], BLOCK):
-        count = _forward_rows(X, first, x_scaling, theta, layout, units)
+        count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, False)
+        _weigh(root_weight, first, count, padded, weight_line)
         for output in range(n_outputs):
-            _select_output(output, n_outputs, root_weight, first, deltas, count)
-            _backward(theta, layout, units, deltas, count)
-            _jacobian_lines(layout, units, deltas, lines, count)
+            _output_deltas(layout, output, weight_line, deltas, padded)
+            _backward(theta, layout, units, deltas, padded)
+            _jacobian_lines(layout, units, deltas, lines, padded)
             for s in range(count):
                 for j in range(theta.size):
                     rows[(first + s) * n_outputs + output, j] = lines[j, s]
-    return rows

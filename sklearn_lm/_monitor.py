@@ -12,8 +12,6 @@ import numpy as np
 from ._optimizer import Ending, Record
 
 Row = dict[str, float]
-# Columns that are taken from the record as they are.
-RECORDED = ("grad_norm", "mu", "gain_ratio", "n_evaluations", "time")
 Listener = Callable[[Row, np.ndarray], Ending | None]
 
 
@@ -45,16 +43,20 @@ class Monitor:
             self.listeners.append(stopping)
         self.stopping = stopping
         self.rows: list[Row] = []
-        self.last: Record | None = None
+        # Cost, iteration and theta of the last record, and not the record: its Gram matrix is large.
+        self.last: tuple[float, int, np.ndarray] | None = None
 
     def __call__(self, record: Record) -> Ending | None:
         row: Row = {"loss": record.cost, "train_mse": self.train_error(record.equations)}
         for name, error in self.held_out_errors.items():
             row[name] = error(record.theta)
-        for name in RECORDED:
-            row[name] = getattr(record, name)
+        row["grad_norm"], row["mu"], row["gain_ratio"] = record.grad_norm, record.mu, record.gain_ratio
+        row["n_evaluations"], row["time"] = record.n_evaluations, record.time
+        row["time_jacobian"], row["time_solve"], row["time_evaluate"] = record.seconds
         self.rows.append(row)
-        self.last = record._replace(equations=None)
+        self.last = record.cost, record.iteration, record.theta
+        if not self.listeners:
+            return None
         endings = [listener(row, record.theta) for listener in self.listeners]
         return next((ending for ending in endings if ending), None)
 
@@ -67,7 +69,7 @@ class Monitor:
         if self.stopping is not None and self.stopping.best_theta is not None:
             return self.stopping.best_error, self.stopping.best_iteration, self.stopping.best_theta
         assert self.last is not None  # the starting point is a record
-        return self.last.cost, self.last.iteration, self.last.theta
+        return self.last
 
 
 class Goal:

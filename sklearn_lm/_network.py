@@ -40,7 +40,7 @@ def make_network(n_inputs: int, hidden: Sequence[int], n_outputs: int, activatio
     for n_in, n_out, name in zip(sizes[:-1], sizes[1:], names, strict=True):
         rows.append((n_in, n_out, offset, source, ACTIVATIONS[name]))
         offset += n_out * (n_in + 1)
-        source += n_in
+        source += n_in + 1  # one line more, of ones
     return Network(sizes, names, np.array(rows, dtype=np.int64), offset)
 
 

@@ -17,14 +17,14 @@ import numpy as np
 
 from . import _kernels
 from ._network import Network
+from ._products import make_products
 from ._regularization import Penalty
 from ._scaling import Scaling
 
-# Relative to the largest diagonal entry. Along directions that the hidden units do not span, rounding errors of the
-# gradient are magnified by its inverse; the part of a solution that it holds back is caught up with in the next
-# iterations. From 1e-13 to 1e-6 the iterations to an error are the same (multimodal curve, friedman1, ripple).
-OUTPUT_RIDGE = 1e-8
 EPS = float(np.finfo(np.float64).eps)
+# The activations of all rows are kept between the evaluations at one point where they, twice, take no more than this:
+# about what a last-level cache holds. Beyond it, reading them back takes as long as computing them anew.
+MOST_KEPT = 32 * 2**20  # bytes
 
 
 class Rows(NamedTuple):
@@ -49,12 +49,20 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
+def aligned_zeros(*shape: int) -> np.ndarray:
+    """Zeros that begin at a multiple of 64 bytes: the widest loads are slow where they straddle two cache lines."""
+    n = int(np.prod(shape))
+    buffer = np.zeros(n + 8)
+    first = -(buffer.ctypes.data // 8) % 8
+    return buffer[first : first + n].reshape(shape)
+
+
 class NormalEquations(NamedTuple):
     """What an iteration needs at an accepted point."""
 
     cost: float
     gradient: np.ndarray  # (n_parameters,)
-    gram: np.ndarray  # (n_parameters, n_parameters)
+    gram: np.ndarray  # (n_parameters, n_parameters); only the lower triangle is set
     squares: np.ndarray  # (n_outputs,), weighted sums of squared residuals without the penalty
 
 
@@ -71,7 +79,7 @@ def sum_of_squares(rows: Rows, x_scaling: np.ndarray, network: Network, theta: n
 
 def mean_squared_error(rows: Rows, squares: np.ndarray, y_scaling: Scaling) -> float:
     """Weighted mean over rows and outputs, in the target's own squared units, from `sum_of_squares`."""
-    return float(np.dot(squares, y_scaling.scale**2)) / (rows.weight * len(squares))
+    return float(squares @ y_scaling.scale**2) / (rows.weight * len(squares))
 
 
 class NetworkObjective:
@@ -89,82 +97,95 @@ class NetworkObjective:
     def __init__(self, network: Network, rows: Rows, x_scaling: np.ndarray, penalty: Penalty):
         self.network, self.rows, self.x_scaling, self.penalty = network, rows, x_scaling, penalty
         self.weight = rows.weight
+        self._products = make_products(network.layout)
         # Room for the kernels, made once: a fresh page costs about as much as the arithmetic on it.
-        n_slots, p = _kernels.n_slots_for(len(rows.X)), network.n_parameters
-        self._jacobian = np.zeros((n_slots, _kernels.n_padded(p), _kernels.BLOCK))
-        self._squares = np.empty((n_slots, rows.Y.shape[1]))
-        self._gradient = np.empty((n_slots, p))
-        self._gram = np.empty((n_slots, p, p))
+        n_slots, n_outputs = _kernels.n_slots_for(len(rows.X)), rows.Y.shape[1]
+        self._scratch = aligned_zeros(n_slots, _kernels.n_scratch_lines(network.layout), _kernels.LINE)
+        self._moments = np.empty((n_slots, self._products.n_moments))
+        n_basis = _kernels.n_padded(network.sizes[-2] + 1 + n_outputs)
+        self._output_moments = np.empty((n_slots, n_basis, n_basis))
+        self._gradient_sums = np.empty((n_slots, _kernels.n_gradient_sums(network.layout, len(network.layout))))
+        self._activations = Activations(network, len(rows.X))
+        # Multiply-adds of a pass over all rows, by which the kernels decide about threads.
+        self._pass = len(rows.X) * network.n_parameters
 
     def cost(self, theta: np.ndarray) -> float:
         squares = sum_of_squares(self.rows, self.x_scaling, self.network, theta)
-        return 0.5 * float(squares.sum()) + self.penalty.cost(theta)
+        return _kernels.total_cost(squares, self.penalty.strength, theta)
 
     def solve_linear(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
-        """theta with the output layer replaced by its (weighted, penalised) least-squares solution, and F there.
-
-        Variable projection in its plainest form (Golub & Pereyra 1973). The equations are those of the *change* of
-        the output layer, so their right-hand side is the gradient, which is exact where the solution is near.
-        """
-        rows, network = self.rows, self.network
-        n_slots, n_outputs = self._squares.shape
-        n_basis = network.sizes[-2] + 1
-        squares = np.empty((n_slots, n_outputs))
-        gradients = np.empty((n_slots, n_outputs, n_basis))
-        grams = np.empty((n_slots, n_basis, n_basis))
-        _kernels.output_equations(
-            rows.Y.size * network.n_parameters,
-            rows.X, rows.Y, rows.root_weight, self.x_scaling, theta, network.layout, squares, gradients, grams,
+        """theta with the output layer replaced by its (weighted, penalised) least-squares solution, and F there."""
+        rows = self.rows
+        solved = np.empty_like(theta)
+        units, is_fresh = self._activations.before(theta)
+        cost = _kernels.solve_output(
+            self._pass * rows.Y.shape[1],
+            rows.X, rows.Y, rows.root_weight, self.x_scaling, theta, self.network.layout, is_fresh, units,
+            self._scratch, self._output_moments, self.penalty.strength, solved,
         )  # fmt: skip
-        tail = slice(network.n_parameters - n_outputs * n_basis, None)
-        strength = self.penalty.strength[tail].reshape(n_outputs, n_basis)
-        gram = grams[0]
-        gradient = gradients[0] + self.penalty.gradient(theta)[tail].reshape(n_outputs, n_basis)
-        cost = 0.5 * float(squares[0].sum()) + self.penalty.cost(theta)
-        gram.ravel()[:: n_basis + 1] += strength[0]
-        change = _solve_output_layer(gram, gradient)
-        if change is None:
-            return theta, cost
-        solved = theta.copy()
-        solved[tail] += change.ravel()
-        # F is quadratic in the output layer: F + g'd + 1/2 d'Gd, where Gd = -g but for the tiny ridge.
-        return solved, cost + 0.5 * float(np.sum(gradient * change))
+        self._activations.after(theta)
+        return solved, cost
 
     def curvature(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """J'W r_vv, r_vv the second derivative of the residuals along `direction` (exact, no finite differences)."""
-        rows = self.rows
-        slots = np.empty_like(self._gradient)
+        rows, gradient = self.rows, np.empty_like(theta)
+        units, is_fresh = self._activations.before(theta)
         _kernels.curvature(
-            rows.Y.size * self.network.n_parameters * 4,
-            rows.X, rows.root_weight, self.x_scaling, theta, direction, self.network.layout, rows.Y.shape[1], slots,
+            self._pass * 4 * rows.Y.shape[1],
+            rows.X, rows.root_weight, self.x_scaling, theta, direction, self.network.layout, is_fresh, units,
+            rows.Y.shape[1], self._scratch, self._gradient_sums, gradient,
         )  # fmt: skip
-        return slots[0]
+        self._activations.after(theta)
+        return gradient
 
     def normal_equations(self, theta: np.ndarray) -> NormalEquations:
-        rows, p = self.rows, self.network.n_parameters
-        gram = np.empty((p, p))
-        _kernels.normal_equations(
-            rows.Y.size * p * p / 2,
-            rows.X, rows.Y, rows.root_weight, self.x_scaling, theta, self.network.layout,
-            self._jacobian, self._squares, self._gradient, self._gram, gram,
+        rows, p, products = self.rows, self.network.n_parameters, self._products
+        gram, gradient, squares = np.empty((p, p)), np.empty(p), np.empty(rows.Y.shape[1])
+        units, is_fresh = self._activations.before(theta)
+        cost = _kernels.normal_equations(
+            self._pass * p / 2,
+            rows.X, rows.Y, rows.root_weight, self.x_scaling, theta, self.network.layout, is_fresh, units,
+            products.pairs, products.delta_factors, products.input_factors,
+            self._scratch, self._moments, self.penalty.strength, squares, gradient, gram,
         )  # fmt: skip
-        squares = self._squares[0].copy()
-        gram.ravel()[:: p + 1] += self.penalty.strength
-        cost = 0.5 * float(squares.sum()) + self.penalty.cost(theta)
-        gradient = self._gradient[0] + self.penalty.gradient(theta)
+        self._activations.after(theta)
         return NormalEquations(cost, gradient, gram, squares)
 
 
-def _solve_output_layer(gram: np.ndarray, gradient: np.ndarray) -> np.ndarray | None:
-    """d with (G + ridge) d = -g for each line g, or None. Only the lower triangle of G is read."""
-    n = len(gram)
-    factor = np.zeros((_kernels.n_padded(n), n))
-    if not _kernels.cholesky(gram, np.full(n, OUTPUT_RIDGE * gram.diagonal().max()), factor):
-        return None
-    change = -gradient
-    for line in change:
-        _kernels.cholesky_solve(factor, line)
-    return change if np.isfinite(change).all() else None
+class Activations:
+    """Hidden units of all rows at the two points visited last, so that no evaluation at a point repeats a forward pass.
+
+    Where they would take more than `MOST_KEPT` bytes there is room for one block a slot instead, and nothing is kept.
+    """
+
+    def __init__(self, network: Network, n_rows: int):
+        n_lines = _kernels.n_units_in(network.layout)
+        n_blocks = -(-n_rows // _kernels.BLOCK)
+        self._is_kept = 2 * n_blocks * n_lines * _kernels.LINE * 8 <= MOST_KEPT
+        n_rooms = n_blocks if self._is_kept else _kernels.n_slots_for(n_rows)
+        # The point visited last comes last.
+        self._rooms = [
+            aligned_zeros(n_rooms, _kernels.n_padded(n_lines), _kernels.LINE) for _ in range(1 + self._is_kept)
+        ]
+        self._keys: list[bytes | None] = [None] * len(self._rooms)
+        self._n_hidden = int(network.layout[-1, _kernels.OFFSET])
+
+    def before(self, theta: np.ndarray) -> tuple[np.ndarray, bool]:
+        """Room for a pass at theta, and whether it holds the hidden units of theta already."""
+        if not self._is_kept:
+            return self._rooms[0], False
+        key = theta[: self._n_hidden].tobytes()
+        if key != self._keys[1]:
+            self._rooms.reverse()
+            self._keys.reverse()
+        is_fresh = key == self._keys[1]
+        self._keys[1] = None  # a pass that is interrupted leaves nothing that can be used
+        return self._rooms[1], is_fresh
+
+    def after(self, theta: np.ndarray) -> None:
+        """The pass at theta is done: its hidden units are in the room that `before` gave."""
+        if self._is_kept:
+            self._keys[1] = theta[: self._n_hidden].tobytes()
 
 
 class Problem(NamedTuple):

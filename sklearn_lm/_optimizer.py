@@ -3,7 +3,8 @@
 It sees an objective, never a network: anything with
 
     cost(theta)                   F at a trial point
-    normal_equations(theta)       an object with .cost, .gradient and .gram (F, its gradient and J'J plus penalty)
+    normal_equations(theta)       an object with .cost, .gradient and .gram: F, its gradient, and the lower triangle of
+                                  J'J plus penalty
     weight                        what F is a sum over (1 if it is no sum); gradients are reported per unit of it
 
 and, for the settings of these names,
@@ -25,7 +26,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from scipy.linalg import blas
 
 from . import _kernels
 
@@ -91,7 +91,16 @@ class Record(NamedTuple):
     gain_ratio: float  # of the accepted step; NaN at the start and where F no longer resolves the step
     n_evaluations: int  # of the objective so far, trial points included
     time: float  # seconds since `start_time`
+    seconds: "Seconds"  # that this iteration took, by phase
     equations: Any  # what `normal_equations` gave at theta
+
+
+class Seconds(NamedTuple):
+    """Where the time of an iteration went."""
+
+    jacobian: float  # gradients and Gram matrices
+    solve: float  # factors and steps
+    evaluate: float  # trial points, with their second derivatives and output layers
 
 
 class Result(NamedTuple):
@@ -141,18 +150,20 @@ class State:
     """Where a fit stands: `advance` changes it, and can go on from it as if it had never paused."""
 
     def __init__(self, objective: Objective, theta: np.ndarray, settings: Settings, start_time: float | None = None):
-        self.start_time = time.perf_counter() if start_time is None else start_time
+        started = time.perf_counter()
+        self.start_time = started if start_time is None else start_time
         self.theta = np.array(theta, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             if settings.solve_output:
                 self.theta = objective.solve_linear(self.theta)[0]
+            evaluated = time.perf_counter()
             self.point = objective.normal_equations(self.theta)
-            is_finite = _is_finite(self.point)
-        if not is_finite:
+        if not _is_finite(self.point):
             raise ValueError(
                 "The objective is not finite at the starting point: residuals or their derivatives overflow. "
                 "Scale the data, or start from smaller weights."
             )
+        self.seconds = Seconds(time.perf_counter() - evaluated, 0.0, evaluated - started)
         self.metric = _Metric(settings, self.point.gram)
         self.damping = Damping(settings.mu * self.metric.unit)
         self.costs = [self.point.cost]
@@ -160,20 +171,34 @@ class State:
         self.n_evaluations = 1
         self.iteration = 0
         n = len(self.theta)
-        self.room = np.zeros((_kernels.n_padded(n), n))  # for the Cholesky factor
+        self.factor = np.zeros((_kernels.n_padded(n), n))  # of the damped Gram matrix
+        self.step = np.empty(n)
         self.is_told = False  # whether the listener has heard of this iteration
 
     def record(self, grad_norm: float) -> Record:
         return Record(
             self.iteration, self.theta, self.point.cost, grad_norm, self.damping.mu / self.metric.unit,
-            self.gain_ratio, self.n_evaluations, time.perf_counter() - self.start_time, self.point,
+            self.gain_ratio, self.n_evaluations, time.perf_counter() - self.start_time, self.seconds, self.point,
         )  # fmt: skip
 
-    def accept(self, theta: np.ndarray, point: Any, gain_ratio: float) -> None:
-        self.theta, self.point, self.gain_ratio = theta, point, gain_ratio
+    def accept(self, theta: np.ndarray, point: Any, gain_ratio: float, seconds: Seconds) -> None:
+        self.theta, self.point, self.gain_ratio, self.seconds = theta, point, gain_ratio, seconds
         self.costs.append(point.cost)
         self.iteration += 1
         self.is_told = False
+
+    def damped_step(self) -> tuple[np.ndarray, float]:
+        """theta + d with (H + mu D) d = -g, and the reduction of F that the quadratic model promises for it.
+
+        Infinity where there is no such step: that promises nothing, and is no reason to stop. `step` is d, and `factor`
+        the Cholesky factor of H + mu D.
+        """
+        trial = np.empty_like(self.theta)
+        promised = _kernels.damped_step(
+            self.point.gram, self.point.gradient, self.damping.mu, self.metric.diagonal,
+            self.factor, self.theta, self.step, trial,
+        )  # fmt: skip
+        return trial, promised
 
 
 def minimise(
@@ -223,7 +248,7 @@ def advance(
     """Iterate until something ends the fit, or until iteration `pause_at` (then None is returned)."""
     while True:
         if not state.is_told:
-            grad_norm = _norm(state.point.gradient) / objective.weight
+            grad_norm = _kernels.norm(state.point.gradient) / objective.weight
             ending = listen(state.record(grad_norm))
             state.is_told = True
             ending = ending or _ending(objective, state, settings, grad_norm)
@@ -257,82 +282,65 @@ class _Metric:
 @np.errstate(over="ignore", invalid="ignore")
 def _search(objective: Objective, state: State, settings: Settings) -> Ending | None:
     """One iteration: try steps, each more damped than the one before, until one reduces the objective."""
-    point, metric = state.point, state.metric
+    point, unit = state.point, state.metric.unit
+    clock = time.perf_counter
+    jacobian = solve = evaluate = 0.0
+    now = clock()
     while True:
-        factor, step, predicted = _damped_step(state)
-        if step is not None:
-            # Where F has no digits left to tell a better point from a worse one, the gradient still has: a
-            # minimum is known to half the digits by its F, and to nearly all of them by its gradient.
-            is_flat = predicted <= RESOLUTION * point.cost
+        trial, promised = state.damped_step()
+        # Where F has no digits left to tell a better point from a worse one, the gradient still has: a minimum is
+        # known to half the digits by its F, and to nearly all of them by its gradient.
+        is_flat = promised <= RESOLUTION * point.cost
+        before, now = now, clock()
+        solve += now - before
+        if promised < math.inf:
             if settings.acceleration and not is_flat:
-                step = _accelerated(objective, state.theta, factor, step, metric.diagonal)
-            trial = state.theta + step
+                _bend(objective, state, trial)
             if settings.solve_output:
                 trial, trial_cost = objective.solve_linear(trial)
             else:
                 trial_cost = objective.cost(trial)
+            before, now = now, clock()
+            evaluate += now - before
             state.n_evaluations += 1
             # A NaN fails this comparison, as it should. Gradient and Gram matrix can overflow where F does not.
             if trial_cost < (1 + RESOLUTION * is_flat) * point.cost:
                 new = objective.normal_equations(trial)
                 improves = _halves_gradient(point, new) if is_flat else new.cost < point.cost
+                before, now = now, clock()
+                jacobian += now - before
                 if improves and _is_finite(new):
-                    gain_ratio = math.nan if is_flat else (point.cost - new.cost) / predicted
-                    least = LEAST_MU * metric.unit
-                    state.damping = state.damping.relax(settings, 1.0 if is_flat else gain_ratio, least)
-                    state.accept(trial, new, gain_ratio)
+                    gain_ratio = math.nan if is_flat else (point.cost - new.cost) / promised
+                    state.damping = state.damping.relax(settings, 1.0 if is_flat else gain_ratio, LEAST_MU * unit)
+                    state.accept(trial, new, gain_ratio, Seconds(jacobian, solve, evaluate))
                     return None
         state.damping = state.damping.tighten(settings)
-        if predicted <= RESOLUTION * point.cost:
+        if is_flat:
             return Ending.PRECISION
-        if state.damping.mu > settings.mu_max * metric.unit:
+        if state.damping.mu > settings.mu_max * unit:
             return Ending.DAMPING
         if is_late(settings, state.start_time):
             return Ending.MAX_TIME
 
 
-def _damped_step(state: State) -> tuple[np.ndarray | None, np.ndarray | None, float]:
-    """Factor of H + mu D, the step d it gives, and the reduction of F that the quadratic model promises for it.
-
-    A matrix without a factor gives no step. It promises nothing, and is no reason to stop: infinity.
-    """
-    gradient, damping = state.point.gradient, state.damping.mu * state.metric.diagonal
-    factor = _factor(state.point.gram, damping, state.room)
-    step = _solve(factor, -gradient)
-    if step is None:
-        return factor, None, math.inf
-    # -g'd - 1/2 d'Hd, which is 1/2 d'(mu D d - g) for this step.
-    return factor, step, 0.5 * float(step @ (damping * step - gradient))
-
-
-def _accelerated(
-    objective: Objective, theta: np.ndarray, factor: np.ndarray | None, step: np.ndarray, diagonal: np.ndarray
-) -> np.ndarray:
-    """The step with its geodesic correction: theta + v + 1/2 a follows the curved path that v is tangent to.
+def _bend(objective: Objective, state: State, trial: np.ndarray) -> None:
+    """Add the geodesic correction to the trial point: theta + v + 1/2 a follows the path that v is tangent to.
 
     M. K. Transtrum and J. P. Sethna, "Improvements to the Levenberg-Marquardt algorithm for nonlinear least-squares
     minimization", arXiv:1201.5885 (2012), eq. 9 and 15: (H + mu D) a = -J'r_vv, to be refused where |a| is not
     small against |v|, for then the expansion behind it does not hold. Refusing a keeps v: rejecting the
     whole step, as they do, cost more iterations than it saved here.
     """
-    bend = _solve(factor, -objective.curvature(theta, step))
-    if bend is None or diagonal @ bend**2 > LARGEST_BEND**2 * (diagonal @ step**2):
-        return step
-    return step + 0.5 * bend
+    curvature = objective.curvature(state.theta, state.step)
+    _kernels.add_bend(state.factor, curvature, state.metric.diagonal, LARGEST_BEND, state.step, trial)
 
 
 def _is_finite(point: Any) -> bool:
-    # A sum is finite only if every term is, and is one pass without a temporary.
-    return math.isfinite(point.cost) and math.isfinite(point.gradient.sum()) and math.isfinite(point.gram.sum())
+    return math.isfinite(point.cost) and _kernels.is_finite(point.gradient, point.gram)
 
 
 def _halves_gradient(point: Any, new: Any) -> bool:
-    return _norm(new.gradient) <= 0.5 * _norm(point.gradient)
-
-
-def _norm(v: np.ndarray) -> float:
-    """Euclidean norm; BLAS scales it, so that no square overflows or underflows."""
-    return float(blas.dnrm2(v)) if v.size else 0.0
+    return _kernels.norm(new.gradient) <= 0.5 * _kernels.norm(point.gradient)
 
 
 def _ending(objective: Objective, state: State, settings: Settings, grad_norm: float) -> Ending | None:
@@ -361,18 +369,5 @@ def _is_plateau(objective: Objective, state: State, settings: Settings) -> bool:
     """
     if state.point.cost <= settings.min_grad * objective.weight:
         return False
-    _, step, promised = _damped_step(state)
-    return step is not None and promised > max(settings.tol, RESOLUTION) * state.point.cost
-
-
-def _factor(gram: np.ndarray, damping: np.ndarray, room: np.ndarray) -> np.ndarray | None:
-    """Cholesky factor of H + mu D, made in `room`, or None. `damping` is the diagonal mu D."""
-    return room if _kernels.cholesky(gram, damping, room) else None
-
-
-def _solve(factor: np.ndarray | None, b: np.ndarray) -> np.ndarray | None:
-    """x with (H + mu D) x = b, or None where there is no such finite vector. b is overwritten."""
-    if factor is None:
-        return None
-    _kernels.cholesky_solve(factor, b)
-    return b if math.isfinite(b.sum()) else None
+    _, promised = state.damped_step()
+    return max(settings.tol, RESOLUTION) * state.point.cost < promised < math.inf

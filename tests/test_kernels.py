@@ -1,11 +1,15 @@
 """Kernels against the plain-loop oracle."""
 
 import math
+import os
+import subprocess
+import sys
+import textwrap
 
 import numpy as np
 import pytest
 import reference
-from conftest import size
+from conftest import COMPILED, size
 
 from sklearn_lm import _kernels
 from sklearn_lm._kernels import ACTIVATIONS, BLOCK
@@ -30,9 +34,12 @@ def make_case(hidden, n_outputs, activations, n_rows, seed=0):
 
 def jacobian_of(network, theta, x_scaling, X, root_weight=None):
     root_weight = np.ones(len(X)) if root_weight is None else root_weight
-    return _kernels.jacobian_rows(
-        read_only(X), read_only(root_weight), x_scaling.table(), theta, network.layout, network.sizes[-1]
+    n_outputs = network.sizes[-1]
+    rows = np.empty((len(X) * n_outputs, network.n_parameters))
+    _kernels.jacobian_rows(
+        read_only(X), read_only(root_weight), x_scaling.table(), theta, network.layout, n_outputs, rows
     )
+    return rows
 
 
 @pytest.mark.parametrize("n_outputs", [1, 2, 3])
@@ -53,7 +60,9 @@ def test_jacobian_and_gram(activation, depth, n_outputs):
     residual = reference.forward(theta, network.sizes, network.activations, Z) - rows.Y
     objective = NetworkObjective(network, rows, x_scaling.table(), fixed_l2(0.0, theta == theta))
     equations = objective.normal_equations(theta)
-    np.testing.assert_allclose(equations.gram, oracle.T @ (weight[:, None] * oracle), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        np.tril(equations.gram), np.tril(oracle.T @ (weight[:, None] * oracle)), rtol=1e-12, atol=1e-12
+    )
     np.testing.assert_allclose(equations.gradient, oracle.T @ (weight * residual.ravel()), rtol=1e-11, atol=1e-11)
     np.testing.assert_allclose(equations.squares, rows.root_weight**2 @ residual**2, rtol=1e-12)
 
@@ -76,7 +85,7 @@ def test_blocks_equal_the_whole(n_rows):
 
     objective = NetworkObjective(network, rows, x_scaling.table(), fixed_l2(0.0, theta == theta))
     equations = objective.normal_equations(theta)
-    np.testing.assert_allclose(equations.gram, J.T @ J, rtol=1e-12, atol=1e-12 * n_rows)
+    np.testing.assert_allclose(np.tril(equations.gram), np.tril(J.T @ J), rtol=1e-12, atol=1e-12 * n_rows)
     np.testing.assert_allclose(equations.gradient, J.T @ residual, rtol=1e-11, atol=1e-12 * n_rows)
     assert equations.cost == pytest.approx(0.5 * residual @ residual, rel=1e-13)
     assert objective.cost(theta) == equations.cost
@@ -88,7 +97,7 @@ def test_workspace_holds_nothing_from_the_call_before():
     first = objective.normal_equations(theta)
     objective.normal_equations(theta * np.nan)
     again = objective.normal_equations(theta)
-    np.testing.assert_array_equal(first.gram, again.gram)
+    np.testing.assert_array_equal(np.tril(first.gram), np.tril(again.gram))
     np.testing.assert_array_equal(first.gradient, again.gradient)
 
 
@@ -123,8 +132,8 @@ def test_activation_at_the_edges(activation):
 
 
 def test_number_of_slots_follows_the_number_of_rows():
-    n_slots = [_kernels.n_slots_for(n) for n in (0, 1, BLOCK, BLOCK + 1, 8 * BLOCK, 10**6)]
-    assert n_slots == [1, 1, 1, 2, 8, 8]
+    n_slots = [_kernels.n_slots_for(n) for n in (0, 1, BLOCK, BLOCK + 1, 16 * BLOCK, 32 * BLOCK, 10**6)]
+    assert n_slots == [1, 1, 1, 2, 4, 8, 8]
 
 
 def test_sum_of_squares_is_per_output():
@@ -140,9 +149,10 @@ def test_gram_tiles_equal_the_plain_product(n, count, rng):
     """Lines past the n-th and samples past count hold rubbish, which must not be seen."""
     lines = np.full((_kernels.n_padded(n), BLOCK), 1e100)
     lines[:n, :count] = rng.normal(size=(n, count))
-    gram = np.zeros((n, n))
+    gram = np.zeros((_kernels.n_padded(n), _kernels.n_padded(n)))
     _kernels._add_gram(lines, n, count, gram)
-    np.testing.assert_allclose(gram, np.tril(lines[:n, :count] @ lines[:n, :count].T), rtol=1e-13, atol=1e-13)
+    expected = np.tril(lines[:n, :count] @ lines[:n, :count].T)
+    np.testing.assert_allclose(np.tril(gram[:n, :n]), expected, rtol=1e-13, atol=1e-13)
 
 
 def test_tanh_within_two_units_in_the_last_place(rng):
@@ -161,6 +171,44 @@ def test_tanh_within_two_units_in_the_last_place(rng):
         _kernels._tanh(special, 5)
     np.testing.assert_array_equal(special, [0, 0, 1, -1, np.nan])
     assert np.signbit(special[1])
+
+
+def test_logistic_within_two_units_in_the_last_place(rng):
+    """Against extended precision, down to where the result is subnormal and then zero."""
+    n = size(200_000, 2_000)
+    x = np.concatenate([rng.normal(size=n) * 10.0**e for e in (-308, -100, -9, -1, 0, 1, 2)])
+    x = np.concatenate([x, np.linspace(-746, -700, n), np.linspace(-40, 40, n), [5e-324, -1e-310, 1e308, -1e308]])
+    a = x.copy()
+    _kernels._logistic(a, len(a))
+    with np.errstate(over="ignore"):  # exp(1e308), whose inverse is the 0 that we want
+        exact = 1 / (1 + np.exp(-x.astype(np.longdouble)))
+    error = np.abs(a - exact) / np.spacing(exact.astype(np.float64))
+    assert error.max() <= 2.0
+    special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan])
+    with np.errstate(invalid="ignore"):
+        _kernels._logistic(special, 5)
+    np.testing.assert_array_equal(special, [0.5, 0.5, 1, 0, np.nan])
+
+
+@pytest.mark.skipif(not COMPILED, reason="there is no machine code")
+def test_the_widest_vectors_are_used(tmp_path):
+    """Where the processor has AVX-512: LLVM by itself would use half of it."""
+    code = """
+        import numpy as np
+        from numba.core.codegen import get_host_cpu_features
+        from sklearn_lm import _kernels
+        lines = np.ones((_kernels.n_padded(4), 16))
+        _kernels._add_products(lines, 4, lines, 3, 16, np.zeros((8, 8)), 0, 0)
+        (text,) = _kernels._add_products.inspect_asm().values()
+        print("+avx512f" in get_host_cpu_features(), "zmm" in text)
+    """
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}  # from a cache there is no text to inspect
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert run.returncode == 0, run.stderr
+    has_avx512, uses_it = run.stdout.split()
+    assert uses_it == has_avx512
 
 
 @pytest.mark.parametrize("hidden", [(), (4,), (3, 2)])
@@ -193,7 +241,7 @@ def test_cholesky_solves(n, rng):
     gram, diagonal = A @ A.T, rng.uniform(0.1, 1, size=n)
     L = np.zeros((_kernels.n_padded(n), n))
     half = np.tril(gram) + np.triu(np.full((n, n), np.nan), 1)
-    assert _kernels.cholesky(half, diagonal, L)
+    assert _kernels.cholesky(half, 1.0, diagonal, L)
     np.testing.assert_allclose(np.tril(L[:n]), np.linalg.cholesky(gram + np.diag(diagonal)), rtol=1e-9, atol=1e-11)
     b = rng.normal(size=n)
     x = b.copy()
@@ -206,4 +254,12 @@ def test_cholesky_solves(n, rng):
 def test_cholesky_says_when_there_is_no_factor(at, bad):
     gram = np.eye(28)
     gram[at, at] = bad
-    assert not _kernels.cholesky(gram, np.zeros(28), np.zeros((_kernels.n_padded(28), 28)))
+    assert not _kernels.cholesky(gram, 1.0, np.zeros(28), np.zeros((_kernels.n_padded(28), 28)))
+
+
+def test_norms_neither_overflow_nor_underflow():
+    for unit in (1e-200, 1e200):
+        assert _kernels.norm(unit * np.array([3.0, 4.0])) == pytest.approx(5 * unit)
+    assert math.isnan(_kernels.norm(np.array([1.0, np.nan, 2.0])))
+    assert _kernels.norm(np.array([1.0, -np.inf])) == np.inf
+    assert _kernels.norm(np.zeros(0)) == 0.0

@@ -2,11 +2,22 @@ import numpy as np
 import pytest
 
 from sklearn_lm._monitor import EarlyStopping, Goal, Monitor, Progress
-from sklearn_lm._optimizer import Ending, Record
+from sklearn_lm._optimizer import Ending, Record, Seconds
 
 
 def record(iteration, cost=1.0):
-    return Record(iteration, np.full(2, float(iteration)), cost, 0.1, 1e-3, 0.9, iteration + 1, 0.5 * iteration, None)
+    return Record(
+        iteration,
+        np.full(2, float(iteration)),
+        cost,
+        0.1,
+        1e-3,
+        0.9,
+        iteration + 1,
+        0.5 * iteration,
+        Seconds(0.1, 0.2, 0.3),
+        None,
+    )
 
 
 def test_history_has_one_entry_per_record():

@@ -177,7 +177,8 @@ def test_history_is_consistent(curve):
     X, y = curve
     model = fit(X, y, alpha=0.01, max_iter=8)
     history = model.history_
-    assert set(history) == {"train_mse", "grad_norm", "mu", "gain_ratio", "n_evaluations", "time"}
+    phases = {"time_jacobian", "time_solve", "time_evaluate"}
+    assert set(history) == {"train_mse", "grad_norm", "mu", "gain_ratio", "n_evaluations", "time"} | phases
     assert {column.shape for column in history.values()} == {(model.n_iter_ + 1,)}
     assert history["train_mse"][-1] == pytest.approx(np.mean((model.predict(X) - y) ** 2), rel=1e-10)
     assert len(model.loss_curve_) == model.n_iter_ + 1
