@@ -238,6 +238,9 @@ def minimise(
     return Result(state.theta, state.point.cost, ending, state.iteration)
 
 
+# An objective may overflow at a trial point: that is a rejected step and not worth a warning. Entered once for all
+# iterations, since it costs as much as the arithmetic of a small one.
+@np.errstate(over="ignore", invalid="ignore")
 def advance(
     objective: Objective,
     state: State,
@@ -279,7 +282,6 @@ class _Metric:
             self.diagonal = np.where(diagonal > 0, diagonal, 1.0)
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def _search(objective: Objective, state: State, settings: Settings) -> Ending | None:
     """One iteration: try steps, each more damped than the one before, until one reduces the objective."""
     point, unit = state.point, state.metric.unit
@@ -361,7 +363,6 @@ def is_late(settings: Settings, start_time: float) -> bool:
     return settings.max_time is not None and time.perf_counter() - start_time >= settings.max_time
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def _is_plateau(objective: Objective, state: State, settings: Settings) -> bool:
     """Whether a gradient is small although the model promises a way down: at a distance, not at a minimum.
 

@@ -15,6 +15,7 @@ The tables below say to the kernels which lines to multiply and where the result
 layout alone.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +37,13 @@ class Products(NamedTuple):
 
 
 def make_products(layout: np.ndarray) -> Products:
-    """Tables for a network with this layout."""
+    """Tables for a network with this layout. Cross-validation and races ask for the same ones again and again."""
+    return _make_products(layout.shape, layout.tobytes())
+
+
+@lru_cache(maxsize=4)
+def _make_products(shape: tuple[int, int], layout_bytes: bytes) -> Products:
+    layout = np.frombuffer(layout_bytes, dtype=np.int64).reshape(shape)
     n_layers = len(layout)
     n_moments = n_padded(layout[-1, N_IN] + 1 + layout[-1, N_OUT]) ** 2 + n_gradient_sums(layout, n_layers - 1)
 

@@ -126,7 +126,9 @@ class LMRegressor(RegressorMixin, BaseEstimator):
     history_ : dict of str to ndarray of shape (n_iter_ + 1,)
         The start and every iteration: `train_mse`, `validation_mse` and `test_mse` (where there are such sets; mean
         squared errors in squared units of y), `grad_norm`, `mu`, `gain_ratio` (actual over predicted reduction
-        of the accepted step), `n_evaluations` (of F, in total), `time` (seconds since the fit began).
+        of the accepted step), `n_evaluations` (of F, in total), `time` (seconds since the fit began), and the seconds of this
+        iteration by phase: `time_jacobian` (gradient and Gram matrix), `time_solve` (factor and step) and
+        `time_evaluate` (trial points).
     starts_ : dict of str to ndarray of shape (n_starts,)
         Of each start: `family`, last `train_mse`, `n_iter` and `fate`.
     split_indices_ : dict of str to ndarray
@@ -368,8 +370,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         return Course(problem.objective, partial(self._monitor, problem, is_alone), problem.negligible())
 
     def _settings(self, network: Network) -> Settings:
-        names = set(Settings._fields) & set(self.get_params(deep=False))
-        settings = Settings(**{name: getattr(self, name) for name in names})
+        settings = Settings(**{name: getattr(self, name) for name in Settings._fields if hasattr(self, name)})
         # A linear network is one least-squares problem: solving a part of it first would leave nothing to iterate.
         return settings._replace(solve_output=bool(self.solve_output and network.bends))
 

@@ -1,0 +1,63 @@
+"""Seconds and memory of `predict`, beside MLPRegressor with the same weights."""
+
+import warnings
+
+import numpy as np
+from sklearn.datasets import make_friedman1
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPRegressor
+
+from sklearn_lm import LMRegressor
+
+from .common import PredictBenchmark
+
+
+def lm_model() -> LMRegressor:
+    """A network 10-20-20-10-1, fitted just so far that it is no longer its starting point."""
+    X, y = make_friedman1(500, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return LMRegressor((20, 20, 10), n_starts=1, max_iter=2, random_state=0).fit(X, y)
+
+
+def mlp_model() -> MLPRegressor:
+    """The same function: scaling belongs to the outer layers, since MLPRegressor has none."""
+    lm = lm_model()
+    coefs, intercepts = [W.copy() for W in lm.coefs_], [b.copy() for b in lm.intercepts_]
+    coefs[0] /= lm.x_scale_[:, None]
+    intercepts[0] -= lm.x_offset_ @ coefs[0]
+    coefs[-1] *= lm.y_scale_
+    intercepts[-1] = intercepts[-1] * lm.y_scale_ + lm.y_offset_
+
+    X, y = make_friedman1(500, random_state=0)
+    mlp = MLPRegressor(hidden_layer_sizes=(20, 20, 10), activation="tanh", solver="lbfgs", max_iter=1, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mlp.fit(X, y)  # sets the rest of the fitted attributes
+    mlp.coefs_, mlp.intercepts_ = coefs, intercepts
+    np.testing.assert_allclose(mlp.predict(X), lm.predict(X), rtol=1e-9)
+    return mlp
+
+
+class LMPredict(PredictBenchmark):
+    def make_model(self):
+        return lm_model()
+
+
+class MLPPredict(PredictBenchmark):
+    def make_model(self):
+        return mlp_model()
+
+
+class PredictMemory:
+    """Of the process, with a million rows of 10 columns: 80 MB are the rows themselves."""
+
+    params = ("LMRegressor", "MLPRegressor")
+    param_names = ("estimator",)
+
+    def setup(self, estimator):
+        self.model = {"LMRegressor": lm_model, "MLPRegressor": mlp_model}[estimator]()
+        self.X = np.random.default_rng(1).uniform(size=(1_000_000, 10))
+
+    def peakmem_predict(self, estimator):
+        self.model.predict(self.X)

@@ -1,0 +1,63 @@
+"""The virtual environment of the comparison, and the variables that hold its processes to some threads."""
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REQUIREMENTS = HERE / "requirements.txt"
+CHECKOUT = HERE.parent.parent
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS",
+    "NPROC",  # the pool of JAX
+)  # fmt: skip
+
+
+def python_of(folder: Path) -> Path:
+    return folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+
+
+def prepare(folder: Path) -> tuple[Path, list[str]]:
+    """The interpreter of an environment with the package and its peers, and what could not be installed, with reasons.
+
+    The package itself must install; a peer may fail, and its column says so.
+    """
+    python = python_of(folder)
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+    failures = []
+    if install(python, "-r", str(REQUIREMENTS)):
+        for line in REQUIREMENTS.read_text().splitlines():
+            if line and not line.startswith("#") and (error := install(python, line)):
+                failures.append(f"{line}: {error}")
+    # As the checkout is now, even if its version is the one that is installed.
+    for options in (["-c", str(REQUIREMENTS)], ["--force-reinstall", "--no-deps"]):
+        if error := install(python, *options, str(CHECKOUT)):
+            raise SystemExit(f"The package cannot be installed: {error}")
+    return python, failures
+
+
+def install(python: Path, *arguments: str) -> str:
+    """Call pip; gives the last line of its complaint, or nothing."""
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    return (done.stderr.strip().splitlines() or ["pip failed"])[-1] if done.returncode else ""
+
+
+def versions(python: Path, packages: list[str]) -> dict[str, str]:
+    """Installed versions, "-" for what is not there."""
+    code = "import sys\nfrom importlib.metadata import *\nfor p in sys.argv[1:]:\n try: print(version(p))\n "
+    code += "except PackageNotFoundError: print('-')"
+    done = subprocess.run([str(python), "-c", code, *packages], stdout=subprocess.PIPE, text=True, check=True)
+    return dict(zip(packages, done.stdout.split(), strict=True))
+
+
+def variables(n_threads: int, scratch: str) -> dict[str, str]:
+    """The process environment of a worker. numba's machine code goes to a new folder, so that compilation is timed."""
+    settings = {name: str(n_threads) for name in THREAD_VARIABLES}
+    settings |= {"NUMBA_CACHE_DIR": scratch, "PYTHONWARNINGS": "ignore", "JAX_PLATFORMS": "cpu"}
+    if n_threads == 1:
+        settings["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+    return os.environ | settings

@@ -1,0 +1,32 @@
+"""What the two methods of scipy.optimize.least_squares share.
+
+They get the analytic Jacobian of `network.py`; finite differences, the default, would cost one pass over the data for
+every parameter. The tolerances are near rounding, else the fits would end above the targets; scales are the method's
+default. An iteration is one Jacobian.
+"""
+
+import numpy as np
+from network import jacobian, residuals
+from recorder import Limits, Outcome, Recorder
+from scipy.optimize import least_squares
+from tasks import Task
+
+TOLERANCE = 1e-15
+
+
+def least_squares_fit(method: str, task: Task, theta: np.ndarray, limits: Limits) -> Outcome:
+    recorder = Recorder(limits)
+
+    def recorded_residuals(theta: np.ndarray) -> np.ndarray:
+        r = residuals(theta, task.network, task.X, task.Y)
+        recorder.see(float(r @ r) / len(r))
+        return r
+
+    def counted_jacobian(theta: np.ndarray) -> np.ndarray:
+        recorder.iterate()
+        return jacobian(theta, task.network, task.X, task.Y)
+
+    tolerances = {"ftol": TOLERANCE, "xtol": TOLERANCE, "gtol": TOLERANCE}
+    with recorder:
+        least_squares(recorded_residuals, theta, counted_jacobian, method=method, max_nfev=10**9, **tolerances)
+    return recorder.outcome()

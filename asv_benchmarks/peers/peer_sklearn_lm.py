@@ -1,0 +1,32 @@
+"""LMRegressor of this package, as it comes: projection and acceleration on, one start.
+
+It has a goal and a record of its own, so nothing is put into its loop. The start is handed over as any user could:
+one iteration makes the fitted attributes, the weights are overwritten, and `warm_start` goes on from them.
+"""
+
+import warnings
+
+import numpy as np
+from network import unpack
+from recorder import Limits, Outcome
+from sklearn.exceptions import ConvergenceWarning
+from tasks import Task
+
+from sklearn_lm import LMRegressor
+
+
+def fit(task: Task, theta: np.ndarray, limits: Limits) -> Outcome:
+    warnings.simplefilter("ignore", ConvergenceWarning)  # the ending is told by the outcome
+    few = slice(len(theta))  # rows enough for a throw-away fit
+    model = LMRegressor(task.network[1:-1], scaling=None, n_starts=1, warm_start=True, max_iter=1)
+    model.fit(task.X[few], task.Y[few])
+    model.coefs_, model.intercepts_ = unpack(task.network, theta)
+    model.set_params(goal=limits.target, max_time=limits.seconds, max_iter=limits.iterations)
+    model.fit(task.X, task.Y)
+    history = model.history_
+    ending = "ended"
+    if history["train_mse"][-1] <= limits.target:
+        ending = "reached"
+    elif history["time"][-1] >= limits.seconds:
+        ending = "time-out"
+    return Outcome(float(history["train_mse"].min()), float(history["time"][-1]), model.n_iter_, ending)

@@ -1,0 +1,103 @@
+"""One package on one task, in a process of its own: prints a line of JSON for every thing that is known.
+
+    python worker.py PEER TASK SEEDS SECONDS GIGABYTES
+
+First what the task is, then the seconds that compilation took, then a line for every seed, or an error. So whatever
+becomes of the process, what was printed before is not lost.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+COMPILING = ("sklearn_lm", "optimistix")
+OUT_OF_MEMORY = ("allocate", "out of memory", "resource_exhausted")
+# A run of milliseconds is repeated, and its best time counts: fits repeat themselves to the bit, interruptions do not.
+SHORT, REPEATS = 1.0, 3
+
+
+def limit_memory(gigabytes: float) -> None:
+    """Make allocations fail at a bound, before the machine begins to swap or to kill."""
+    try:
+        import resource
+    except ImportError:  # no Unix
+        return
+    size = int(gigabytes * 2**30)
+    resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+
+
+def compile_seconds(fit: Callable, task: Any, theta: Any, limits: Any) -> float | None:
+    """What a first call of a few iterations takes longer than a second one. It leaves everything compiled.
+
+    None where these iterations alone take longer than a fit may: they are cut off, and the difference says nothing.
+    """
+    seconds = []
+    for _ in range(2):
+        begin = time.perf_counter()
+        if fit(task, theta, limits._replace(target=0.0, iterations=3)).ending == "time-out":
+            return None
+        seconds.append(time.perf_counter() - begin)
+    return max(0.0, seconds[0] - seconds[1])
+
+
+def timed(fit: Callable, task: Any, theta: Any, limits: Any) -> dict[str, Any]:
+    """The outcome of a fit, and the share of one core that it had: less than 1 on a machine that is busy."""
+    outcomes: list[Any] = []
+    shares: list[float] = []
+    while not outcomes or (len(outcomes) < REPEATS and outcomes[0].seconds < SHORT):
+        wall, cpu = time.perf_counter(), time.process_time()
+        outcomes.append(fit(task, theta, limits))
+        shares.append((time.process_time() - cpu) / (time.perf_counter() - wall))
+    best = min(range(len(outcomes)), key=lambda i: outcomes[i].seconds)
+    record = outcomes[best]._asdict()
+    return {**record, "mse": float(record["mse"]), "share": shares[best]}
+
+
+def run(peer: str, name: str, n_seeds: int, seconds: float, tell: Callable[..., None]) -> None:
+    from recorder import Limits
+    from tasks import TASKS, start
+
+    task = TASKS[name]()
+    tell(task=str(task))
+    fit = importlib.import_module(f"peer_{peer}").fit
+    limits = Limits(task.target, seconds, 10**6)
+    if peer in COMPILING:
+        tell(compile=compile_seconds(fit, task, start(task.network, 0), limits))
+    n_failed = 0
+    for seed in range(n_seeds):
+        if n_failed >= n_seeds - n_seeds // 2:  # the median is settled
+            break
+        record = timed(fit, task, start(task.network, seed), limits)
+        n_failed += record["ending"] != "reached"
+        tell(seed=seed, **record)
+
+
+def reason(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or any(words in text.lower() for words in OUT_OF_MEMORY):
+        return "cannot allocate"
+    if isinstance(error, ImportError):
+        return f"not installed ({text})"
+    return f"fails ({type(error).__name__}: {text[:80]})"
+
+
+def main(peer: str, name: str, n_seeds: str, seconds: str, gigabytes: str) -> None:
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # some packages print
+
+    def tell(**facts: Any) -> None:
+        print(json.dumps(facts), file=channel, flush=True)
+
+    limit_memory(float(gigabytes))
+    try:
+        run(peer, name, int(n_seeds), float(seconds), tell)
+    except Exception as error:
+        tell(error=reason(error))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
