@@ -926,6 +926,68 @@ def damped_step(gram, gradient, mu, diagonal, L, theta, step, trial):
 
 
 @jit()
+def dual_step(jacobian, residual, strength, mu, diagonal, scaled, gram, L, gradient, theta, step, trial):
+    """What `damped_step` does, by a system of as many equations as there are residuals.
+
+    With M = S + mu D, the diagonal of what is not J'J, and g = J'r + S theta, the step -(J'J + M)^-1 g is
+
+        -z - M^-1 J' (I + J M^-1 J')^-1 (r - J z),   z = M^-1 S theta
+
+    (Woodbury's identity, written so that nothing large cancels as mu falls). `scaled` gets J M^-1/2, and L the factor
+    of I + J M^-1 J'. Like those of J the rows of `scaled` have a multiple of VECTOR columns, zeros at their ends, and
+    `gram` and `scaled` have rows for whole tiles.
+    """
+    n, p = residual.size, theta.size
+    for i in range(n):
+        for j in range(p):
+            scaled[i, j] = jacobian[i, j] / math.sqrt(strength[j] + mu * diagonal[j])
+    gram[:] = 0.0
+    _add_gram(scaled, n, scaled.shape[1], gram)
+    ones, right = np.ones(n), np.empty(n)
+    if not cholesky(gram, 1.0, ones, L):
+        return math.inf
+    for j in range(p):
+        step[j] = -strength[j] * theta[j] / (strength[j] + mu * diagonal[j])
+    for i in range(n):
+        total = residual[i]
+        for j in range(p):
+            total += jacobian[i, j] * step[j]
+        right[i] = total
+    _add_dual(jacobian, strength, mu, diagonal, L, right, 1.0, step)
+    promised = 0.0
+    for j in range(p):
+        promised += 0.5 * step[j] * (mu * diagonal[j] * step[j] - gradient[j])
+        trial[j] = theta[j] + step[j]
+    return promised if math.isfinite(promised) else math.inf
+
+
+@jit()
+def _add_dual(jacobian, strength, mu, diagonal, L, right, share, x):
+    """x -= share M^-1 J' (I + J M^-1 J')^-1 right, with L as `dual_step` left it; `right` is overwritten."""
+    cholesky_solve(L, right)
+    product = np.zeros(x.size)
+    for i in range(right.size):
+        for j in range(x.size):
+            product[j] += jacobian[i, j] * right[i]
+    for j in range(x.size):
+        x[j] -= share * product[j] / (strength[j] + mu * diagonal[j])
+
+
+@jit()
+def add_dual_bend(jacobian, strength, mu, diagonal, L, bend, largest, step, trial):
+    """What `add_bend` does, after `dual_step`: J' bend takes the place of `curvature`."""
+    half = np.zeros(step.size)
+    _add_dual(jacobian, strength, mu, diagonal, L, bend, 0.5, half)
+    length, straight = 0.0, 0.0
+    for j in range(step.size):
+        length += 4.0 * diagonal[j] * half[j] * half[j]
+        straight += diagonal[j] * step[j] * step[j]
+    if length <= largest * largest * straight:  # and not where it is NaN
+        for j in range(step.size):
+            trial[j] += half[j]
+
+
+@jit()
 def add_bend(L, curvature, diagonal, largest, step, trial):
     """trial += a / 2 with a = -(gram + mu D)^-1 curvature, if |a| <= largest |step| in the norm of D."""
     for j in range(step.size):
@@ -1012,10 +1074,50 @@ def _jacobian_lines(layout, units, deltas, jacobian, count):
 
 
 @jit()
+def dual_equations(X, Y, root_weight, x_scaling, theta, layout, strength, jacobian, residual, squares, gradient):
+    """Rows sqrt(w) J and residuals sqrt(w) (f - y), sums of squares and the gradient J'r + penalty; returns F.
+
+    `jacobian` has as many columns as there are parameters or more; those past them are not touched.
+    """
+    n_outputs = Y.shape[1]
+    jacobian_rows(X, root_weight, x_scaling, theta, layout, n_outputs, jacobian)
+    units = np.empty((n_units_in(layout), LINE))
+    for first in range(0, X.shape[0], BLOCK):
+        count, _ = _forward_rows(X, first, x_scaling, theta, layout, units, False)
+        for o in range(n_outputs):
+            f = units[first_output(layout) + o]
+            for s in range(count):
+                row = first + s
+                residual[row * n_outputs + o] = root_weight[row] * (f[s] - Y[row, o])
+    squares[:] = 0.0
+    for j in range(theta.size):
+        gradient[j] = strength[j] * theta[j]
+    for row in range(residual.size):
+        squares[row % n_outputs] += residual[row] * residual[row]
+        for j in range(theta.size):
+            gradient[j] += jacobian[row, j] * residual[row]
+    return total_cost(squares, strength, theta)
+
+
+@jit()
+def dual_curvature(X, root_weight, x_scaling, theta, direction, layout, n_outputs, bend):
+    """bend = sqrt(w) r_vv, residual by residual, with r_vv the second derivative along `direction`."""
+    units = np.empty((n_units_in(layout), LINE))
+    first_derivative, second = np.zeros_like(units), np.zeros_like(units)
+    for first in range(0, X.shape[0], BLOCK):
+        count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, False)
+        _second_derivatives(theta, direction, layout, units, first_derivative, second, padded)
+        for o in range(n_outputs):
+            line = second[first_output(layout) + o]
+            for s in range(count):
+                bend[(first + s) * n_outputs + o] = root_weight[first + s] * line[s]
+
+
+@jit()
 def jacobian_rows(X, root_weight, x_scaling, theta, layout, n_outputs, rows):
     """Whole matrix sqrt(w) J of the rows given, (n_rows * n_outputs, n_parameters): row i * n_outputs + o.
 
-    For few rows, for tests, and for rows that are needed one by one.
+    For fewer residuals than parameters, for tests, and for rows that are needed one by one.
     """
     units = np.empty((n_units_in(layout), LINE))
     deltas = np.empty_like(units)

@@ -66,6 +66,17 @@ class NormalEquations(NamedTuple):
     squares: np.ndarray  # (n_outputs,), weighted sums of squared residuals without the penalty
 
 
+class DualEquations(NamedTuple):
+    """The same where residuals are fewer than parameters: J takes the place of the Gram matrix."""
+
+    cost: float
+    gradient: np.ndarray  # (n_parameters,)
+    jacobian: np.ndarray  # (n_residuals, n_parameters and zeros up to a multiple of `VECTOR`), times root weights
+    residual: np.ndarray  # (n_residuals,), times root weights
+    strength: np.ndarray  # (n_parameters,), of the penalty: what the Gram matrix has on its diagonal beside J'J
+    squares: np.ndarray  # (n_outputs,)
+
+
 def sum_of_squares(rows: Rows, x_scaling: np.ndarray, network: Network, theta: np.ndarray) -> np.ndarray:
     """sum_i w_i (f_o(x_i) - y_io)^2 for each output o, in standardised units."""
     n_rows, n_outputs = rows.Y.shape
@@ -97,6 +108,8 @@ class NetworkObjective:
     def __init__(self, network: Network, rows: Rows, x_scaling: np.ndarray, penalty: Penalty):
         self.network, self.rows, self.x_scaling, self.penalty = network, rows, x_scaling, penalty
         self.weight = rows.weight
+        # J is smaller than the Gram matrix, and a system of so many equations than one of as many as parameters.
+        self.is_dual = rows.Y.size < network.n_parameters
         self._products = make_products(network.layout)
         # Room for the kernels, made once: a fresh page costs about as much as the arithmetic on it.
         n_slots, n_outputs = _kernels.n_slots_for(len(rows.X)), rows.Y.shape[1]
@@ -127,8 +140,17 @@ class NetworkObjective:
         return solved, cost
 
     def curvature(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        """J'W r_vv, r_vv the second derivative of the residuals along `direction` (exact, no finite differences)."""
+        """J'W r_vv, r_vv the second derivative of the residuals along `direction` (exact, no finite differences).
+
+        Where J stands for the Gram matrix, sqrt(W) r_vv itself.
+        """
         rows, gradient = self.rows, np.empty_like(theta)
+        if self.is_dual:
+            bend = np.empty(rows.Y.size)
+            _kernels.dual_curvature(
+                rows.X, rows.root_weight, self.x_scaling, theta, direction, self.network.layout, rows.Y.shape[1], bend
+            )
+            return bend
         units, is_fresh = self._activations.before(theta)
         _kernels.curvature(
             self._pass * 4 * rows.Y.shape[1],
@@ -138,7 +160,21 @@ class NetworkObjective:
         self._activations.after(theta)
         return gradient
 
-    def normal_equations(self, theta: np.ndarray) -> NormalEquations:
+    def normal_equations(self, theta: np.ndarray) -> NormalEquations | DualEquations:
+        """What an iteration needs at an accepted point."""
+        return self._dual_equations(theta) if self.is_dual else self._normal_equations(theta)
+
+    def _dual_equations(self, theta: np.ndarray) -> DualEquations:
+        rows, strength = self.rows, self.penalty.strength
+        gradient, residual, squares = np.empty_like(theta), np.empty(rows.Y.size), np.empty(rows.Y.shape[1])
+        jacobian = np.zeros((rows.Y.size, -(-theta.size // _kernels.VECTOR) * _kernels.VECTOR))
+        cost = _kernels.dual_equations(
+            rows.X, rows.Y, rows.root_weight, self.x_scaling, theta, self.network.layout, strength,
+            jacobian, residual, squares, gradient,
+        )  # fmt: skip
+        return DualEquations(cost, gradient, jacobian, residual, strength, squares)
+
+    def _normal_equations(self, theta: np.ndarray) -> NormalEquations:
         rows, p, products = self.rows, self.network.n_parameters, self._products
         gram, gradient, squares = np.empty((p, p)), np.empty(p), np.empty(rows.Y.shape[1])
         units, is_fresh = self._activations.before(theta)
@@ -201,7 +237,7 @@ class Problem(NamedTuple):
         """A new one, with working room of its own: one for each thread that minimises."""
         return NetworkObjective(self.network, self.rows["train"], self.x_scaling.table(), self.penalty)
 
-    def train_error(self, equations: NormalEquations) -> float:
+    def train_error(self, equations: NormalEquations | DualEquations) -> float:
         """Mean squared training error, in the target's own squared units, of a point already evaluated."""
         return mean_squared_error(self.rows["train"], equations.squares, self.y_scaling)
 

@@ -4,7 +4,7 @@ It sees an objective, never a network: anything with
 
     cost(theta)                   F at a trial point
     normal_equations(theta)       an object with .cost, .gradient and .gram: F, its gradient, and the lower triangle of
-                                  J'J plus penalty
+                                  J'J plus penalty; or those of `_systems.DualSystem`, with J in place of the last
     weight                        what F is a sum over (1 if it is no sum); gradients are reported per unit of it
 
 and, for the settings of these names,
@@ -28,6 +28,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from . import _kernels
+from ._systems import system_for
 
 EPS = float(np.finfo(np.float64).eps)
 # Damping never falls below this multiple of its unit, so that it can always grow again by multiplication.
@@ -158,21 +159,20 @@ class State:
                 self.theta = objective.solve_linear(self.theta)[0]
             evaluated = time.perf_counter()
             self.point = objective.normal_equations(self.theta)
-        if not _is_finite(self.point):
+        self.system = system_for(self.point)
+        if not self.is_finite(self.point):
             raise ValueError(
                 "The objective is not finite at the starting point: residuals or their derivatives overflow. "
                 "Scale the data, or start from smaller weights."
             )
         self.seconds = Seconds(time.perf_counter() - evaluated, 0.0, evaluated - started)
-        self.metric = _Metric(settings, self.point.gram)
+        self.metric = _Metric(settings, self.system.diagonal(self.point))
         self.damping = Damping(settings.mu * self.metric.unit)
         self.costs = [self.point.cost]
         self.gain_ratio = math.nan
         self.n_evaluations = 1
         self.iteration = 0
-        n = len(self.theta)
-        self.factor = np.zeros((_kernels.n_padded(n), n))  # of the damped Gram matrix
-        self.step = np.empty(n)
+        self.step = np.empty_like(self.theta)
         self.is_told = False  # whether the listener has heard of this iteration
 
     def record(self, grad_norm: float) -> Record:
@@ -190,15 +190,16 @@ class State:
     def damped_step(self) -> tuple[np.ndarray, float]:
         """theta + d with (H + mu D) d = -g, and the reduction of F that the quadratic model promises for it.
 
-        Infinity where there is no such step: that promises nothing, and is no reason to stop. `step` is d, and `factor`
-        the Cholesky factor of H + mu D.
+        Infinity where there is no such step: that promises nothing, and is no reason to stop. `step` is d.
         """
         trial = np.empty_like(self.theta)
-        promised = _kernels.damped_step(
-            self.point.gram, self.point.gradient, self.damping.mu, self.metric.diagonal,
-            self.factor, self.theta, self.step, trial,
+        promised = self.system.step(
+            self.point, self.damping.mu, self.metric.diagonal, self.theta, self.step, trial
         )  # fmt: skip
         return trial, promised
+
+    def is_finite(self, point: Any) -> bool:
+        return math.isfinite(point.cost) and self.system.is_finite(point)
 
 
 def minimise(
@@ -259,7 +260,8 @@ def advance(
                 return ending
         if state.iteration == pause_at:
             return None
-        state.metric.update(state.point.gram)
+        if state.metric.follows_gram:
+            state.metric.update(state.system.diagonal(state.point))
         ending = _search(objective, state, settings)
         if ending is not None:
             return ending
@@ -268,18 +270,17 @@ def advance(
 class _Metric:
     """The diagonal of D and the unit of mu."""
 
-    def __init__(self, settings: Settings, gram: np.ndarray):
-        largest = float(gram.diagonal().max(initial=0.0))
+    def __init__(self, settings: Settings, gram_diagonal: np.ndarray):
+        largest = float(gram_diagonal.max(initial=0.0))
         self.follows_gram = settings.metric == "diagonal"
-        self.diagonal = np.zeros(len(gram)) if self.follows_gram else np.ones(len(gram))
+        self.diagonal = np.zeros(len(gram_diagonal)) if self.follows_gram else np.ones(len(gram_diagonal))
         # Where H = 0 the gradient is zero too, and any unit will do.
         self.unit = 1.0 if self.follows_gram or largest == 0.0 else largest
 
-    def update(self, gram: np.ndarray) -> None:
-        if self.follows_gram:
-            # A parameter without influence so far is damped as by the identity.
-            diagonal = np.maximum(self.diagonal, gram.diagonal())
-            self.diagonal = np.where(diagonal > 0, diagonal, 1.0)
+    def update(self, gram_diagonal: np.ndarray) -> None:
+        # A parameter without influence so far is damped as by the identity.
+        diagonal = np.maximum(self.diagonal, gram_diagonal)
+        self.diagonal = np.where(diagonal > 0, diagonal, 1.0)
 
 
 def _search(objective: Objective, state: State, settings: Settings) -> Ending | None:
@@ -311,7 +312,7 @@ def _search(objective: Objective, state: State, settings: Settings) -> Ending | 
                 improves = _halves_gradient(point, new) if is_flat else new.cost < point.cost
                 before, now = now, clock()
                 jacobian += now - before
-                if improves and _is_finite(new):
+                if improves and state.is_finite(new):
                     gain_ratio = math.nan if is_flat else (point.cost - new.cost) / promised
                     state.damping = state.damping.relax(settings, 1.0 if is_flat else gain_ratio, LEAST_MU * unit)
                     state.accept(trial, new, gain_ratio, Seconds(jacobian, solve, evaluate))
@@ -334,11 +335,9 @@ def _bend(objective: Objective, state: State, trial: np.ndarray) -> None:
     whole step, as they do, cost more iterations than it saved here.
     """
     curvature = objective.curvature(state.theta, state.step)
-    _kernels.add_bend(state.factor, curvature, state.metric.diagonal, LARGEST_BEND, state.step, trial)
-
-
-def _is_finite(point: Any) -> bool:
-    return math.isfinite(point.cost) and _kernels.is_finite(point.gradient, point.gram)
+    state.system.add_bend(
+        state.point, state.damping.mu, state.metric.diagonal, curvature, LARGEST_BEND, state.step, trial
+    )
 
 
 def _halves_gradient(point: Any, new: Any) -> bool:

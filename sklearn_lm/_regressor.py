@@ -126,8 +126,8 @@ class LMRegressor(RegressorMixin, BaseEstimator):
     history_ : dict of str to ndarray of shape (n_iter_ + 1,)
         The start and every iteration: `train_mse`, `validation_mse` and `test_mse` (where there are such sets; mean
         squared errors in squared units of y), `grad_norm`, `mu`, `gain_ratio` (actual over predicted reduction
-        of the accepted step), `n_evaluations` (of F, in total), `time` (seconds since the fit began), and the seconds of this
-        iteration by phase: `time_jacobian` (gradient and Gram matrix), `time_solve` (factor and step) and
+        of the accepted step), `n_evaluations` (of F, in total), `time` (seconds since the fit began), and the
+        iteration's seconds by phase: `time_jacobian` (gradient and Gram matrix), `time_solve` (factor and step),
         `time_evaluate` (trial points).
     starts_ : dict of str to ndarray of shape (n_starts,)
         Of each start: `family`, last `train_mse`, `n_iter` and `fate`.

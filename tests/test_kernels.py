@@ -32,6 +32,13 @@ def make_case(hidden, n_outputs, activations, n_rows, seed=0):
     return network, theta, x_scaling, rows
 
 
+def gram_objective(network, rows, x_scaling, theta):
+    """With a Gram matrix however few the rows (`test_systems.py` has the other kind)."""
+    objective = NetworkObjective(network, rows, x_scaling.table(), fixed_l2(0.0, theta == theta))
+    objective.is_dual = False
+    return objective
+
+
 def jacobian_of(network, theta, x_scaling, X, root_weight=None):
     root_weight = np.ones(len(X)) if root_weight is None else root_weight
     n_outputs = network.sizes[-1]
@@ -58,7 +65,7 @@ def test_jacobian_and_gram(activation, depth, n_outputs):
 
     weight = np.repeat(rows.root_weight**2, n_outputs)
     residual = reference.forward(theta, network.sizes, network.activations, Z) - rows.Y
-    objective = NetworkObjective(network, rows, x_scaling.table(), fixed_l2(0.0, theta == theta))
+    objective = gram_objective(network, rows, x_scaling, theta)
     equations = objective.normal_equations(theta)
     np.testing.assert_allclose(
         np.tril(equations.gram), np.tril(oracle.T @ (weight[:, None] * oracle)), rtol=1e-12, atol=1e-12
@@ -83,7 +90,7 @@ def test_blocks_equal_the_whole(n_rows):
     f = predict(rows.X, x_scaling, identity_scaling(2), network, theta)
     residual = (rows.root_weight[:, None] * (f - rows.Y)).ravel()
 
-    objective = NetworkObjective(network, rows, x_scaling.table(), fixed_l2(0.0, theta == theta))
+    objective = gram_objective(network, rows, x_scaling, theta)
     equations = objective.normal_equations(theta)
     np.testing.assert_allclose(np.tril(equations.gram), np.tril(J.T @ J), rtol=1e-12, atol=1e-12 * n_rows)
     np.testing.assert_allclose(equations.gradient, J.T @ residual, rtol=1e-11, atol=1e-12 * n_rows)
@@ -93,7 +100,7 @@ def test_blocks_equal_the_whole(n_rows):
 
 def test_workspace_holds_nothing_from_the_call_before():
     network, theta, x_scaling, rows = make_case((3,), 1, ["tanh"], 40)
-    objective = NetworkObjective(network, rows, x_scaling.table(), fixed_l2(0.0, theta == theta))
+    objective = gram_objective(network, rows, x_scaling, theta)
     first = objective.normal_equations(theta)
     objective.normal_equations(theta * np.nan)
     again = objective.normal_equations(theta)
@@ -228,7 +235,7 @@ def test_curvature_is_the_second_derivative_along_a_line(activation, hidden):
     second = (along(theta + h * v) - along(theta - h * v)) / (2 * h)
     J = reference.jacobian(theta, network.sizes, network.activations, Z)
     expected = J.T @ (np.repeat(rows.root_weight**2, 2) * second)
-    objective = NetworkObjective(network, rows, x_scaling.table(), fixed_l2(0.0, theta == theta))
+    objective = gram_objective(network, rows, x_scaling, theta)
     np.testing.assert_allclose(
         objective.curvature(theta, v), expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max() + 1e-8
     )
