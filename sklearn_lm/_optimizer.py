@@ -193,9 +193,7 @@ class State:
         Infinity where there is no such step: that promises nothing, and is no reason to stop. `step` is d.
         """
         trial = np.empty_like(self.theta)
-        promised = self.system.step(
-            self.point, self.damping.mu, self.metric.diagonal, self.theta, self.step, trial
-        )  # fmt: skip
+        promised = self.system.step(self.point, self.damping.mu, self.metric.diagonal, self.theta, self.step, trial)
         return trial, promised
 
     def is_finite(self, point: Any) -> bool:

@@ -35,9 +35,7 @@ class GramSystem:
 
         Infinity where there is no such step: that promises nothing.
         """
-        return _kernels.damped_step(
-            equations.gram, equations.gradient, mu, diagonal, self.factor, theta, step, trial
-        )  # fmt: skip
+        return _kernels.damped_step(equations.gram, equations.gradient, mu, diagonal, self.factor, theta, step, trial)
 
     def add_bend(
         self,
