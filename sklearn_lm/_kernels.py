@@ -228,15 +228,13 @@ def _bend(code, a, first, second, count):
 
 # ---- one block: forward and backward ------------------------------------------------------------------
 @jit()
-def _load(X, first, count, x_scaling, units):
-    """Scale rows first, first + 1, ... of X and transpose them into the first lines of `units`; the padded count."""
-    padded = (count + VECTOR - 1) // VECTOR * VECTOR
+def _load(X, first, count, padded, x_scaling, units):
+    """Scale rows first, first + 1, ... of X and transpose them into the first lines of `units`, padding included."""
     for i in range(X.shape[1]):
         offset, scale = x_scaling[0, i], x_scaling[1, i]
         for s in range(count):
             units[i, s] = (X[first + s, i] - offset) / scale
         units[i, count:padded] = units[i, count - 1]
-    return padded
 
 
 @jit(fastmath=CONTRACTED)
@@ -278,11 +276,10 @@ def _forward_rows(X, first, x_scaling, theta, layout, units, is_fresh):
     Where `units` is fresh, it has the hidden units of this theta already, and only the outputs are made.
     """
     count = min(BLOCK, X.shape[0] - first)
+    padded = (count + VECTOR - 1) // VECTOR * VECTOR
     n_layers = layout.shape[0]
-    if is_fresh:
-        padded = (count + VECTOR - 1) // VECTOR * VECTOR
-    else:
-        padded = _load(X, first, count, x_scaling, units)
+    if not is_fresh:
+        _load(X, first, count, padded, x_scaling, units)
         for layer in range(n_layers - 1):
             _forward_layer(layer, theta, layout, units, padded)
     _forward_layer(n_layers - 1, theta, layout, units, padded)
@@ -330,8 +327,8 @@ def _residual_line(Y, first, output, f, weight_line, residual, count, padded):
 
 # ---- one block: sums over samples ---------------------------------------------------------------------
 @jit(fastmath=REORDERED, forceinline=True)
-def _tile(A, j, B, k, start, stop):
-    """Twelve dot products over [start, stop): lines j, ..., j + 3 of A with lines k, k + 1, k + 2 of B.
+def _tile(A, j, B, k, count):
+    """Twelve dot products over the first `count` samples: lines j, ..., j + 3 of A with lines k, k + 1, k + 2 of B.
 
     One scalar sum for each, which the compiler turns into full vectors of fused multiply-adds; seven lines read for
     twelve products, where a single product reads two. (6 x 4 spills registers on AVX2.) All numbers are
@@ -341,7 +338,7 @@ def _tile(A, j, B, k, start, stop):
     a0, a1, a2, a3 = A[j], A[j + ONE], A[j + TWO], A[j + THREE]
     b0, b1, b2 = B[k], B[k + ONE], B[k + TWO]
     s00 = s01 = s02 = s10 = s11 = s12 = s20 = s21 = s22 = s30 = s31 = s32 = 0.0
-    for s in range(start, stop):
+    for s in range(count):
         s00 += a0[s] * b0[s]
         s01 += a0[s] * b1[s]
         s02 += a0[s] * b2[s]
@@ -360,7 +357,7 @@ def _tile(A, j, B, k, start, stop):
 @jit(forceinline=True)
 def _add_tile(A, j, B, k, count, out, row, column):
     """out[row + dj, column + dk] += A[j + dj] . B[k + dk] for a whole tile; unsigned numbers."""
-    t0, t1, t2, t3 = _tile(A, j, B, k, ZERO, count)
+    t0, t1, t2, t3 = _tile(A, j, B, k, count)
     for t, line in ((t0, out[row]), (t1, out[row + ONE]), (t2, out[row + TWO]), (t3, out[row + THREE])):
         line[column] += t[0]
         line[column + ONE] += t[1]
@@ -626,7 +623,7 @@ def _second_derivatives(theta, direction, layout, units, first, second, count):
     full_width()
     for layer in range(layout.shape[0]):
         n_weights, source = layout[layer, N_IN] + 1, layout[layer, SOURCE]
-        reads_data = 1 if layer == 0 else 0
+        n_moving = n_weights - 1 if layer > 0 else 0  # neither data nor the line of ones moves with theta
         for j in range(layout[layer, N_OUT]):
             row = layout[layer, OFFSET] + j * n_weights
             line = source + n_weights + j
@@ -634,8 +631,7 @@ def _second_derivatives(theta, direction, layout, units, first, second, count):
             _combine(direction, row, 1, units, source, n_weights, z1, count)
             for s in range(count):
                 z2[s] = 0.0
-            # Neither data nor the line of ones moves with theta.
-            for i in range((n_weights - 1) * (1 - reads_data)):
+            for i in range(n_moving):
                 w, twice_v = theta[row + i], 2.0 * direction[row + i]
                 a1, a2 = first[source + i], second[source + i]
                 for s in range(count):
@@ -867,7 +863,7 @@ def cholesky(gram, mu, diagonal, L):
         if first > 0:
             for i in range(first, n, TILE_ROWS):
                 for j in range(first, min(last, i + TILE_ROWS), TILE_COLUMNS):
-                    _subtract_tile(L, i, j, 0, first, n, last)
+                    _subtract_tile(L, i, j, first, n, last)
         if not _factor_band(L, first, last, n, lines):
             return False
     return True
@@ -899,8 +895,8 @@ def _factor_band(L, first, last, n, lines):
 
 
 @jit(forceinline=True)
-def _subtract_tile(L, i, j, start, stop, n_rows, n_columns):
-    products = _tile(L, UNSIGNED(i), L, UNSIGNED(j), UNSIGNED(start), UNSIGNED(stop))
+def _subtract_tile(L, i, j, count, n_rows, n_columns):
+    products = _tile(L, UNSIGNED(i), L, UNSIGNED(j), UNSIGNED(count))
     for di in range(min(TILE_ROWS, n_rows - i)):
         for dj in range(min(TILE_COLUMNS, n_columns - j, i + di + 1 - j)):
             L[i + di, j + dj] -= products[di][dj]
@@ -918,6 +914,12 @@ def damped_step(gram, gradient, mu, diagonal, L, theta, step, trial):
     for j in range(step.size):
         step[j] = -gradient[j]
     cholesky_solve(L, step)
+    return _take_step(gradient, mu, diagonal, theta, step, trial)
+
+
+@jit()
+def _take_step(gradient, mu, diagonal, theta, step, trial):
+    """trial = theta + step, and what the step promises, see `damped_step`."""
     promised = 0.0
     for j in range(step.size):
         promised += 0.5 * step[j] * (mu * diagonal[j] * step[j] - gradient[j])
@@ -953,38 +955,28 @@ def dual_step(jacobian, residual, strength, mu, diagonal, scaled, gram, L, gradi
         for j in range(p):
             total += jacobian[i, j] * step[j]
         right[i] = total
-    _add_dual(jacobian, strength, mu, diagonal, L, right, 1.0, step)
-    promised = 0.0
-    for j in range(p):
-        promised += 0.5 * step[j] * (mu * diagonal[j] * step[j] - gradient[j])
-        trial[j] = theta[j] + step[j]
-    return promised if math.isfinite(promised) else math.inf
+    _subtract_dual(jacobian, strength, mu, diagonal, L, right, step)
+    return _take_step(gradient, mu, diagonal, theta, step, trial)
 
 
 @jit()
-def _add_dual(jacobian, strength, mu, diagonal, L, right, share, x):
-    """x -= share M^-1 J' (I + J M^-1 J')^-1 right, with L as `dual_step` left it; `right` is overwritten."""
+def _subtract_dual(jacobian, strength, mu, diagonal, L, right, x):
+    """x -= M^-1 J' (I + J M^-1 J')^-1 right, with L as `dual_step` left it; `right` is overwritten."""
     cholesky_solve(L, right)
     product = np.zeros(x.size)
     for i in range(right.size):
         for j in range(x.size):
             product[j] += jacobian[i, j] * right[i]
     for j in range(x.size):
-        x[j] -= share * product[j] / (strength[j] + mu * diagonal[j])
+        x[j] -= product[j] / (strength[j] + mu * diagonal[j])
 
 
 @jit()
 def add_dual_bend(jacobian, strength, mu, diagonal, L, bend, largest, step, trial):
     """What `add_bend` does, after `dual_step`: J' bend takes the place of `curvature`."""
-    half = np.zeros(step.size)
-    _add_dual(jacobian, strength, mu, diagonal, L, bend, 0.5, half)
-    length, straight = 0.0, 0.0
-    for j in range(step.size):
-        length += 4.0 * diagonal[j] * half[j] * half[j]
-        straight += diagonal[j] * step[j] * step[j]
-    if length <= largest * largest * straight:  # and not where it is NaN
-        for j in range(step.size):
-            trial[j] += half[j]
+    acceleration = np.zeros(step.size)
+    _subtract_dual(jacobian, strength, mu, diagonal, L, bend, acceleration)
+    _add_half(acceleration, diagonal, largest, step, trial)
 
 
 @jit()
@@ -993,13 +985,19 @@ def add_bend(L, curvature, diagonal, largest, step, trial):
     for j in range(step.size):
         curvature[j] = -curvature[j]
     cholesky_solve(L, curvature)
+    _add_half(curvature, diagonal, largest, step, trial)
+
+
+@jit()
+def _add_half(acceleration, diagonal, largest, step, trial):
+    """trial += acceleration / 2, unless that is too long, see `add_bend`."""
     bend, straight = 0.0, 0.0
     for j in range(step.size):
-        bend += diagonal[j] * curvature[j] * curvature[j]
+        bend += diagonal[j] * acceleration[j] * acceleration[j]
         straight += diagonal[j] * step[j] * step[j]
     if bend <= largest * largest * straight:  # and not where it is NaN
         for j in range(step.size):
-            trial[j] += 0.5 * curvature[j]
+            trial[j] += 0.5 * acceleration[j]
 
 
 @jit(fastmath=REORDERED)
@@ -1074,16 +1072,32 @@ def _jacobian_lines(layout, units, deltas, jacobian, count):
 
 
 @jit()
+def _jacobian_block(X, root_weight, first, x_scaling, theta, layout, units, deltas, lines, rows):
+    """Rows of sqrt(w) J for the block that begins at row `first` of X; its number of rows. `units` has its outputs."""
+    n_outputs, weight_line = layout[layout.shape[0] - 1, N_OUT], np.empty(LINE)
+    count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, False)
+    _weigh(root_weight, first, count, padded, weight_line)
+    for output in range(n_outputs):
+        _output_deltas(layout, output, weight_line, deltas, padded)
+        _backward(theta, layout, units, deltas, padded)
+        _jacobian_lines(layout, units, deltas, lines, padded)
+        for s in range(count):
+            for j in range(theta.size):
+                rows[(first + s) * n_outputs + output, j] = lines[j, s]
+    return count
+
+
+@jit()
 def dual_equations(X, Y, root_weight, x_scaling, theta, layout, strength, jacobian, residual, squares, gradient):
     """Rows sqrt(w) J and residuals sqrt(w) (f - y), sums of squares and the gradient J'r + penalty; returns F.
 
     `jacobian` has as many columns as there are parameters or more; those past them are not touched.
     """
     n_outputs = Y.shape[1]
-    jacobian_rows(X, root_weight, x_scaling, theta, layout, n_outputs, jacobian)
     units = np.empty((n_units_in(layout), LINE))
+    deltas, lines = np.empty_like(units), np.empty((theta.size, LINE))
     for first in range(0, X.shape[0], BLOCK):
-        count, _ = _forward_rows(X, first, x_scaling, theta, layout, units, False)
+        count = _jacobian_block(X, root_weight, first, x_scaling, theta, layout, units, deltas, lines, jacobian)
         for o in range(n_outputs):
             f = units[first_output(layout) + o]
             for s in range(count):
@@ -1114,22 +1128,12 @@ def dual_curvature(X, root_weight, x_scaling, theta, direction, layout, n_output
 
 
 @jit()
-def jacobian_rows(X, root_weight, x_scaling, theta, layout, n_outputs, rows):
+def jacobian_rows(X, root_weight, x_scaling, theta, layout, rows):
     """Whole matrix sqrt(w) J of the rows given, (n_rows * n_outputs, n_parameters): row i * n_outputs + o.
 
-    For fewer residuals than parameters, for tests, and for rows that are needed one by one.
+    For tests, and for rows that are needed one by one.
     """
     units = np.empty((n_units_in(layout), LINE))
-    deltas = np.empty_like(units)
-    lines = np.empty((theta.size, LINE))
-    weight_line = np.empty(LINE)
+    deltas, lines = np.empty_like(units), np.empty((theta.size, LINE))
     for first in range(0, X.shape[0], BLOCK):
-        count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, False)
-        _weigh(root_weight, first, count, padded, weight_line)
-        for output in range(n_outputs):
-            _output_deltas(layout, output, weight_line, deltas, padded)
-            _backward(theta, layout, units, deltas, padded)
-            _jacobian_lines(layout, units, deltas, lines, padded)
-            for s in range(count):
-                for j in range(theta.size):
-                    rows[(first + s) * n_outputs + output, j] = lines[j, s]
+        _jacobian_block(X, root_weight, first, x_scaling, theta, layout, units, deltas, lines, rows)

@@ -55,8 +55,6 @@ class Monitor:
         row["time_jacobian"], row["time_solve"], row["time_evaluate"] = record.seconds
         self.rows.append(row)
         self.last = record.cost, record.iteration, record.theta
-        if not self.listeners:
-            return None
         endings = [listener(row, record.theta) for listener in self.listeners]
         return next((ending for ending in endings if ending), None)
 

@@ -43,9 +43,7 @@ def jacobian_of(network, theta, x_scaling, X, root_weight=None):
     root_weight = np.ones(len(X)) if root_weight is None else root_weight
     n_outputs = network.sizes[-1]
     rows = np.empty((len(X) * n_outputs, network.n_parameters))
-    _kernels.jacobian_rows(
-        read_only(X), read_only(root_weight), x_scaling.table(), theta, network.layout, n_outputs, rows
-    )
+    _kernels.jacobian_rows(read_only(X), read_only(root_weight), x_scaling.table(), theta, network.layout, rows)
     return rows
 
 
