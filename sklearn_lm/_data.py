@@ -4,6 +4,7 @@ Everything here happens before any work, changes nothing that the caller owns, a
 wrong and what to do.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,17 +47,21 @@ def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, 
     return DataSet(X, Y, _check_weight(sample_weight, X)), y.ndim == 1
 
 
-def check_validation_set(estimator: BaseEstimator, X_val: Any, y_val: Any, n_outputs: int) -> DataSet | None:
+def check_validation_set(
+    estimator: BaseEstimator, X_val: Any, y_val: Any, sample_weight_val: Any, n_outputs: int
+) -> DataSet | None:
     """The validation set that was passed to `fit`, if any."""
     if X_val is None and y_val is None:
+        if sample_weight_val is not None:
+            raise ValueError("sample_weight_val was passed without X_val and y_val, whose rows it would weigh.")
         return None
     if X_val is None or y_val is None:
         missing = "X_val" if X_val is None else "y_val"
         raise ValueError(f"{missing} is missing: pass X_val and y_val together, or neither.")
     try:
-        data, _ = check_rows(estimator, X_val, y_val, None, reset=False)
+        data, _ = check_rows(estimator, X_val, y_val, sample_weight_val, reset=False)
     except ValueError as error:
-        raise ValueError(f"X_val, y_val: {error}") from error
+        raise ValueError(f"X_val, y_val, sample_weight_val: {error}") from error
     if data.Y.shape[1] != n_outputs:
         raise ValueError(f"y_val has {data.Y.shape[1]} columns and y has {n_outputs}: they must have the same targets.")
     return data
@@ -90,7 +95,9 @@ def divide(
     given: DataSet | None,
     validation_fraction: float,
     test_fraction: float,
+    split: str,
     rng: np.random.RandomState,
+    previous: dict[str, np.ndarray] | None = None,
 ) -> tuple[dict[str, DataSet], dict[str, np.ndarray]]:
     """Training, validation and test sets, and the row numbers in each. Rows of weight zero are dropped.
 
@@ -101,7 +108,11 @@ def divide(
         A validation set of the caller's, which takes the place of `validation_fraction`.
     validation_fraction, test_fraction : float
         Shares of the rows to hold out, 0 for none.
+    split : {"random", "block", "interleaved"}
+        See `split_rows`.
     rng : RandomState
+    previous : dict of str to ndarray, optional
+        A division of the same rows to keep to, if it is one into sets of the same sizes.
 
     Returns
     -------
@@ -113,13 +124,22 @@ def divide(
     kept = np.flatnonzero(data.weight > 0)
     if given is not None:
         validation_fraction = 0.0
-    indices = {
-        name: kept[rows] for name, rows in random_split(len(kept), validation_fraction, test_fraction, rng).items()
-    }
+    sizes = set_sizes(len(kept), validation_fraction, test_fraction)
+    rows = split_rows(len(kept), list(sizes.values()), split, rng) if len(sizes) > 1 else [np.arange(len(kept))]
+    indices = {name: kept[part] for name, part in zip(sizes, rows, strict=True)}
+    if previous is not None and _divides(previous, kept, sizes):
+        indices = previous
     sets = {name: data.take(rows) for name, rows in indices.items()}
     if given is not None:
         sets["validation"] = given
     return sets, indices
+
+
+def _divides(indices: dict[str, np.ndarray], kept: np.ndarray, sizes: dict[str, int]) -> bool:
+    """Whether `indices` are sets of these sizes, and of these rows."""
+    if {name: len(part) for name, part in indices.items()} != sizes:
+        return False
+    return np.array_equal(np.sort(np.concatenate(list(indices.values()))), kept)
 
 
 def distinct_rows(data: DataSet, n_most: int) -> DataSet:
@@ -148,32 +168,40 @@ def _hash_rows(data: DataSet) -> np.ndarray:
     return hashes
 
 
-def random_split(
-    n_rows: int, validation_fraction: float, test_fraction: float, rng: np.random.RandomState
-) -> dict[str, np.ndarray]:
-    """A seeded random division: row numbers of each set, in ascending order. Sets of fraction 0 are left out.
+def split_rows(n_rows: int, sizes: Sequence[int], how: str, rng: np.random.RandomState) -> list[np.ndarray]:
+    """Row numbers of sets of these sizes, which sum to `n_rows`, each in ascending order.
+
+    "random": drawn by `rng`. "block": one contiguous block after the other, for rows in order of time. "interleaved":
+    each set spread evenly over all rows, for rows in order of some input.
+    """
+    ends = np.cumsum(sizes)
+    if how == "random":
+        order = rng.permutation(n_rows)
+    elif how == "block":
+        order = np.arange(n_rows)
+    else:
+        # Member k of a set of size m belongs at (k + 1/2) / m of the way; rows are dealt out in the order of these.
+        places = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes])
+        order = np.argsort(np.argsort(places, kind="stable"))
+    return [np.sort(order[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
+
+
+def set_sizes(n_rows: int, validation_fraction: float, test_fraction: float) -> dict[str, int]:
+    """Rows of each set; sets of fraction 0 are left out.
 
     Raises
     ------
     ValueError
         If a set that was asked for would be empty.
     """
-    if not (validation_fraction or test_fraction):
-        return {"train": np.arange(n_rows)}
-    n_validation = round(validation_fraction * n_rows)
-    n_test = round(test_fraction * n_rows)
-    sizes = (n_rows - n_validation - n_test, n_validation, n_test)
+    n_validation, n_test = round(validation_fraction * n_rows), round(test_fraction * n_rows)
     fractions = (1.0, validation_fraction, test_fraction)
-    order = rng.permutation(n_rows)
-    indices = {}
-    for name, size, fraction in zip(SETS, sizes, fractions, strict=True):
-        if fraction == 0.0:
-            continue
-        if size < 1:
+    sizes = dict(zip(SETS, (n_rows - n_validation - n_test, n_validation, n_test), strict=True))
+    for (name, size), fraction in zip(sizes.items(), fractions, strict=True):
+        if fraction > 0 and size < 1:
             raise ValueError(
                 f"The {name} set would be empty: {n_rows} rows, validation_fraction="
                 f"{validation_fraction:g}, test_fraction={test_fraction:g}. Give more rows or other "
                 "fractions, or pass X_val and y_val to fit."
             )
-        indices[name], order = np.sort(order[:size]), order[size:]
-    return indices
+    return {name: size for (name, size), fraction in zip(sizes.items(), fractions, strict=True) if fraction > 0}

@@ -1,18 +1,18 @@
 """What is known about each iteration, and who listens to it: history, progress lines, stopping by error.
 
-The optimizer hands a `Record` to `Monitor`, which adds the errors of the data sets and passes the resulting row
-(a dict of numbers) to its listeners. A listener may return an `Ending`; the first one stops the fit.
+The optimizer hands a `Record` to `Monitor`, which adds the errors of the data sets and passes record and row (a dict
+of numbers) to its listeners. A listener may return an `Ending`; the first one stops the fit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._optimizer import Ending, Record
+from ._optimizer import Ending, Record, Rejection
 
 Row = dict[str, float]
-Listener = Callable[[Row, np.ndarray], Ending | None]
+Listener = Callable[[Record, Row], Ending | None]
 
 
 class Monitor:
@@ -24,39 +24,62 @@ class Monitor:
         Mean squared training error from the record's `equations`, in the target's own squared units.
     held_out_errors : mapping of str to callable
         Name of a column and the error of theta on a set that takes no part in the fit.
-    listeners : sequence of callables
-        Called with the row and theta.
+    rules : sequence of callables
+        Called with the record and its row; the first `Ending` that one of them returns stops the fit. Of a record that
+        is told again, by a fit that goes on from it, they say the same again.
     stopping : EarlyStopping, optional
-        One more listener, and the one that says what to publish.
+        One more rule, and the one that says what to publish.
+    progress : Progress, optional
+        The printed record.
+
+    Attributes
+    ----------
+    watchers : list of callables
+        As the rules, but called once per iteration and after them.
     """
 
     def __init__(
         self,
         train_error: Callable[[Any], float],
         held_out_errors: Mapping[str, Callable[[np.ndarray], float]],
-        listeners: Sequence[Listener] = (),
+        rules: Sequence[Listener] = (),
         stopping: "EarlyStopping | None" = None,
+        progress: "Progress | None" = None,
     ):
         self.train_error, self.held_out_errors = train_error, held_out_errors
-        self.listeners: list[Listener] = list(listeners)
+        self.rules: list[Listener] = list(rules)
         if stopping is not None:
-            self.listeners.append(stopping)
-        self.stopping = stopping
+            self.rules.append(stopping)
+        self.stopping, self.progress = stopping, progress
+        self.watchers: list[Listener] = [] if progress is None else [progress]
+        # Told of rejected trials, by the optimizer itself; None costs nothing.
+        self.on_reject = progress.on_reject if progress is not None and progress.tells_rejected else None
         self.rows: list[Row] = []
         # Cost, iteration and theta of the last record, and not the record: its Gram matrix is large.
         self.last: tuple[float, int, np.ndarray] | None = None
 
     def __call__(self, record: Record) -> Ending | None:
+        is_new = record.iteration == len(self.rows)
+        row = self._row(record) if is_new else self.rows[-1]
+        self.last = record.cost, record.iteration, record.theta
+        endings = [rule(record, row) for rule in self.rules]
+        if is_new:
+            if self.stopping is not None:
+                row["validation_failures"] = record.iteration - self.stopping.best_iteration
+            self.rows.append(row)
+            endings += [watch(record, row) for watch in self.watchers]
+        return next((ending for ending in endings if ending), None)
+
+    def _row(self, record: Record) -> Row:
         row: Row = {"loss": record.cost, "train_mse": self.train_error(record.equations)}
-        for name, error in self.held_out_errors.items():
-            row[name] = error(record.theta)
+        row |= self._held_out(record.theta)
         row["grad_norm"], row["mu"], row["gain_ratio"] = record.grad_norm, record.mu, record.gain_ratio
         row["n_evaluations"], row["time"] = record.n_evaluations, record.time
         row["time_jacobian"], row["time_solve"], row["time_evaluate"] = record.seconds
-        self.rows.append(row)
-        self.last = record.cost, record.iteration, record.theta
-        endings = [listener(row, record.theta) for listener in self.listeners]
-        return next((ending for ending in endings if ending), None)
+        return row
+
+    def _held_out(self, theta: np.ndarray) -> Row:
+        return {name: error(theta) for name, error in self.held_out_errors.items()}
 
     def history(self) -> dict[str, np.ndarray]:
         """Equally long arrays, one entry per row."""
@@ -69,6 +92,32 @@ class Monitor:
         assert self.last is not None  # the starting point is a record
         return self.last
 
+    def memory(self) -> "Memory":
+        best = None if self.stopping is None else self.best()
+        return Memory([dict(row) for row in self.rows], self.last, best)
+
+    def recall(self, memory: "Memory") -> bool:
+        """Go on from there; False, and nothing is taken over, if the held-out sets are not the same."""
+        assert memory.last is not None
+        row = memory.rows[-1]
+        held_out = self._held_out(memory.last[2])
+        if (memory.best is None) != (self.stopping is None) or any(
+            name not in row or not np.array_equal(row[name], error, equal_nan=True) for name, error in held_out.items()
+        ):
+            return False
+        self.rows, self.last = [dict(row) for row in memory.rows], memory.last
+        if self.stopping is not None and memory.best is not None:
+            self.stopping.best_error, self.stopping.best_iteration, self.stopping.best_theta = memory.best
+        return True
+
+
+class Memory(NamedTuple):
+    """What a `Monitor` must remember to go on."""
+
+    rows: list[Row]
+    last: tuple[float, int, np.ndarray] | None
+    best: tuple[float, int, np.ndarray] | None
+
 
 class Goal:
     """Ends the fit once the training error is small enough."""
@@ -76,7 +125,7 @@ class Goal:
     def __init__(self, goal: float):
         self.goal = goal
 
-    def __call__(self, row: Row, theta: np.ndarray) -> Ending | None:
+    def __call__(self, record: Record, row: Row) -> Ending | None:
         return Ending.GOAL if row["train_mse"] <= self.goal else None
 
 
@@ -85,25 +134,29 @@ class EarlyStopping:
 
     def __init__(self, patience: int):
         self.patience = patience
-        self.iteration = -1
         self.best_iteration = 0
         self.best_error = np.inf
         self.best_theta: np.ndarray | None = None
 
-    def __call__(self, row: Row, theta: np.ndarray) -> Ending | None:
-        self.iteration += 1
+    def __call__(self, record: Record, row: Row) -> Ending | None:
         error = row["validation_mse"]
         # A first error that is not finite is still the best known so far.
         if error < self.best_error or self.best_theta is None:
             self.best_error = np.inf if np.isnan(error) else error  # nothing would ever be less than NaN
-            self.best_theta, self.best_iteration = theta, self.iteration
-        if self.iteration - self.best_iteration >= self.patience:
-            return Ending.PATIENCE
-        return None
+            self.best_theta, self.best_iteration = record.theta, record.iteration
+        return Ending.PATIENCE if record.iteration - self.best_iteration >= self.patience else None
 
 
 class Progress:
-    """Prints one aligned line per iteration."""
+    """One aligned line per iteration and, if asked, per rejected trial.
+
+    Parameters
+    ----------
+    is_live : bool
+        Lines are printed as they come; else they are kept for `replay`, for a run that may turn out to be of no
+        interest.
+    tells_rejected : bool
+    """
 
     COLUMNS = (
         ("train_mse", "train MSE"),
@@ -114,15 +167,27 @@ class Progress:
         ("time", "seconds"),
     )
 
-    def __init__(self) -> None:
-        self.iteration = 0
+    def __init__(self, is_live: bool = True, tells_rejected: bool = False):
+        self.tells_rejected = tells_rejected
+        self.lines: list[str] = []
+        self.say: Callable[[str], None] = print if is_live else self.lines.append
+        self.columns: list[str] = []
 
-    def __call__(self, row: Row, theta: np.ndarray) -> None:
-        columns = [(name, title) for name, title in self.COLUMNS if name in row]
-        if self.iteration == 0:
-            print("iter" + "".join(f"{title:>12}" for _, title in columns))
-        print(f"{self.iteration:4d}" + "".join(f"{row[name]:12.4g}" for name, _ in columns))
-        self.iteration += 1
+    def replay(self) -> None:
+        for line in self.lines:
+            print(line)
+
+    def __call__(self, record: Record, row: Row) -> None:
+        if not self.columns:
+            self.columns = [name for name, _ in self.COLUMNS if name in row]
+            self.say("iter" + "".join(f"{title:>12}" for name, title in self.COLUMNS if name in row))
+        self.say(f"{record.iteration:4d}" + "".join(f"{row[name]:12.4g}" for name in self.columns))
+
+    def on_reject(self, rejection: Rejection) -> None:
+        known = {"mu": rejection.mu, "gain_ratio": rejection.gain_ratio, "time": rejection.time}
+        cells = [f"{known[name]:12.4g}" if name in known else " " * 12 for name in self.columns]
+        cells[0] = f"{'rejected':>12}"
+        self.say(" " * 4 + "".join(cells))
 
 
 def print_starts(starts: dict[str, np.ndarray]) -> None:

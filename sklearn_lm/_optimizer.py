@@ -55,6 +55,8 @@ class Ending(enum.Enum):
         "Set alpha > 0 if the data are noisy, fit fewer units, or raise max_iter",
     )
     MAX_TIME = "max_time seconds have passed", "Raise max_time"
+    CALLBACK = "a callback asked to stop", ""
+    INTERRUPTED = "interrupted", ""
 
     def __init__(self, sentence: str, remedy: str):
         self.sentence, self.remedy = sentence, remedy
@@ -104,6 +106,28 @@ class Seconds(NamedTuple):
     evaluate: float  # trial points, with their second derivatives and output layers
 
 
+class Rejection(NamedTuple):
+    """A trial point that was not accepted."""
+
+    mu: float  # that made it, in the same units as a record's
+    gain_ratio: float  # actual over promised reduction; NaN where there was no factor, or F was not finite
+    time: float
+
+
+class Standing(NamedTuple):
+    """What a `State` must remember to go on after its objective is gone: the rest follows from theta and the data."""
+
+    theta: np.ndarray
+    costs: list[float]
+    damping: "Damping"
+    unit: float
+    diagonal: np.ndarray
+    gain_ratio: float
+    n_evaluations: int
+    iteration: int
+    seconds: float  # since the fit began
+
+
 class Result(NamedTuple):
     theta: np.ndarray
     cost: float
@@ -150,12 +174,19 @@ class Damping(NamedTuple):
 class State:
     """Where a fit stands: `advance` changes it, and can go on from it as if it had never paused."""
 
-    def __init__(self, objective: Objective, theta: np.ndarray, settings: Settings, start_time: float | None = None):
+    def __init__(
+        self,
+        objective: Objective,
+        theta: np.ndarray,
+        settings: Settings,
+        start_time: float | None = None,
+        standing: Standing | None = None,
+    ):
         started = time.perf_counter()
         self.start_time = started if start_time is None else start_time
         self.theta = np.array(theta, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
-            if settings.solve_output:
+            if settings.solve_output and standing is None:
                 self.theta = objective.solve_linear(self.theta)[0]
             evaluated = time.perf_counter()
             self.point = objective.normal_equations(self.theta)
@@ -172,20 +203,46 @@ class State:
         self.gain_ratio = math.nan
         self.n_evaluations = 1
         self.iteration = 0
+        self.seconds_before = 0.0  # that earlier calls of `fit` took
         self.step = np.empty_like(self.theta)
         self.is_told = False  # whether the listener has heard of this iteration
+        if standing is not None:
+            self._restore(standing)
+
+    @classmethod
+    def resume(
+        cls, objective: Objective, standing: Standing, settings: Settings, start_time: float | None = None
+    ) -> "State | None":
+        """The state that stood so; None if F there is not what it was, for then the data are other ones."""
+        state = cls(objective, standing.theta, settings, start_time, standing)
+        return state if state.point.cost == standing.costs[-1] else None
+
+    def _restore(self, standing: Standing) -> None:
+        self.costs, self.damping = list(standing.costs), standing.damping
+        self.metric.unit, self.metric.diagonal = standing.unit, standing.diagonal
+        self.gain_ratio, self.n_evaluations = standing.gain_ratio, standing.n_evaluations
+        self.iteration, self.seconds_before = standing.iteration, standing.seconds
+
+    def standing(self) -> Standing:
+        return Standing(
+            self.theta, list(self.costs), self.damping, self.metric.unit, self.metric.diagonal, self.gain_ratio,
+            self.n_evaluations, self.iteration, self.time(),
+        )  # fmt: skip
+
+    def time(self) -> float:
+        """Seconds since the fit began."""
+        return self.seconds_before + time.perf_counter() - self.start_time
 
     def record(self, grad_norm: float) -> Record:
         return Record(
             self.iteration, self.theta, self.point.cost, grad_norm, self.damping.mu / self.metric.unit,
-            self.gain_ratio, self.n_evaluations, time.perf_counter() - self.start_time, self.seconds, self.point,
+            self.gain_ratio, self.n_evaluations, self.time(), self.seconds, self.point,
         )  # fmt: skip
 
-    def accept(self, theta: np.ndarray, point: Any, gain_ratio: float, seconds: Seconds) -> None:
-        self.theta, self.point, self.gain_ratio, self.seconds = theta, point, gain_ratio, seconds
-        self.costs.append(point.cost)
-        self.iteration += 1
-        self.is_told = False
+    def accept(self, theta: np.ndarray, point: Any, gain_ratio: float, damping: Damping, seconds: Seconds) -> None:
+        # No calls: a keyboard interrupt comes before all of it or after.
+        self.theta, self.point, self.gain_ratio, self.damping, self.seconds = theta, point, gain_ratio, damping, seconds
+        self.costs, self.iteration, self.is_told = [*self.costs, point.cost], self.iteration + 1, False
 
     def damped_step(self) -> tuple[np.ndarray, float]:
         """theta + d with (H + mu D) d = -g, and the reduction of F that the quadratic model promises for it.
@@ -246,6 +303,7 @@ def advance(
     settings: Settings,
     listen: Callable[[Record], Ending | None] = lambda record: None,
     pause_at: int | None = None,
+    on_reject: Callable[[Rejection], None] | None = None,
 ) -> Ending | None:
     """Iterate until something ends the fit, or until iteration `pause_at` (then None is returned)."""
     while True:
@@ -260,7 +318,7 @@ def advance(
             return None
         if state.metric.follows_gram:
             state.metric.update(state.system.diagonal(state.point))
-        ending = _search(objective, state, settings)
+        ending = _search(objective, state, settings, on_reject)
         if ending is not None:
             return ending
 
@@ -281,7 +339,9 @@ class _Metric:
         self.diagonal = np.where(diagonal > 0, diagonal, 1.0)
 
 
-def _search(objective: Objective, state: State, settings: Settings) -> Ending | None:
+def _search(
+    objective: Objective, state: State, settings: Settings, on_reject: Callable[[Rejection], None] | None
+) -> Ending | None:
     """One iteration: try steps, each more damped than the one before, until one reduces the objective."""
     point, unit = state.point, state.metric.unit
     clock = time.perf_counter
@@ -294,6 +354,7 @@ def _search(objective: Objective, state: State, settings: Settings) -> Ending | 
         is_flat = promised <= RESOLUTION * point.cost
         before, now = now, clock()
         solve += now - before
+        gain_ratio = math.nan
         if promised < math.inf:
             if settings.acceleration and not is_flat:
                 _bend(objective, state, trial)
@@ -304,6 +365,7 @@ def _search(objective: Objective, state: State, settings: Settings) -> Ending | 
             before, now = now, clock()
             evaluate += now - before
             state.n_evaluations += 1
+            gain_ratio = math.nan if is_flat else (point.cost - trial_cost) / promised
             # A NaN fails this comparison, as it should. Gradient and Gram matrix can overflow where F does not.
             if trial_cost < (1 + RESOLUTION * is_flat) * point.cost:
                 new = objective.normal_equations(trial)
@@ -312,9 +374,11 @@ def _search(objective: Objective, state: State, settings: Settings) -> Ending | 
                 jacobian += now - before
                 if improves and state.is_finite(new):
                     gain_ratio = math.nan if is_flat else (point.cost - new.cost) / promised
-                    state.damping = state.damping.relax(settings, 1.0 if is_flat else gain_ratio, LEAST_MU * unit)
-                    state.accept(trial, new, gain_ratio, Seconds(jacobian, solve, evaluate))
+                    damping = state.damping.relax(settings, 1.0 if is_flat else gain_ratio, LEAST_MU * unit)
+                    state.accept(trial, new, gain_ratio, damping, Seconds(jacobian, solve, evaluate))
                     return None
+        if on_reject is not None:
+            on_reject(Rejection(state.damping.mu / unit, gain_ratio, state.time()))
         state.damping = state.damping.tighten(settings)
         if is_flat:
             return Ending.PRECISION

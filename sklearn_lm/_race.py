@@ -6,13 +6,15 @@ are run on a sample of them, and only those who are left see all rows.
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import effective_n_jobs
 
+from . import _monitor
 from ._monitor import Monitor
-from ._optimizer import Ending, Objective, Settings, State, advance, is_late
+from ._optimizer import Ending, Objective, Settings, Standing, State, advance, is_late
 
 
 class Round(NamedTuple):
@@ -42,6 +44,19 @@ class Course(NamedTuple):
     negligible: float  # errors below this are rounding errors
 
 
+class Memory(NamedTuple):
+    """What a `Runner` must remember to go on."""
+
+    number: int
+    family: str
+    theta: np.ndarray
+    errors: dict[int, float]
+    fate: str
+    ending: Ending | None
+    standing: Standing | None
+    monitor: _monitor.Memory
+
+
 class Runner:
     """One start on its way."""
 
@@ -50,32 +65,90 @@ class Runner:
         self.state: State | None = None
         self.ending: Ending | None = None
         self.failure: ValueError | None = None
-        self.error = math.inf
+        self.errors: dict[int, float] = {}  # at the end of each round
         self.fate = ""
+        self._standing: Standing | None = None
+
+    @property
+    def error(self) -> float:
+        return self.monitor.best()[0] if self.monitor.last else math.inf
+
+    @property
+    def has_begun(self) -> bool:
+        return self.state is not None or self._standing is not None
+
+    @property
+    def iteration(self) -> int:
+        return self.monitor.last[1] if self.monitor.last else 0
 
     def run(self, objective: Objective, settings: Settings, start_time: float, pause_at: int | None) -> None:
         """Iterate to `pause_at` (None: to the end). A start that overflows is lost, and no reason to stop a race."""
-        if self.ending is not None or self.fate:
+        if self.ending is not None or self.fate or (pause_at is not None and self.iteration >= pause_at):
             return
         if self.state is None:
             try:
-                self.state = State(objective, self.theta, settings, start_time)
+                self._begin(objective, settings, start_time)
             except ValueError as failure:
                 self.failure, self.fate = failure, "not finite"
                 return
-        self.ending = advance(objective, self.state, settings, self.monitor, pause_at)
-        self.error = self.monitor.best()[0]
+        assert self.state is not None
+        self.ending = advance(objective, self.state, settings, self.monitor, pause_at, self.monitor.on_reject)
+
+    def _begin(self, objective: Objective, settings: Settings, start_time: float) -> None:
+        if self._standing is not None:
+            self.state = State.resume(objective, self._standing, settings, start_time)
+            if self.state is None:
+                raise OtherDataError
+        else:
+            self.state = State(objective, self.theta, settings, start_time)
+
+    def judge(self, number: int) -> float:
+        """Error at the end of round `number`, the same however often it is asked."""
+        return self.errors.setdefault(number, self.error)
+
+    def memory(self) -> Memory:
+        standing = self._standing if self.state is None else self.state.standing()
+        return Memory(
+            self.number, self.family, self.theta, dict(self.errors), self.fate, self.ending, standing,
+            self.monitor.memory(),
+        )  # fmt: skip
+
+    @classmethod
+    def recall(cls, memory: Memory, monitor: Monitor, settings: Settings) -> "Runner":
+        """A runner that goes on from there, further than `settings` let it go before."""
+        runner = cls(memory.number, memory.family, memory.theta, monitor)
+        standing = memory.standing
+        if standing is None:  # lost before its first iteration, or never begun
+            return runner
+        if not monitor.recall(memory.monitor):
+            raise OtherDataError
+        n_rounds = sum(round_.n_iter <= standing.iteration for round_ in ROUNDS)  # that it ran to their end
+        runner.errors = {number: error for number, error in memory.errors.items() if number <= n_rounds}
+        runner._standing = standing
+        # Where the damping has grown to its end, or F has no digits left, another search would find nothing. All other
+        # reasons to end are asked again.
+        has_no_step = memory.ending is Ending.DAMPING and standing.damping.mu > settings.mu_max * standing.unit
+        if has_no_step or memory.ending is Ending.PRECISION:
+            runner.ending = memory.ending
+        return runner
 
 
-def race(
-    starts: Sequence[tuple[str, np.ndarray]],
-    course: Course,
-    settings: Settings,
-    start_time: float,
-    n_jobs: int | None = None,
-    scouting: Course | None = None,
-) -> tuple[Runner, list[Runner]]:
-    """Run several starts against each other.
+class Audience:
+    """Hears of each start once. This one does not listen."""
+
+    def lost(self, number: int, monitor: Monitor) -> None:
+        """Start `number` has left the race."""
+
+    def final(self, number: int, monitor: Monitor) -> None:
+        """Start `number` will now run to the end; its monitor takes watchers."""
+
+
+class OtherDataError(Exception):
+    """A race cannot go on from where it stood, for F is not what it was."""
+
+
+class Race:
+    """Several starts against each other.
 
     Parameters
     ----------
@@ -87,75 +160,181 @@ def race(
         Threads, as in joblib.
     scouting : Course, optional
         Where the rounds are run, if not on `course`.
+    memory : RaceMemory, optional
+        Where an earlier race stood. The race goes on from there, unless the data are other ones: then it begins with
+        `starts`.
+    audience : Audience, optional
+        Who is told of the starts.
 
-    Returns
-    -------
-    winner : Runner
-        The one with the least error among those that ran to the end; the first of them where several are equal.
+    Attributes
+    ----------
     runners : list of Runner
-        All, in the order of `starts`; their `fate` tells what became of each.
-
-    Raises
-    ------
-    ValueError
-        If no start is finite.
+        All, in the order of their numbers; their `fate` tells what became of each.
     """
-    first = course if scouting is None else scouting
-    # In the rounds the second-order correction costs a fifth of the time and finds no better minima (measured on the
-    # suite of asv_benchmarks); those who run to the end have it.
-    in_rounds = settings._replace(acceleration=False)
-    runners = [Runner(i, family, theta, first.monitor()) for i, (family, theta) in enumerate(starts)]
-    field = runners
-    for number, (n_iter, share, at_least) in enumerate(ROUNDS, start=1):
-        n_kept = max(at_least, math.ceil(share * len(runners)))
-        if n_kept < len(field):
-            _run_all(field, first, in_rounds, start_time, n_iter, n_jobs)
-            field = sorted(field, key=lambda runner: max(runner.error, first.negligible))  # stable
-            for loser in field[n_kept:]:
-                loser.fate = loser.fate or f"left after round {number}"
-            field = field[:n_kept]
-    if scouting is not None:
-        field = [
-            Runner(scout.number, scout.family, scout.state.theta if scout.state else scout.theta, course.monitor())
-            for scout in field
-        ]
+
+    def __init__(
+        self,
+        starts: Sequence[tuple[str, np.ndarray]],
+        course: Course,
+        settings: Settings,
+        start_time: float,
+        n_jobs: int | None = None,
+        scouting: Course | None = None,
+        memory: "RaceMemory | None" = None,
+        audience: "Audience | None" = None,
+    ):
+        self.course, self.settings, self.start_time, self.n_jobs = course, settings, start_time, n_jobs
+        self._starts, self._memory, self._audience = starts, memory, audience or Audience()
+        self.scouting = scouting
+        self.runners: list[Runner] = []
+        self._scouts: list[Runner] = []  # those of the rounds: all, if these are run on the course itself
+        self._finalists: dict[int, Memory] = {}
+        self._is_over = False
+
+    def run(self) -> Runner:
+        """The one with the least error among those that ran to the end; the first of them where several are equal.
+
+        Raises
+        ------
+        ValueError
+            If no start is finite.
+        """
+        if self._memory is not None:
+            try:
+                return self._run_on(self._memory)
+            except OtherDataError:  # then it begins anew
+                pass
+        first = self._first
+        self._scouts = [Runner(i, *start, self._monitor(first)) for i, start in enumerate(self._starts)]
+        self._finalists = {}
+        return self._run()
+
+    def _run_on(self, memory: "RaceMemory") -> Runner:
+        """Go on from where an earlier race stood, by as many iterations more."""
+        settings = self.settings
+        self.settings = settings._replace(max_iter=memory.max_iter + settings.max_iter)
+        try:
+            self._scouts = [
+                Runner.recall(runner, self._monitor(self._first), self.settings) for runner in memory.runners
+            ]
+            self._finalists = memory.finalists
+            return self._run()
+        except OtherDataError:
+            self.settings = settings
+            raise
+
+    @property
+    def _first(self) -> Course:
+        return self.course if self.scouting is None else self.scouting
+
+    def _run(self) -> Runner:
+        self.runners = self._scouts
+        field = self._rounds()
+        if self.scouting is not None:
+            self.runners = list(self._scouts)
+            field = [self._finalist(scout) for scout in field]
+            for runner in field:
+                self.runners[runner.number] = runner
         for runner in field:
-            runners[runner.number] = runner
-    _run_all(field, course, settings, start_time, None, n_jobs)
-    # Starts that found the same minimum, or zero, differ by rounding errors: those must not choose between them.
-    least = max(min(runner.error for runner in field), course.negligible) * (1 + SAME)
-    winner = min(field, key=lambda runner: (max(runner.error, least), runner.number))
-    if winner.failure is not None:
-        raise winner.failure
-    for runner in field:
-        runner.fate = runner.fate or ("won" if runner is winner else "ran to the end")
-    return winner, runners
+            self._audience.final(runner.number, runner.monitor)
+        self._run_all(field, self.course, self.settings, None)
+        winner = self._best(field)
+        if winner.failure is not None:
+            raise winner.failure
+        for runner in field:
+            runner.fate = runner.fate or ("won" if runner is winner else "ran to the end")
+        return winner
+
+    def leader(self) -> Runner | None:
+        """The best of those who have begun, for a race that was interrupted."""
+        begun = [runner for runner in self.runners if runner.monitor.last]
+        if not begun:
+            return None
+        leader = self._best(begun)
+        leader.ending = Ending.INTERRUPTED
+        for runner in self.runners:
+            runner.fate = runner.fate or ("won" if runner is leader else "interrupted")
+        return leader
+
+    def memory(self) -> "RaceMemory":
+        finalists = {runner.number: runner.memory() for runner in self.runners if runner not in self._scouts}
+        return RaceMemory(self.settings.max_iter, [runner.memory() for runner in self._scouts], finalists)
+
+    def _rounds(self) -> list[Runner]:
+        """Run the rounds; who is left."""
+        course = self._first
+        # In the rounds the second-order correction costs a fifth of the time and finds no better minima (measured on
+        # the suite of asv_benchmarks); those who run to the end have it.
+        settings = self.settings._replace(acceleration=False)
+        field = self.runners
+        for number, (n_iter, share, at_least) in enumerate(ROUNDS, start=1):
+            n_kept = max(at_least, math.ceil(share * len(self.runners)))
+            if n_kept < len(field):
+                self._run_all(field, course, settings, n_iter)
+                errors = {runner: max(runner.judge(number), course.negligible) for runner in field}
+                field = sorted(field, key=errors.__getitem__)  # stable
+                for loser in field[n_kept:]:
+                    loser.fate = loser.fate or f"left after round {number}"
+                    self._audience.lost(loser.number, loser.monitor)
+                field = field[:n_kept]
+        return field
+
+    def _finalist(self, scout: Runner) -> Runner:
+        """The scout's double on the course itself."""
+        theta = scout.monitor.last[2] if scout.monitor.last else scout.theta
+        known = self._finalists.get(scout.number)
+        if known is not None and np.array_equal(known.theta, theta):
+            return Runner.recall(known, self._monitor(self.course), self.settings)
+        return Runner(scout.number, scout.family, theta, self._monitor(self.course))
+
+    def _best(self, field: Sequence[Runner]) -> Runner:
+        # Starts that found the same minimum, or zero, differ by rounding errors: those must not choose between them.
+        least = max(min(runner.error for runner in field), self.course.negligible) * (1 + SAME)
+        return min(field, key=lambda runner: (max(runner.error, least), runner.number))
+
+    def _run_all(self, field: Sequence[Runner], course: Course, settings: Settings, pause_at: int | None) -> None:
+
+        def run(i: int, runner: Runner, objective: Objective) -> None:
+            # A start that is made late costs an evaluation of F and moves nowhere; but there must be one.
+            if i > 0 and not runner.has_begun and is_late(settings, self.start_time):
+                runner.fate = "no time left"
+            if not self._is_over:
+                runner.run(objective, settings, self.start_time, pause_at)
+
+        n_threads = min(effective_n_jobs(self.n_jobs), len(field))
+        if n_threads == 1:
+            objective = course.objective()
+            for i, runner in enumerate(field):
+                run(i, runner, objective)
+            return
+        # Threads: the kernels hold no lock, and the runners are changed in place. Each run has an objective of its own,
+        # for an objective holds room that two runs must not share.
+        with ThreadPoolExecutor(n_threads) as pool:
+            runs = [pool.submit(run, i, runner, course.objective()) for i, runner in enumerate(field)]
+            try:
+                for future in runs:
+                    future.result()
+            except BaseException:  # of a run, or Ctrl-C: the others end with their iteration
+                self._is_over = True
+                raise
+
+    def _monitor(self, course: Course) -> Monitor:
+        """That of a course, which also ends its run when the race is over."""
+        monitor = course.monitor()
+        monitor.rules.append(lambda record, row: Ending.INTERRUPTED if self._is_over else None)
+        return monitor
 
 
-def _run_all(
-    field: Sequence[Runner],
-    course: Course,
-    settings: Settings,
-    start_time: float,
-    pause_at: int | None,
-    n_jobs: int | None,
-) -> None:
+class RaceMemory(NamedTuple):
+    """Where a race stood: a race that goes on from it and is given more iterations ends as one that had them at once.
 
-    def run(i: int, runner: Runner, objective: Objective) -> None:
-        # A start that is made late costs an evaluation of F and moves nowhere; but there must be one.
-        if i > 0 and runner.state is None and is_late(settings, start_time):
-            runner.fate = "no time left"
-        runner.run(objective, settings, start_time, pause_at)
+    That is so because the rounds are judged by errors that are remembered, and because nobody is dropped for good: who
+    ended only for want of iterations runs on, and all judgements are made again.
+    """
 
-    if n_jobs in (None, 1) or len(field) == 1:
-        objective = course.objective()
-        for i, runner in enumerate(field):
-            run(i, runner, objective)
-        return
-    # Threads: the kernels hold no lock, and the runners are changed in place. Each run has an objective of its own,
-    # for an objective holds room that two runs must not share.
-    parallel = Parallel(n_jobs=n_jobs, require="sharedmem")
-    parallel(delayed(run)(i, runner, course.objective()) for i, runner in enumerate(field))
+    max_iter: int
+    runners: list[Memory]  # of the rounds
+    finalists: dict[int, Memory]  # by number, where the rounds are run on a sample
 
 
 def affordable_starts(n_residuals: float, n_parameters: int, n_hidden: int) -> int:
@@ -176,6 +355,6 @@ def summary(runners: Sequence[Runner]) -> dict[str, np.ndarray]:
     return {
         "family": np.array([runner.family for runner in runners]),
         "train_mse": np.array([last_error(runner) for runner in runners]),
-        "n_iter": np.array([runner.state.iteration if runner.state else 0 for runner in runners]),
+        "n_iter": np.array([runner.iteration for runner in runners]),
         "fate": np.array([runner.fate for runner in runners]),
     }

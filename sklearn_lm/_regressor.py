@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from copy import copy
 from functools import partial
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
@@ -15,19 +15,20 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._callbacks import CallbackSupport, Tasks
 from ._data import DataSet, check_rows, check_validation_set, distinct_rows, divide
 from ._kernels import ACTIVATIONS
 from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress, print_starts
 from ._network import Network, is_weight, make_network, pack, unpack
 from ._objective import Problem, Rows, make_rows, predict
-from ._optimizer import Settings
-from ._race import ROUNDS, SAMPLE_ROWS, Course, Runner, affordable_starts, race, summary
+from ._optimizer import Ending, Settings
+from ._race import ROUNDS, SAMPLE_ROWS, Course, Race, RaceMemory, Runner, affordable_starts, summary
 from ._regularization import fixed_l2
 from ._scaling import Scaling, make_scaling
 from ._starts import FAMILIES, Sample, draw, mix
 
 
-class LMRegressor(RegressorMixin, BaseEstimator):
+class LMRegressor(CallbackSupport, RegressorMixin, BaseEstimator):
     """Feed-forward network fitted by nonlinear least squares with the Levenberg-Marquardt algorithm.
 
     For networks of 10 to some thousand parameters. It minimises
@@ -84,14 +85,20 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         Passing `X_val` to `fit` switches this on.
     validation_fraction : float, default=0.15
         Share of the rows in the validation set. Not used with `X_val`.
+    split : {"random", "block", "interleaved"}, default="random"
+        How these sets are taken: at random; in blocks, the first rows for training and the last for testing, as for
+        time series; or evenly spread over all rows, as for rows in order of an input.
     test_fraction : float, default=0.0
         Share of the rows in a test set. It takes no part in the fit: its error is recorded, that is all.
     n_iter_no_change : int, default=6
         Iterations without a new least validation error before the fit ends.
     warm_start : bool, default=False
-        Begin at the weights, and with the scaling, of the previous call of `fit`.
+        Go on, with the scaling and the sets of the previous call of `fit`, for `max_iter` more iterations. On the same
+        data n calls of one iteration end, to the bit, where one call of n iterations does. On other data the
+        weights are taken over, and nothing else.
     verbose : int, default=0
-        1 prints one line per iteration or, where several starts race, one per start.
+        1 prints one line per iteration, 2 also one per rejected trial. Where several starts race, a line for each
+        start comes first, and the iterations are those of the winner, printed at the end.
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights and the random split.
     n_jobs : int or None, default=None
@@ -126,9 +133,10 @@ class LMRegressor(RegressorMixin, BaseEstimator):
     history_ : dict of str to ndarray of shape (n_iter_ + 1,)
         The start and every iteration: `train_mse`, `validation_mse` and `test_mse` (where there are such sets; mean
         squared errors in squared units of y), `grad_norm`, `mu`, `gain_ratio` (actual over predicted reduction
-        of the accepted step), `n_evaluations` (of F, in total), `time` (seconds since the fit began), and the
+        of the accepted step), `n_evaluations` (of F, in total), `time` (seconds since the fit began), the
         iteration's seconds by phase: `time_jacobian` (gradient and Gram matrix), `time_solve` (factor and step),
-        `time_evaluate` (trial points).
+        `time_evaluate` (trial points); with a validation set `validation_failures`, the iterations since its least
+        error.
     starts_ : dict of str to ndarray of shape (n_starts,)
         Of each start: `family`, last `train_mse`, `n_iter` and `fate`.
     split_indices_ : dict of str to ndarray
@@ -186,6 +194,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         "max_time": [Interval(Real, 0, None, closed="neither"), None],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "split": [StrOptions({"random", "block", "interleaved"})],
         "test_fraction": [Interval(Real, 0, 1, closed="left")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
@@ -217,6 +226,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         max_time=None,
         early_stopping=False,
         validation_fraction=0.15,
+        split="random",
         test_fraction=0.0,
         n_iter_no_change=6,
         warm_start=False,
@@ -244,6 +254,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         self.max_time = max_time
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.split = split
         self.test_fraction = test_fraction
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
@@ -253,7 +264,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
 
     # ---- fit --------------------------------------------------------------------------------------
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the network.
 
         Parameters
@@ -264,6 +275,8 @@ class LMRegressor(RegressorMixin, BaseEstimator):
             Not negative. An integer weight equals a repeated row, a zero weight a dropped one.
         X_val, y_val : array-like, default=None
             A validation set of your own. It switches early stopping on.
+        sample_weight_val : array-like, default=None
+            Weights of its rows.
 
         Returns
         -------
@@ -280,56 +293,80 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         -----
         ConvergenceWarning
             If `max_iter` or `max_time` ended the fit.
+
+        Notes
+        -----
+        After Ctrl-C the best weights so far are published, with `stop_reason_` "interrupted", and the KeyboardInterrupt
+        goes on to the caller.
         """
         start_time = time.perf_counter()
         rng = check_random_state(self.random_state)
         resumes = self.warm_start and hasattr(self, "coefs_")
         hidden, activations = self._hidden_layers()
         draft = copy(self)  # what validation learns of X becomes ours only with the rest of the model
-        data, y_is_1d = check_rows(draft, X, y, sample_weight, reset=not resumes)
-        given = check_validation_set(draft, X_val, y_val, data.Y.shape[1])
+        data, draft._y_is_1d = check_rows(draft, X, y, sample_weight, reset=not resumes)
+        given = check_validation_set(draft, X_val, y_val, sample_weight_val, data.Y.shape[1])
         fraction = self.validation_fraction if self.early_stopping else 0.0
-        sets, indices = divide(data, given, fraction, self.test_fraction, rng)
+        previous = self.split_indices_ if resumes else None
+        sets, draft.split_indices_ = divide(data, given, fraction, self.test_fraction, self.split, rng, previous)
 
         network = make_network(data.X.shape[1], hidden, data.Y.shape[1], activations)
-        if resumes:
-            (x_scaling, y_scaling), theta = self._previous(network)
-        else:
-            (x_scaling, y_scaling), theta = make_scaling(self.scaling, *sets["train"]), None
-        rows = {name: make_rows(*part, y_scaling) for name, part in sets.items()}
-        problem = Problem(network, x_scaling, y_scaling, rows, fixed_l2(self.alpha, is_weight(network)))
+        scalings = self._previous_scalings(network) if resumes else make_scaling(self.scaling, *sets["train"])
+        rows = {name: make_rows(*part, scalings[1]) for name, part in sets.items()}
+        problem = Problem(network, *scalings, rows, fixed_l2(self.alpha, is_weight(network)))
 
-        starts, sample = self._starts(problem, sets["train"], theta, rng)
-        course = self._course(problem, is_alone=len(starts) == 1)
-        scouting = self._course(problem._replace(rows={"train": sample}), is_alone=False) if sample else None
-        winner, runners = race(starts, course, self._settings(network), start_time, self.n_jobs, scouting)
-
-        self.split_indices_, self._y_is_1d = indices, y_is_1d
-        self._publish(problem, winner, runners, draft)  # last: its warning may be an error for the caller
+        memory = getattr(self, "_memory", None) if resumes else None
+        starts, sample = self._starts(problem, sets["train"], memory, resumes, rng)
+        n_starts = len(memory.runners) if memory else len(starts)
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        tasks = Tasks(
+            self, n_starts, self.max_iter, {"X": X, "y": y, "metadata": metadata}, partial(_model, problem, draft)
+        )
+        course = self._course(problem, n_starts == 1)
+        scouting = self._course(problem._replace(rows={"train": sample}), False) if sample else None
+        race = Race(starts, course, self._settings(network), start_time, self.n_jobs, scouting, memory, tasks)
+        try:
+            winner = race.run()
+        except KeyboardInterrupt:
+            if leader := race.leader():
+                self._publish(problem, race, leader, draft)
+            raise
+        self._publish(problem, race, winner, draft)
+        tasks.end(winner.monitor.best()[2])
+        _warn(winner.ending)
         return self
 
     def _starts(
-        self, problem: Problem, train: DataSet, theta: np.ndarray | None, rng: np.random.RandomState
+        self,
+        problem: Problem,
+        train: DataSet,
+        memory: RaceMemory | None,
+        resumes: bool,
+        rng: np.random.RandomState,
     ) -> tuple[list[tuple[str, np.ndarray]], Rows | None]:
         """Families and parameters of the starts, and the rows to choose among them by, if not all rows."""
-        if theta is not None:
-            return [("warm_start", theta)], None
         network, (total, n_outputs) = problem.network, (train.weight.sum(), train.Y.shape[1])
         n_starts = self.n_starts
-        if n_starts == "auto":
+        if resumes:
+            n_starts = len(memory.runners) if memory else 1
+        elif n_starts == "auto":
             n_starts = (
                 affordable_starts(total * n_outputs, network.n_parameters, sum(network.sizes[1:-1]))
                 if network.bends
                 else 1
             )
+        starts = [("warm_start", pack(self.coefs_, self.intercepts_))] if resumes else []
+        if resumes and n_starts == 1:
+            return starts, None
         distinct = distinct_rows(train, SAMPLE_ROWS)
         sample = Sample(
             problem.x_scaling.forward(distinct.X).T,
             distinct.weight / distinct.weight.sum(),
             problem.y_scaling.forward(distinct.Y),
         )
-        families = mix(n_starts, network.sizes[0], self.init)
-        starts = [(family, draw(network, family, sample, rng)) for family in families]
+        if not resumes:
+            families = mix(n_starts, network.sizes[0], self.init)
+            starts = [(family, draw(network, family, sample, rng)) for family in families]
         if len(distinct.X) < SAMPLE_ROWS or n_starts <= ROUNDS[-1].at_least:
             return starts, None
         # Each row stands for those that were left out, so that the penalty keeps its proportion.
@@ -354,8 +391,8 @@ class LMRegressor(RegressorMixin, BaseEstimator):
             )
         return tuple(int(size) for size in sizes), tuple(str(name) for name in names)
 
-    def _previous(self, network: Network) -> tuple[tuple[Scaling, Scaling], np.ndarray]:
-        """Scalings and weights to go on from."""
+    def _previous_scalings(self, network: Network) -> tuple[Scaling, Scaling]:
+        """Those of the weights to go on from."""
         sizes = (len(self.x_offset_), *(len(b) for b in self.intercepts_))
         if (sizes, self.hidden_activations_) != (network.sizes, network.activations[:-1]):
             raise ValueError(
@@ -363,8 +400,7 @@ class LMRegressor(RegressorMixin, BaseEstimator):
                 f"{network.sizes} {network.activations[:-1]}. Keep the layers, the activation and the number of "
                 "columns, or set warm_start=False."
             )
-        scalings = Scaling(self.x_offset_, self.x_scale_), Scaling(self.y_offset_, self.y_scale_)
-        return scalings, pack(self.coefs_, self.intercepts_)
+        return Scaling(self.x_offset_, self.x_scale_), Scaling(self.y_offset_, self.y_scale_)
 
     def _course(self, problem: Problem, is_alone: bool) -> Course:
         return Course(problem.objective, partial(self._monitor, problem, is_alone), problem.negligible())
@@ -375,47 +411,34 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         return settings._replace(solve_output=bool(self.solve_output and network.bends))
 
     def _monitor(self, problem: Problem, is_alone: bool) -> Monitor:
-        """Who watches one run: errors of all sets, the stopping rules, progress lines if there is no other run."""
+        """Who watches one run: errors of all sets, the stopping rules, progress."""
         # An error of zero ends a fit by its gradient; one that only underflows must not end it by its goal.
-        listeners: list[Listener] = [Goal(self.goal)] if self.goal > 0 else []
-        if self.verbose and is_alone:
-            listeners.append(Progress())
+        rules: list[Listener] = [Goal(self.goal)] if self.goal > 0 else []
         held_out = {f"{name}_mse": partial(problem.error, name) for name in problem.rows if name != "train"}
         stopping = EarlyStopping(self.n_iter_no_change) if "validation" in problem.rows else None
-        return Monitor(problem.train_error, held_out, listeners, stopping)
+        progress = Progress(is_live=is_alone, tells_rejected=self.verbose > 1) if self.verbose else None
+        return Monitor(problem.train_error, held_out, rules, stopping, progress)
 
-    def _publish(self, problem: Problem, winner: Runner, runners: list[Runner], draft: "LMRegressor") -> None:
-        """Set the fitted attributes, and warn if there was more to be had."""
-        for name in ("n_features_in_", "feature_names_in_"):
-            self.__dict__.pop(name, None)
-            if hasattr(draft, name):
-                setattr(self, name, getattr(draft, name))
-        assert winner.state is not None
+    def _publish(self, problem: Problem, race: Race, winner: Runner, draft: "LMRegressor") -> None:
+        """Set the fitted attributes."""
         assert winner.ending is not None
-        _, self.best_iter_, theta = winner.monitor.best()
-        network = problem.network
-        self.coefs_, self.intercepts_ = unpack(network, theta)
-        self.n_layers_, self.n_outputs_ = len(network.sizes), network.sizes[-1]
-        *hidden, self.out_activation_ = network.activations
-        self.hidden_activations_ = tuple(hidden)
-        self.x_offset_, self.x_scale_ = problem.x_scaling
-        self.y_offset_, self.y_scale_ = problem.y_scaling
-
+        _, best_iter, theta = winner.monitor.best()
+        for name in ("n_features_in_", "feature_names_in_", "_memory"):
+            self.__dict__.pop(name, None)
+        self.__dict__.update(_model(problem, draft, theta))
+        self.best_iter_ = best_iter
         self.history_ = winner.monitor.history()
         self.loss_curve_ = self.history_.pop("loss").tolist()
         self.loss_ = self.loss_curve_[self.best_iter_]
-        self.n_iter_ = winner.state.iteration
-        self.starts_ = summary(runners)
-        if self.verbose and len(runners) > 1:
+        self.n_iter_ = winner.iteration
+        self.starts_ = summary(race.runners)
+        self.stop_reason_ = winner.ending.sentence
+        if self.warm_start:
+            self._memory = race.memory()
+        if self.verbose and len(race.runners) > 1:
             print_starts(self.starts_)
-        ending = winner.ending
-        self.stop_reason_ = ending.sentence
-        if not ending.converged:
-            warnings.warn(
-                f"LMRegressor stopped before it converged: {ending.sentence}. {ending.remedy}.",
-                ConvergenceWarning,
-                stacklevel=4,  # the line that called fit
-            )
+            if winner.monitor.progress is not None:
+                winner.monitor.progress.replay()
 
     # ---- use --------------------------------------------------------------------------------------
     def predict(self, X):
@@ -447,3 +470,33 @@ class LMRegressor(RegressorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _model(problem: Problem, draft: LMRegressor, theta: np.ndarray) -> dict[str, Any]:
+    """The fitted attributes that make up the network with parameters theta."""
+    coefs, intercepts = unpack(problem.network, theta)
+    *hidden, out_activation = problem.network.activations
+    names = ("n_features_in_", "feature_names_in_", "split_indices_", "_y_is_1d")
+    return {
+        **{name: getattr(draft, name) for name in names if hasattr(draft, name)},
+        "coefs_": coefs,
+        "intercepts_": intercepts,
+        "n_layers_": len(problem.network.sizes),
+        "n_outputs_": problem.network.sizes[-1],
+        "hidden_activations_": tuple(hidden),
+        "out_activation_": out_activation,
+        "x_offset_": problem.x_scaling.offset,
+        "x_scale_": problem.x_scaling.scale,
+        "y_offset_": problem.y_scaling.offset,
+        "y_scale_": problem.y_scaling.scale,
+    }
+
+
+def _warn(ending: Ending | None) -> None:
+    """Where there was more to be had."""
+    if ending is not None and not ending.converged:
+        warnings.warn(
+            f"LMRegressor stopped before it converged: {ending.sentence}. {ending.remedy}.",
+            ConvergenceWarning,
+            stacklevel=4,  # the line that called fit
+        )

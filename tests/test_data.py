@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 from sklearn_lm import LMRegressor
-from sklearn_lm._data import DataSet, check_rows, check_validation_set, distinct_rows, divide, random_split
+from sklearn_lm._data import DataSet, check_rows, check_validation_set, distinct_rows, divide, set_sizes, split_rows
 
 X = np.arange(12.0).reshape(6, 2)
 y = np.arange(6.0)
@@ -60,21 +60,39 @@ def test_rows_are_float64_and_two_dimensional():
         ((X, None), "y_val is missing"),
         ((None, y), "X_val is missing"),
         ((X, np.c_[y, y]), "y_val has 2 columns and y has 1"),
-        ((X[:, :1], y), "X_val, y_val: X has 1 features"),
-        ((X * np.nan, y), "X_val, y_val: .*NaN"),
-        ((X, y * 1e200), "X_val, y_val: y reaches"),
+        ((X[:, :1], y), "X_val, y_val, .*: X has 1 features"),
+        ((X * np.nan, y), "X_val, y_val, .*NaN"),
+        ((X, y * 1e200), "X_val, y_val, .*: y reaches"),
     ],
 )
 def test_bad_validation_set_is_named(given, message):
     model = LMRegressor()
     check_rows(model, X, y, None, reset=True)
     with pytest.raises(ValueError, match=message):
-        check_validation_set(model, *given, n_outputs=1)
+        check_validation_set(model, *given, None, n_outputs=1)
 
 
-@pytest.mark.parametrize("fractions", [(0.2, 0.1), (0.15, 0.0), (0.0, 0.3)])
-def test_split_is_a_partition(fractions, rng):
-    sets = random_split(100, *fractions, rng)
+def test_weights_of_a_validation_set_are_checked_like_all_others():
+    model = LMRegressor()
+    check_rows(model, X, y, None, reset=True)
+    with pytest.raises(ValueError, match=r"X_val, y_val, sample_weight_val: .*negative values \(row 0"):
+        check_validation_set(model, X, y, [-1, 1, 1, 1, 1, 1], n_outputs=1)
+    with pytest.raises(ValueError, match="sample_weight_val was passed without X_val"):
+        check_validation_set(model, None, None, np.ones(6), n_outputs=1)
+    given = check_validation_set(model, X, y, np.arange(1.0, 7), n_outputs=1)
+    np.testing.assert_array_equal(given.weight, np.arange(1, 7))
+
+
+def split(n_rows, *fractions, how="random", seed=0):
+    sizes = set_sizes(n_rows, *fractions)
+    parts = split_rows(n_rows, list(sizes.values()), how, np.random.RandomState(seed))
+    return dict(zip(sizes, parts, strict=True))
+
+
+@pytest.mark.parametrize("how", ["random", "block", "interleaved"])
+@pytest.mark.parametrize("fractions", [(0.2, 0.1), (0.15, 0.0), (0.0, 0.3), (0.0, 0.0)])
+def test_split_is_a_partition(fractions, how):
+    sets = split(100, *fractions, how=how)
     np.testing.assert_array_equal(np.sort(np.concatenate(list(sets.values()))), np.arange(100))
     sizes = {name: len(rows) for name, rows in sets.items()}
     expected = {
@@ -83,30 +101,62 @@ def test_split_is_a_partition(fractions, rng):
         "test": 100 * fractions[1],
     }
     assert sizes == {name: n for name, n in expected.items() if n}
+    assert all((np.diff(rows) > 0).all() for rows in sets.values())
 
 
-def test_split_follows_the_seed():
-    first, again, other = (random_split(50, 0.2, 0.2, np.random.RandomState(s))["train"] for s in (0, 0, 1))
+def test_random_split_follows_the_seed():
+    first, again, other = (split(50, 0.2, 0.2, seed=seed)["train"] for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
+def test_blocks_keep_the_order_of_time():
+    sets = split(10, 0.2, 0.3, how="block")
+    assert {name: list(rows) for name, rows in sets.items()} == {
+        "train": [0, 1, 2, 3, 4],
+        "validation": [5, 6],
+        "test": [7, 8, 9],
+    }
+
+
+@pytest.mark.parametrize("fractions", [(0.2, 0.1), (0.15, 0.15), (0.5, 0.25)])
+def test_interleaved_sets_are_spread_evenly(fractions):
+    """In any stretch of rows each set has its share, within two rows."""
+    sets = split(200, *fractions, how="interleaved")
+    for rows in sets.values():
+        count = np.searchsorted(rows, np.arange(201))
+        assert np.abs(count - np.arange(201) * len(rows) / 200).max() < 2
+    np.testing.assert_array_equal(split(6, 1 / 3, 0, how="interleaved")["validation"], [1, 4])
+
+
 @pytest.mark.parametrize(("fractions", "name"), [((0.01, 0), "validation"), ((0, 0.01), "test"), ((0.5, 0.5), "train")])
-def test_empty_set_is_refused(fractions, name, rng):
+def test_empty_set_is_refused(fractions, name):
     with pytest.raises(ValueError, match=f"The {name} set would be empty: 10 rows"):
-        random_split(10, *fractions, rng)
+        set_sizes(10, *fractions)
+
+
+def test_a_previous_division_is_kept_to_while_it_fits():
+    data = DataSet(X, y[:, None], np.ones(6))
+    previous = {"train": np.array([0, 1, 2]), "validation": np.array([3, 4, 5])}
+
+    def again(data, fraction):
+        return divide(data, None, fraction, 0.0, "interleaved", np.random.RandomState(0), previous)[1]
+
+    assert again(data, 0.5) is previous
+    assert len(again(data, 1 / 3)["validation"]) == 2
+    assert list(again(data._replace(weight=np.array([1.0, 1, 1, 0, 1, 1])), 0.5)["validation"]) != [3, 4, 5]
 
 
 def test_rows_of_weight_zero_are_in_no_set(rng):
     data = DataSet(X, y[:, None], np.array([1.0, 0, 1, 1, 0, 1]))
-    sets, indices = divide(data, None, 0.25, 0.0, rng)
+    sets, indices = divide(data, None, 0.25, 0.0, "random", rng)
     assert sorted(np.concatenate(list(indices.values()))) == [0, 2, 3, 5]
     np.testing.assert_array_equal(sets["train"].X, X[indices["train"]])
 
 
 def test_given_validation_set_takes_the_place_of_the_fraction(rng):
     data = DataSet(X, y[:, None], np.ones(6))
-    sets, indices = divide(data, data, 0.5, 0.0, rng)
+    sets, indices = divide(data, data, 0.5, 0.0, "random", rng)
     assert sets["train"] is data
     assert sets["validation"] is data
     assert list(indices) == ["train"]

@@ -321,6 +321,6 @@ def test_listener_can_end_it():
 
 def test_every_ending_is_a_sentence_and_unconverged_ones_have_a_remedy():
     for ending in Ending:
-        assert len(ending.sentence.split()) > 3
+        assert len(ending.sentence.split()) > 3 or ending is Ending.INTERRUPTED
         assert ending.converged == (not ending.remedy)
     assert {ending for ending in Ending if not ending.converged} == {Ending.MAX_ITER, Ending.MAX_TIME}

@@ -7,7 +7,7 @@ from conftest import may_end_early, size
 from sklearn_lm import LMRegressor, _race, _regressor
 from sklearn_lm._monitor import Monitor
 from sklearn_lm._optimizer import Settings
-from sklearn_lm._race import ROUNDS, Course, affordable_starts, race, summary
+from sklearn_lm._race import ROUNDS, Course, Race, affordable_starts, summary
 
 
 class Bumps:
@@ -29,7 +29,8 @@ class Bumps:
 
 def run(starts, **options):
     course = Course(Bumps, lambda: Monitor(lambda equations: float(equations.squares.sum()), {}), 1e-16)
-    return race([("family", np.array([x])) for x in starts], course, Settings(), 0.0, **options)
+    race = Race([("family", np.array([x])) for x in starts], course, Settings(), 0.0, **options)
+    return race.run(), race.runners
 
 
 def test_the_least_error_wins():
@@ -183,9 +184,15 @@ def test_linear_networks_need_one_start(data):
     assert len(LMRegressor((), random_state=0).fit(*data).starts_["fate"]) == 1
 
 
-def test_verbose_race_prints_one_line_per_start(data, capsys):
-    fit(*data, verbose=1)
-    assert len(capsys.readouterr().out.splitlines()) == 1 + size(8, 4)
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_verbose_race_prints_its_starts_and_then_the_winner(data, capsys, verbose):
+    model = fit(*data, verbose=verbose)
+    lines = capsys.readouterr().out.splitlines()
+    starts, iterations = lines[: 1 + size(8, 4)], lines[1 + size(8, 4) :]
+    assert [line.split()[0] for line in starts[1:]] == [str(number) for number in range(1, size(8, 4) + 1)]
+    told = [line for line in iterations[1:] if "rejected" not in line]
+    assert [int(line.split()[0]) for line in told] == list(range(model.n_iter_ + 1))
+    assert (len(told) < len(iterations) - 1) == (verbose == 2)
 
 
 def test_race_with_a_validation_set_is_won_by_the_least_validation_error(data):

@@ -243,6 +243,33 @@ def test_given_validation_set_switches_early_stopping_on(overfitting):
     assert list(given.split_indices_) == ["train"]
 
 
+def test_weights_of_a_validation_set_equal_repeated_rows(overfitting):
+    X, y = overfitting
+    X_val, y_val, weight = X[40:], y[40:], np.arange(20) % 3
+    weighted = fit(X[:40], y[:40], X_val=X_val, y_val=y_val, sample_weight_val=weight)
+    repeated = fit(X[:40], y[:40], X_val=np.repeat(X_val, weight, axis=0), y_val=np.repeat(y_val, weight))
+    np.testing.assert_allclose(
+        weighted.history_["validation_mse"], repeated.history_["validation_mse"], rtol=1e-10, atol=1e-14
+    )
+    assert weighted.best_iter_ == repeated.best_iter_
+
+
+def test_sample_weights_travel_with_their_rows_into_the_sets(overfitting):
+    X, y = overfitting
+    weight = 1.0 + np.arange(60) % 4
+    model = fit(X, y, sample_weight=weight, early_stopping=True, test_fraction=0.2, split="interleaved")
+    for name, rows in model.split_indices_.items():
+        mse = np.average((model.predict(X[rows]) - y[rows]) ** 2, weights=weight[rows])
+        assert model.history_[f"{name}_mse"][model.best_iter_] == pytest.approx(mse, rel=1e-10)
+
+
+def test_block_split_tests_on_the_last_rows(overfitting):
+    X, y = overfitting
+    model = fit(X, y, early_stopping=True, validation_fraction=0.2, test_fraction=0.1, split="block", max_iter=3)
+    ends = {name: (rows[0], rows[-1]) for name, rows in model.split_indices_.items()}
+    assert ends == {"train": (0, 41), "validation": (42, 53), "test": (54, 59)}
+
+
 def test_test_set_takes_no_part_in_the_fit(overfitting):
     X, y = overfitting
     model = fit(X, y, test_fraction=0.25, max_iter=10)
@@ -402,17 +429,7 @@ def test_predict_refuses_another_number_of_columns(curve):
         fit(*curve, max_iter=2).predict(curve[0][:, :1])
 
 
-# ---- warm start ---------------------------------------------------------------------------------------
-def test_warm_start_goes_on_where_it_ended(curve):
-    X, y = curve
-    model = fit(X, y, max_iter=4, warm_start=True)
-    first = model.loss_
-    with may_end_early():
-        model.fit(X, y)
-    assert model.loss_curve_[0] == pytest.approx(first, rel=1e-12)
-    assert model.loss_ < first
-
-
+# ---- warm start: see test_resume.py -------------------------------------------------------------------
 def test_warm_start_keeps_the_scaling(curve):
     X, y = curve
     model = fit(X, y, max_iter=2, warm_start=True)

@@ -1,0 +1,103 @@
+"""scikit-learn's callbacks: the fit as a tree of tasks, and what its callbacks are told.
+
+The interface is experimental and came with scikit-learn 1.9. Only this file knows it; with an older scikit-learn
+`CallbackSupport` is empty and `set_callbacks` does not exist.
+
+A fit from one start has a subtask "iteration" for each iteration, the first for the starting point. A fit whose starts
+race has a subtask "start" for each of them; for those that run to the end it has "iteration" subtasks from there on. A
+callback that returns True at the end of a task stops the fit.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ._monitor import Monitor, Row
+from ._optimizer import Ending, Record
+from ._race import Audience
+
+try:
+    from sklearn.callback import CallbackSupportMixin as CallbackSupport
+except ImportError:
+
+    class CallbackSupport:  # type: ignore[no-redef]
+        """Nothing: this scikit-learn has no callbacks."""
+
+
+class Tasks(Audience):
+    """The tasks of one call of `fit`; without callbacks, a shell that does nothing.
+
+    Parameters
+    ----------
+    estimator : LMRegressor
+    n_starts, n_iterations : int
+        How many of each there can be.
+    data : dict
+        X and y as the caller gave them, and `metadata` with the sample weights if there are any.
+    attributes : callable
+        The fitted attributes that `predict` needs, for parameters theta.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        n_starts: int,
+        n_iterations: int,
+        data: dict[str, Any],
+        attributes: Callable[[np.ndarray], dict[str, Any]],
+    ):
+        self._estimator, self._data, self._attributes = estimator, data, attributes
+        self._is_stopped = False
+        self._n_iterations = n_iterations + 1  # the starting point is one
+        self._finals: dict[int, Any] = {}
+        self._root: Any = None
+        if not hasattr(estimator, "_init_callback_context"):
+            return
+        self._is_race = n_starts > 1
+        context = estimator._init_callback_context(
+            max_subtasks=n_starts if self._is_race else self._n_iterations, sequential_subtasks=not self._is_race
+        )
+        if not hasattr(estimator, "_skl_callbacks"):
+            return
+        self._root = context.call_on_fit_task_begin(estimator=estimator, **data)
+        # The optimizer ignores overflows at trial points; what a callback does is none of its trials.
+        self._numpy_errors = np.geterr()
+
+    def lost(self, number: int, monitor: Monitor) -> None:
+        if self._root is None:
+            return
+        task = self._root.subcontext(task_name="start", task_id=number)
+        task.call_on_fit_task_begin(estimator=self._estimator, **self._data)
+        self._end(task, monitor.best()[2] if monitor.last else None)
+
+    def final(self, number: int, monitor: Monitor) -> None:
+        if self._root is None:
+            return
+        task = self._root
+        if self._is_race:
+            task = self._root.subcontext(task_name="start", task_id=number, max_subtasks=self._n_iterations)
+            self._finals[number] = task.call_on_fit_task_begin(estimator=self._estimator, **self._data), monitor
+
+        def watch(record: Record, row: Row) -> Ending | None:
+            with np.errstate(**self._numpy_errors):
+                iteration = task.subcontext(task_name="iteration")
+                iteration.call_on_fit_task_begin(estimator=self._estimator, **self._data)
+                self._end(iteration, monitor.best()[2])
+            return Ending.CALLBACK if self._is_stopped else None
+
+        monitor.watchers.append(watch)
+
+    def end(self, theta: np.ndarray) -> None:
+        """The fit is over; theta is published."""
+        if self._root is None:
+            return
+        for task, monitor in self._finals.values():
+            self._end(task, monitor.best()[2] if monitor.last else None)
+        self._end(self._root, theta)
+
+    def _end(self, task: Any, theta: np.ndarray | None) -> None:
+        attributes = None if theta is None else lambda: self._attributes(theta)
+        self._is_stopped |= task.call_on_fit_task_end(
+            estimator=self._estimator, **self._data, reconstruction_attributes=attributes
+        )
