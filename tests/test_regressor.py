@@ -19,11 +19,13 @@ from sklearn_lm import LMRegressor
 MAX_ITER = size(200, 80)
 
 
-def fit(X, y, *, hidden=(4,), sample_weight=None, X_val=None, y_val=None, **parameters):
+def fit(X, y, *, hidden=(4,), sample_weight=None, X_val=None, y_val=None, sample_weight_val=None, **parameters):
     """With one start, and allowed to end at max_iter."""
     parameters = {"max_iter": MAX_ITER, "random_state": 0, "n_starts": 1, **parameters}
     with may_end_early():
-        return LMRegressor(hidden, **parameters).fit(X, y, sample_weight, X_val=X_val, y_val=y_val)
+        return LMRegressor(hidden, **parameters).fit(
+            X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val
+        )
 
 
 # ---- linear networks are linear models ----------------------------------------------------------------
