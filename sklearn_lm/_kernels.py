@@ -287,6 +287,12 @@ def _forward_rows(X, first, x_scaling, theta, layout, units, is_fresh):
 
 
 @jit()
+def forward_block(X, x_scaling, theta, layout, units):
+    """Lines of all units for up to BLOCK rows; `units` is (n_units_in(layout), LINE)."""
+    _forward_rows(X, 0, x_scaling, theta, layout, units, False)
+
+
+@jit()
 def _output_deltas(layout, output, weight_line, deltas, count):
     """Output lines of `deltas` for the derivatives of sqrt(w) f_output: sqrt(w) on its own, zero on the others."""
     for o in range(layout[layout.shape[0] - 1, N_OUT]):

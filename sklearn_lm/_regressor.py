@@ -16,19 +16,22 @@ from sklearn.utils._param_validation import Interval, InvalidParameterError, Str
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._callbacks import CallbackSupport, Tasks
-from ._data import DataSet, check_rows, check_validation_set, distinct_rows, divide
+from ._data import check_rows, check_validation_set, divide
+from ._health import sample_of
 from ._kernels import ACTIVATIONS
+from ._lineup import judges_of, line_up
 from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress, print_starts
 from ._network import Network, is_weight, make_network, pack, unpack
-from ._objective import Problem, Rows, make_rows, predict
+from ._objective import Problem, make_rows, predict
 from ._optimizer import Ending, Settings
-from ._race import ROUNDS, SAMPLE_ROWS, Course, Race, RaceMemory, Runner, affordable_starts, summary
+from ._race import Course, Race, Runner, summary
 from ._regularization import fixed_l2
+from ._report import ReportMixin
 from ._scaling import Scaling, make_scaling
-from ._starts import FAMILIES, Sample, draw, mix
+from ._starts import FAMILIES
 
 
-class LMRegressor(CallbackSupport, RegressorMixin, BaseEstimator):
+class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
     """Feed-forward network fitted by nonlinear least squares with the Levenberg-Marquardt algorithm.
 
     For networks of 10 to some thousand parameters. It minimises
@@ -316,8 +319,13 @@ class LMRegressor(CallbackSupport, RegressorMixin, BaseEstimator):
         problem = Problem(network, *scalings, rows, fixed_l2(self.alpha, is_weight(network)))
 
         memory = getattr(self, "_memory", None) if resumes else None
-        starts, sample = self._starts(problem, sets["train"], memory, resumes, rng)
-        n_starts = len(memory.runners) if memory else len(starts)
+        if resumes:
+            starts = [("warm_start", pack(self.coefs_, self.intercepts_))]
+            n_starts = len(memory.runners) if memory else 1
+            sample = judges_of(problem, sets["train"], n_starts)
+        else:
+            starts, sample = line_up(problem, sets["train"], self.n_starts, self.init, rng)
+            n_starts = len(starts)
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         tasks = Tasks(
             self, n_starts, self.max_iter, {"X": X, "y": y, "metadata": metadata}, partial(_model, problem, draft)
@@ -335,42 +343,6 @@ class LMRegressor(CallbackSupport, RegressorMixin, BaseEstimator):
         tasks.end(winner.monitor.best()[2])
         _warn(winner.ending)
         return self
-
-    def _starts(
-        self,
-        problem: Problem,
-        train: DataSet,
-        memory: RaceMemory | None,
-        resumes: bool,
-        rng: np.random.RandomState,
-    ) -> tuple[list[tuple[str, np.ndarray]], Rows | None]:
-        """Families and parameters of the starts, and the rows to choose among them by, if not all rows."""
-        network, (total, n_outputs) = problem.network, (train.weight.sum(), train.Y.shape[1])
-        n_starts = self.n_starts
-        if resumes:
-            n_starts = len(memory.runners) if memory else 1
-        elif n_starts == "auto":
-            n_starts = (
-                affordable_starts(total * n_outputs, network.n_parameters, sum(network.sizes[1:-1]))
-                if network.bends
-                else 1
-            )
-        starts = [("warm_start", pack(self.coefs_, self.intercepts_))] if resumes else []
-        if resumes and n_starts == 1:
-            return starts, None
-        distinct = distinct_rows(train, SAMPLE_ROWS)
-        sample = Sample(
-            problem.x_scaling.forward(distinct.X).T,
-            distinct.weight / distinct.weight.sum(),
-            problem.y_scaling.forward(distinct.Y),
-        )
-        if not resumes:
-            families = mix(n_starts, network.sizes[0], self.init)
-            starts = [(family, draw(network, family, sample, rng)) for family in families]
-        if len(distinct.X) < SAMPLE_ROWS or n_starts <= ROUNDS[-1].at_least:
-            return starts, None
-        # Each row stands for those that were left out, so that the penalty keeps its proportion.
-        return starts, make_rows(distinct.X, distinct.Y, sample.weight * total, problem.y_scaling)
 
     def _hidden_layers(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """Sizes and activation names of the hidden layers, one each."""
@@ -433,6 +405,10 @@ class LMRegressor(CallbackSupport, RegressorMixin, BaseEstimator):
         self.n_iter_ = winner.iteration
         self.starts_ = summary(race.runners)
         self.stop_reason_ = winner.ending.sentence
+        self._set_sizes = {name: len(rows.X) for name, rows in problem.rows.items()}
+        self._sample_X = sample_of(problem.rows["train"].X)
+        if winner.state is not None:  # else it did not move, and the equations are there from the fit before
+            self._equations = winner.state.point
         if self.warm_start:
             self._memory = race.memory()
         if self.verbose and len(race.runners) > 1:

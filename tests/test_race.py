@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import may_end_early, size
 
-from sklearn_lm import LMRegressor, _race, _regressor
+from sklearn_lm import LMRegressor, _lineup, _race
 from sklearn_lm._monitor import Monitor
 from sklearn_lm._optimizer import Settings
 from sklearn_lm._race import ROUNDS, Course, Race, affordable_starts, summary
@@ -141,7 +141,7 @@ def test_race_keeps_to_max_time(data):
 
 def test_race_on_a_sample_keeps_to_max_time(data, monkeypatch):
     """Whichever start is ahead when the time is over is the one that is published."""
-    for module in (_race, _regressor):
+    for module in (_race, _lineup):
         monkeypatch.setattr(module, "SAMPLE_ROWS", 20)
     model = fit(*data, max_time=1e-9)
     assert list(model.starts_["fate"]).count("won") == 1
@@ -171,7 +171,7 @@ def test_order_of_rows_does_not_matter(data, rng):
 
 def test_rounds_on_a_sample_of_many_rows(data, monkeypatch):
     """The winner's history is that of a fit to all rows; the losers saw the sample only."""
-    for module in (_race, _regressor):
+    for module in (_race, _lineup):
         monkeypatch.setattr(module, "SAMPLE_ROWS", 20)
     model = fit(*data)
     mse = np.mean((model.predict(data[0]) - data[1]) ** 2)

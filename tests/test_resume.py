@@ -6,7 +6,7 @@ from conftest import may_end_early, size
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_lm import LMRegressor, _race, _regressor
+from sklearn_lm import LMRegressor, _lineup, _race
 from sklearn_lm._objective import NetworkObjective
 
 ALONE = {"n_starts": 1}
@@ -74,7 +74,7 @@ def test_n_fits_of_one_iteration_are_one_of_n(data, parameters):
 
 
 def test_race_on_a_sample_goes_on_exactly(data, monkeypatch):
-    for module in (_race, _regressor):
+    for module in (_race, _lineup):
         monkeypatch.setattr(module, "SAMPLE_ROWS", 20)
     n = size(14, 4)
     assert_same_fit(fit_n_times(n, data, max_iter=1, **RACE), fit_once(data, max_iter=n, **RACE))

@@ -1,0 +1,142 @@
+"""Is the network larger than it need be, or than the data bear? Findings with advice, from a fitted model."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import _kernels
+from ._network import make_network, pack
+
+# Rows of X that a model keeps for this.
+SAMPLE = 256
+# A unit counts as saturated where its activation is this near to one of its ends, ...
+NEAR = 0.01
+# ... if that is so for this share of the rows.
+SHARE = 0.95
+# Two units of a layer whose activations correlate more than this are duplicates.
+ALIKE = 0.9999
+# What a unit of each kind cannot pass: lower and upper end.
+ENDS = {
+    "tanh": (-1.0, 1.0),
+    "logistic": (0.0, 1.0),
+    "relu": (0.0, np.inf),
+    "softplus": (0.0, np.inf),
+    "identity": (-np.inf, np.inf),
+}
+
+
+class Finding(NamedTuple):
+    name: str
+    value: str
+    advice: str
+
+
+def sample_of(X: np.ndarray) -> np.ndarray:
+    """Up to `SAMPLE` rows, evenly spread."""
+    step = -(-len(X) // SAMPLE)
+    return X[::step].copy()
+
+
+def health(model: Any) -> list[Finding]:
+    """Findings for a fitted `LMRegressor`."""
+    units = hidden_units(model)
+    return [_rank(model), _size(model), _saturated(model, units), _constant(units), _duplicates(units)]
+
+
+def hidden_units(model: Any) -> list[np.ndarray]:
+    """Activations of each hidden layer on the rows that the model keeps, (n_units, n_rows)."""
+    X = model._sample_X
+    network = make_network(
+        X.shape[1], [len(b) for b in model.intercepts_[:-1]], model.n_outputs_, model.hidden_activations_
+    )
+    lines = np.empty((_kernels.n_units_in(network.layout), _kernels.LINE))
+    scaling = np.vstack([model.x_offset_, model.x_scale_])
+    _kernels.forward_block(X, scaling, pack(model.coefs_, model.intercepts_), network.layout, lines)
+    layers, first = [], network.sizes[0] + 1
+    for size in network.sizes[1:-1]:
+        layers.append(lines[first : first + size, : len(X)])
+        first += size + 1  # a line of ones stands after each layer
+    return layers
+
+
+def effective_rank(equations: Any) -> int:
+    """Directions of the parameters that the residuals depend on, as far as float64 can tell.
+
+    Eigenvalues above p eps of the Gram matrix scaled to a unit diagonal, so that units of parameters play no part.
+    """
+    if hasattr(equations, "jacobian"):
+        J = equations.jacobian[:, : len(equations.gradient)]
+        gram = J.T @ J
+    else:
+        gram = np.tril(equations.gram) + np.tril(equations.gram, -1).T
+    root = np.sqrt(np.diagonal(gram))
+    root = np.where(root > 0, root, 1.0)
+    eigenvalues = np.linalg.eigvalsh(gram / np.outer(root, root))
+    return int((eigenvalues > len(gram) * np.finfo(np.float64).eps).sum())
+
+
+def _rank(model: Any) -> Finding:
+    n_parameters = len(model._equations.gradient)
+    rank = effective_rank(model._equations)
+    missing = n_parameters - rank
+    if missing == 0:
+        advice = "every parameter is determined by the data"
+    elif missing <= _n_relu(model):
+        advice = "no more are missing than there are relu units, whose scale is free by nature"
+    else:
+        advice = f"{missing} combinations of parameters have no influence: fit fewer units, or set alpha > 0"
+    return Finding("rank of the Gram matrix", f"{rank} of {n_parameters}", advice)
+
+
+def _n_relu(model: Any) -> int:
+    pairs = zip(model.hidden_activations_, model.intercepts_[:-1], strict=True)
+    return sum(len(b) for name, b in pairs if name == "relu")
+
+
+def _size(model: Any) -> Finding:
+    n_parameters = len(model._equations.gradient)
+    ratio = model._set_sizes["train"] * model.n_outputs_ / n_parameters
+    if ratio < 1:
+        advice = "fewer residuals than parameters: noise can be fitted exactly; fit fewer units, or set alpha > 0"
+    elif ratio < 3:
+        advice = "few residuals for so many parameters: on noisy data set alpha > 0, or use early_stopping=True"
+    else:
+        advice = "enough data for this network"
+    return Finding("residuals per parameter", f"{ratio:.3g}", advice)
+
+
+def _saturated(model: Any, units: list[np.ndarray]) -> Finding:
+    found = []
+    for number, (lines, name) in enumerate(zip(units, model.hidden_activations_, strict=True), start=1):
+        low, high = ENDS[name]
+        is_at_end = (lines <= low + NEAR) | (lines >= high - NEAR)
+        found += [(number, j) for j in np.flatnonzero(is_at_end.mean(axis=1) >= SHARE)]
+    advice = "none" if not found else f"{_names(found)}: act as steps or not at all; fit fewer units, or set alpha > 0"
+    return Finding("saturated units", f"{len(found)} of {sum(map(len, units))}", advice)
+
+
+def _constant(units: list[np.ndarray]) -> Finding:
+    found = []
+    for number, lines in enumerate(units, start=1):
+        spread = np.ptp(lines, axis=1)
+        found += [(number, j) for j in np.flatnonzero(spread <= 1e-6 * np.abs(lines).max(axis=1))]
+    advice = "none" if not found else f"{_names(found)}: do no more than a bias; fit fewer units"
+    return Finding("constant units", f"{len(found)} of {sum(map(len, units))}", advice)
+
+
+def _duplicates(units: list[np.ndarray]) -> Finding:
+    found = []
+    for number, lines in enumerate(units, start=1):
+        centred = lines - lines.mean(axis=1, keepdims=True)
+        norm = np.linalg.norm(centred, axis=1)
+        likeness = np.abs(centred @ centred.T) / np.maximum(np.outer(norm, norm), np.finfo(np.float64).tiny)
+        # Of each group of like units all but the first.
+        found += [(number, j) for j in range(len(lines)) if (likeness[j, :j] > ALIKE).any()]
+    advice = "none" if not found else f"{_names(found)}: much the same as another unit of their layer; fit fewer units"
+    return Finding("duplicate units", f"{len(found)} of {sum(map(len, units))}", advice)
+
+
+def _names(found: list[tuple[int, Any]]) -> str:
+    """Layer and unit, counted from 1; at most five of them."""
+    names = ", ".join(f"{layer}.{unit + 1}" for layer, unit in found[:5])
+    return names if len(found) <= 5 else f"{names} and {len(found) - 5} more"

@@ -1,0 +1,49 @@
+"""Who races: how many starts, from which families, and the rows on which they are judged at first."""
+
+import numpy as np
+
+from ._data import DataSet, distinct_rows
+from ._network import Network
+from ._objective import Problem, Rows, make_rows
+from ._race import ROUNDS, SAMPLE_ROWS, affordable_starts
+from ._starts import Sample, draw, mix
+
+Start = tuple[str, np.ndarray]  # family, theta
+
+
+def line_up(
+    problem: Problem, train: DataSet, n_starts: int | str, init: str, rng: np.random.RandomState
+) -> tuple[list[Start], Rows | None]:
+    """New starts, and the rows to choose among them by, if not all rows."""
+    if n_starts == "auto":
+        n_starts = _affordable(problem.network, train)
+    assert isinstance(n_starts, int)
+    distinct = distinct_rows(train, SAMPLE_ROWS)
+    sample = Sample(
+        problem.x_scaling.forward(distinct.X).T,
+        distinct.weight / distinct.weight.sum(),
+        problem.y_scaling.forward(distinct.Y),
+    )
+    families = mix(n_starts, problem.network.sizes[0], init)
+    starts = [(family, draw(problem.network, family, sample, rng)) for family in families]
+    return starts, _sample_rows(problem, train, distinct, n_starts)
+
+
+def judges_of(problem: Problem, train: DataSet, n_starts: int) -> Rows | None:
+    """The rows alone, for a race that goes on."""
+    return _sample_rows(problem, train, distinct_rows(train, SAMPLE_ROWS), n_starts) if n_starts > 1 else None
+
+
+def _affordable(network: Network, train: DataSet) -> int:
+    if not network.bends:
+        return 1
+    n_residuals = train.weight.sum() * train.Y.shape[1]
+    return affordable_starts(n_residuals, network.n_parameters, sum(network.sizes[1:-1]))
+
+
+def _sample_rows(problem: Problem, train: DataSet, distinct: DataSet, n_starts: int) -> Rows | None:
+    if len(distinct.X) < SAMPLE_ROWS or n_starts <= ROUNDS[-1].at_least:
+        return None
+    # Each row stands for those that were left out, so that the penalty keeps its proportion.
+    weight = distinct.weight * (train.weight.sum() / distinct.weight.sum())
+    return make_rows(distinct.X, distinct.Y, weight, problem.y_scaling)
