@@ -76,7 +76,10 @@ def effective_rank(equations: Any) -> int:
 
 
 def _rank(model: Any) -> Finding:
-    n_parameters = len(model._equations.gradient)
+    name = "rank of the Gram matrix"
+    if model._equations is None:
+        return Finding(name, "not known", "the fit was interrupted before its first iteration")
+    n_parameters = _n_parameters(model)
     rank = effective_rank(model._equations)
     missing = n_parameters - rank
     if missing == 0:
@@ -85,7 +88,11 @@ def _rank(model: Any) -> Finding:
         advice = "no more are missing than there are relu units, whose scale is free by nature"
     else:
         advice = f"{missing} combinations of parameters have no influence: fit fewer units, or set alpha > 0"
-    return Finding("rank of the Gram matrix", f"{rank} of {n_parameters}", advice)
+    return Finding(name, f"{rank} of {n_parameters}", advice)
+
+
+def _n_parameters(model: Any) -> int:
+    return sum(W.size + b.size for W, b in zip(model.coefs_, model.intercepts_, strict=True))
 
 
 def _n_relu(model: Any) -> int:
@@ -94,8 +101,7 @@ def _n_relu(model: Any) -> int:
 
 
 def _size(model: Any) -> Finding:
-    n_parameters = len(model._equations.gradient)
-    ratio = model._set_sizes["train"] * model.n_outputs_ / n_parameters
+    ratio = model._set_sizes["train"] * model.n_outputs_ / _n_parameters(model)
     if ratio < 1:
         advice = "fewer residuals than parameters: noise can be fitted exactly; fit fewer units, or set alpha > 0"
     elif ratio < 3:

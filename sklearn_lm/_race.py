@@ -5,6 +5,7 @@ are run on a sample of them, and only those who are left see all rows.
 """
 
 import math
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -113,6 +114,12 @@ class Runner:
             self.monitor.memory(),
         )  # fmt: skip
 
+    def unbegun(self) -> Memory:
+        """Memory of a runner before its first iteration, or its first in this race."""
+        return Memory(
+            self.number, self.family, self.theta, dict(self.errors), "", None, self._standing, self.monitor.memory()
+        )
+
     @classmethod
     def recall(cls, memory: Memory, monitor: Monitor, settings: Settings) -> "Runner":
         """A runner that goes on from there, further than `settings` let it go before."""
@@ -165,6 +172,9 @@ class Race:
         `starts`.
     audience : Audience, optional
         Who is told of the starts.
+    save : callable, optional
+        Called after every iteration of any start with what is needed to go on from there, by as many iterations as
+        this race has.
 
     Attributes
     ----------
@@ -182,6 +192,7 @@ class Race:
         scouting: Course | None = None,
         memory: "RaceMemory | None" = None,
         audience: "Audience | None" = None,
+        save: "Callable[[RaceMemory], None] | None" = None,
     ):
         self.course, self.settings, self.start_time, self.n_jobs = course, settings, start_time, n_jobs
         self._starts, self._memory, self._audience = starts, memory, audience or Audience()
@@ -190,6 +201,8 @@ class Race:
         self._scouts: list[Runner] = []  # those of the rounds: all, if these are run on the course itself
         self._finalists: dict[int, Memory] = {}
         self._is_over = False
+        self._max_iter_before = 0  # of the races that this one goes on from
+        self._save, self._snapshots, self._saving = save, dict[Runner, Memory](), threading.Lock()
 
     def run(self) -> Runner:
         """The one with the least error among those that ran to the end; the first of them where several are equal.
@@ -205,7 +218,7 @@ class Race:
             except OtherDataError:  # then it begins anew
                 pass
         first = self._first
-        self._scouts = [Runner(i, *start, self._monitor(first)) for i, start in enumerate(self._starts)]
+        self._scouts = [self._entered(Runner(i, *start, first.monitor())) for i, start in enumerate(self._starts)]
         self._finalists = {}
         return self._run()
 
@@ -213,14 +226,15 @@ class Race:
         """Go on from where an earlier race stood, by as many iterations more."""
         settings = self.settings
         self.settings = settings._replace(max_iter=memory.max_iter + settings.max_iter)
+        self._max_iter_before = memory.max_iter
         try:
             self._scouts = [
-                Runner.recall(runner, self._monitor(self._first), self.settings) for runner in memory.runners
+                self._entered(Runner.recall(runner, self._first.monitor(), self.settings)) for runner in memory.runners
             ]
             self._finalists = memory.finalists
             return self._run()
         except OtherDataError:
-            self.settings = settings
+            self.settings, self._max_iter_before = settings, 0
             raise
 
     @property
@@ -257,8 +271,12 @@ class Race:
         return leader
 
     def memory(self) -> "RaceMemory":
-        finalists = {runner.number: runner.memory() for runner in self.runners if runner not in self._scouts}
-        return RaceMemory(self.settings.max_iter, [runner.memory() for runner in self._scouts], finalists)
+        """To go on from the end, by more iterations."""
+        return self._memory_of(Runner.memory)._replace(max_iter=self.settings.max_iter)
+
+    def _memory_of(self, remember: Callable[[Runner], Memory]) -> "RaceMemory":
+        finalists = {runner.number: remember(runner) for runner in self.runners if runner not in self._scouts}
+        return RaceMemory(self._max_iter_before, [remember(runner) for runner in self._scouts], finalists)
 
     def _rounds(self) -> list[Runner]:
         """Run the rounds; who is left."""
@@ -284,8 +302,8 @@ class Race:
         theta = scout.monitor.last[2] if scout.monitor.last else scout.theta
         known = self._finalists.get(scout.number)
         if known is not None and np.array_equal(known.theta, theta):
-            return Runner.recall(known, self._monitor(self.course), self.settings)
-        return Runner(scout.number, scout.family, theta, self._monitor(self.course))
+            return self._entered(Runner.recall(known, self.course.monitor(), self.settings))
+        return self._entered(Runner(scout.number, scout.family, theta, self.course.monitor()))
 
     def _best(self, field: Sequence[Runner]) -> Runner:
         # Starts that found the same minimum, or zero, differ by rounding errors: those must not choose between them.
@@ -318,11 +336,20 @@ class Race:
                 self._is_over = True
                 raise
 
-    def _monitor(self, course: Course) -> Monitor:
-        """That of a course, which also ends its run when the race is over."""
-        monitor = course.monitor()
-        monitor.rules.append(lambda record, row: Ending.INTERRUPTED if self._is_over else None)
-        return monitor
+    def _entered(self, runner: Runner) -> Runner:
+        """The same runner, whose run ends when the race is over, and is saved if that is asked for."""
+        runner.monitor.rules.append(lambda record, row: Ending.INTERRUPTED if self._is_over else None)
+        if self._save is not None:
+            runner.monitor.watchers.append(lambda record, row: self._save_with(runner))
+        return runner
+
+    def _save_with(self, runner: Runner) -> None:
+        """Called in the runner's own thread, where its state is whole; of the others the last such state is known."""
+        assert self._save is not None
+        memory = runner.memory()
+        with self._saving:
+            self._snapshots[runner] = memory
+            self._save(self._memory_of(lambda other: self._snapshots.get(other) or other.unbegun()))
 
 
 class RaceMemory(NamedTuple):
@@ -335,6 +362,11 @@ class RaceMemory(NamedTuple):
     max_iter: int
     runners: list[Memory]  # of the rounds
     finalists: dict[int, Memory]  # by number, where the rounds are run on a sample
+
+    def leading(self) -> np.ndarray:
+        """theta of the start with the least error so far."""
+        last = [runner.monitor.last for runner in (*self.finalists.values(), *self.runners) if runner.monitor.last]
+        return min(last, key=lambda record: record[0])[2]
 
 
 def affordable_starts(n_residuals: float, n_parameters: int, n_hidden: int) -> int:

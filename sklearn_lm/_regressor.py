@@ -1,34 +1,39 @@
 """LMRegressor: parameters, their constraints, and `fit` as an outline. No mathematics here."""
 
+import os
 import time
-import warnings
 from collections.abc import Sequence
 from copy import copy
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._callbacks import CallbackSupport, Tasks
-from ._data import check_rows, check_validation_set, divide
-from ._health import sample_of
+from ._checkpoint import Before, Checkpoint, fingerprint
+from ._data import DataSet, check_rows, check_validation_set, divide
 from ._kernels import ACTIVATIONS
 from ._lineup import judges_of, line_up
-from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress, print_starts
-from ._network import Network, is_weight, make_network, pack, unpack
+from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress
+from ._network import Network, is_weight, make_network, pack
 from ._objective import Problem, make_rows, predict
-from ._optimizer import Ending, Settings
-from ._race import Course, Race, Runner, summary
+from ._optimizer import Settings
+from ._publish import model_attributes, publish, warn_of
+from ._race import Course, Race
 from ._regularization import fixed_l2
 from ._report import ReportMixin
 from ._scaling import Scaling, make_scaling
 from ._starts import FAMILIES
+
+# Parameters that may be others when a fit goes on from its checkpoint.
+MAY_CHANGE = {
+    "checkpoint", "goal", "max_iter", "max_time", "min_grad", "n_jobs", "random_state", "tol", "verbose", "warm_start",
+}  # fmt: skip
 
 
 class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
@@ -102,6 +107,10 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
     verbose : int, default=0
         1 prints one line per iteration, 2 also one per rejected trial. Where several starts race, a line for each
         start comes first, and the iterations are those of the winner, printed at the end.
+    checkpoint : str, path-like or None, default=None
+        File that is written after every iteration and removed at the end of the fit. Where there is one, left behind
+        by a process that was killed or by Ctrl-C, `fit` on the same data goes on from it, and ends as if nothing had
+        been. It holds numbers only, no code.
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights and the random split.
     n_jobs : int or None, default=None
@@ -202,6 +211,7 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
+        "checkpoint": [str, os.PathLike, None],
         "random_state": ["random_state"],
         "n_jobs": [Interval(Integral, 1, None, closed="left"), Interval(Integral, None, -1, closed="right"), None],
     }
@@ -234,6 +244,7 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
         n_iter_no_change=6,
         warm_start=False,
         verbose=0,
+        checkpoint=None,
         random_state=None,
         n_jobs=None,
     ):
@@ -262,6 +273,7 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.verbose = verbose
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -290,7 +302,8 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
         InvalidParameterError
             If a parameter is out of its range.
         ValueError
-            If the data cannot be fitted as they are: not finite, empty, of unequal lengths, too large to square.
+            If the data cannot be fitted as they are: not finite, empty, of unequal lengths, too large to square. If
+            `checkpoint` is the file of another fit.
 
         Warns
         -----
@@ -304,44 +317,52 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
         """
         start_time = time.perf_counter()
         rng = check_random_state(self.random_state)
-        resumes = self.warm_start and hasattr(self, "coefs_")
+        is_warm = self.warm_start and hasattr(self, "coefs_")
         hidden, activations = self._hidden_layers()
         draft = copy(self)  # what validation learns of X becomes ours only with the rest of the model
-        data, draft._y_is_1d = check_rows(draft, X, y, sample_weight, reset=not resumes)
+        data, draft._y_is_1d = check_rows(draft, X, y, sample_weight, reset=not is_warm)
         given = check_validation_set(draft, X_val, y_val, sample_weight_val, data.Y.shape[1])
         fraction = self.validation_fraction if self.early_stopping else 0.0
-        previous = self.split_indices_ if resumes else None
-        sets, draft.split_indices_ = divide(data, given, fraction, self.test_fraction, self.split, rng, previous)
-
         network = make_network(data.X.shape[1], hidden, data.Y.shape[1], activations)
-        scalings = self._previous_scalings(network) if resumes else make_scaling(self.scaling, *sets["train"])
+        checkpoint = self._checkpoint(data, given)
+        before = (checkpoint.load() if checkpoint else None) or (self._previous(network) if is_warm else None)
+        sets, draft.split_indices_ = divide(
+            data, given, fraction, self.test_fraction, self.split, rng, before.split_indices if before else None
+        )
+        scalings = before.scalings if before else make_scaling(self.scaling, *sets["train"])
         rows = {name: make_rows(*part, scalings[1]) for name, part in sets.items()}
         problem = Problem(network, *scalings, rows, fixed_l2(self.alpha, is_weight(network)))
 
-        memory = getattr(self, "_memory", None) if resumes else None
-        if resumes:
-            starts = [("warm_start", pack(self.coefs_, self.intercepts_))]
-            n_starts = len(memory.runners) if memory else 1
+        if before:
+            starts, n_starts = [("warm_start", before.theta)], before.n_starts
             sample = judges_of(problem, sets["train"], n_starts)
         else:
             starts, sample = line_up(problem, sets["train"], self.n_starts, self.init, rng)
             n_starts = len(starts)
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         tasks = Tasks(
-            self, n_starts, self.max_iter, {"X": X, "y": y, "metadata": metadata}, partial(_model, problem, draft)
+            self,
+            n_starts,
+            self.max_iter,
+            {"X": X, "y": y, "metadata": metadata},
+            partial(model_attributes, problem, draft),
         )
         course = self._course(problem, n_starts == 1)
         scouting = self._course(problem._replace(rows={"train": sample}), False) if sample else None
-        race = Race(starts, course, self._settings(network), start_time, self.n_jobs, scouting, memory, tasks)
+        memory = before.race if before else None
+        save = partial(checkpoint.save_race, scalings, draft.split_indices_) if checkpoint else None
+        race = Race(starts, course, self._settings(network), start_time, self.n_jobs, scouting, memory, tasks, save)
         try:
             winner = race.run()
         except KeyboardInterrupt:
             if leader := race.leader():
-                self._publish(problem, race, leader, draft)
+                publish(self, problem, race, leader, draft)
             raise
-        self._publish(problem, race, winner, draft)
+        publish(self, problem, race, winner, draft)
+        if checkpoint:
+            checkpoint.remove()
         tasks.end(winner.monitor.best()[2])
-        _warn(winner.ending)
+        warn_of(winner.ending)
         return self
 
     def _hidden_layers(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -363,8 +384,19 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
             )
         return tuple(int(size) for size in sizes), tuple(str(name) for name in names)
 
-    def _previous_scalings(self, network: Network) -> tuple[Scaling, Scaling]:
-        """Those of the weights to go on from."""
+    def _checkpoint(self, data: DataSet, given: DataSet | None) -> Checkpoint | None:
+        """The file of this fit, if one was asked for."""
+        if self.checkpoint is None:
+            return None
+        seed = self.random_state if isinstance(self.random_state, Integral) else None
+        owner = {name: repr(value) for name, value in self.get_params().items() if name not in MAY_CHANGE}
+        owner["random_state"] = repr(seed)
+        owner["the training data"] = fingerprint(data)
+        owner["the validation set"] = fingerprint(given or [])
+        return Checkpoint(self.checkpoint, owner)
+
+    def _previous(self, network: Network) -> Before:
+        """What a warm start takes over."""
         sizes = (len(self.x_offset_), *(len(b) for b in self.intercepts_))
         if (sizes, self.hidden_activations_) != (network.sizes, network.activations[:-1]):
             raise ValueError(
@@ -372,7 +404,9 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
                 f"{network.sizes} {network.activations[:-1]}. Keep the layers, the activation and the number of "
                 "columns, or set warm_start=False."
             )
-        return Scaling(self.x_offset_, self.x_scale_), Scaling(self.y_offset_, self.y_scale_)
+        scalings = Scaling(self.x_offset_, self.x_scale_), Scaling(self.y_offset_, self.y_scale_)
+        theta = pack(self.coefs_, self.intercepts_)
+        return Before(scalings, self.split_indices_, getattr(self, "_memory", None), theta)
 
     def _course(self, problem: Problem, is_alone: bool) -> Course:
         return Course(problem.objective, partial(self._monitor, problem, is_alone), problem.negligible())
@@ -390,31 +424,6 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
         stopping = EarlyStopping(self.n_iter_no_change) if "validation" in problem.rows else None
         progress = Progress(is_live=is_alone, tells_rejected=self.verbose > 1) if self.verbose else None
         return Monitor(problem.train_error, held_out, rules, stopping, progress)
-
-    def _publish(self, problem: Problem, race: Race, winner: Runner, draft: "LMRegressor") -> None:
-        """Set the fitted attributes."""
-        assert winner.ending is not None
-        _, best_iter, theta = winner.monitor.best()
-        for name in ("n_features_in_", "feature_names_in_", "_memory"):
-            self.__dict__.pop(name, None)
-        self.__dict__.update(_model(problem, draft, theta))
-        self.best_iter_ = best_iter
-        self.history_ = winner.monitor.history()
-        self.loss_curve_ = self.history_.pop("loss").tolist()
-        self.loss_ = self.loss_curve_[self.best_iter_]
-        self.n_iter_ = winner.iteration
-        self.starts_ = summary(race.runners)
-        self.stop_reason_ = winner.ending.sentence
-        self._set_sizes = {name: len(rows.X) for name, rows in problem.rows.items()}
-        self._sample_X = sample_of(problem.rows["train"].X)
-        if winner.state is not None:  # else it did not move, and the equations are there from the fit before
-            self._equations = winner.state.point
-        if self.warm_start:
-            self._memory = race.memory()
-        if self.verbose and len(race.runners) > 1:
-            print_starts(self.starts_)
-            if winner.monitor.progress is not None:
-                winner.monitor.progress.replay()
 
     # ---- use --------------------------------------------------------------------------------------
     def predict(self, X):
@@ -446,33 +455,3 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _model(problem: Problem, draft: LMRegressor, theta: np.ndarray) -> dict[str, Any]:
-    """The fitted attributes that make up the network with parameters theta."""
-    coefs, intercepts = unpack(problem.network, theta)
-    *hidden, out_activation = problem.network.activations
-    names = ("n_features_in_", "feature_names_in_", "split_indices_", "_y_is_1d")
-    return {
-        **{name: getattr(draft, name) for name in names if hasattr(draft, name)},
-        "coefs_": coefs,
-        "intercepts_": intercepts,
-        "n_layers_": len(problem.network.sizes),
-        "n_outputs_": problem.network.sizes[-1],
-        "hidden_activations_": tuple(hidden),
-        "out_activation_": out_activation,
-        "x_offset_": problem.x_scaling.offset,
-        "x_scale_": problem.x_scaling.scale,
-        "y_offset_": problem.y_scaling.offset,
-        "y_scale_": problem.y_scaling.scale,
-    }
-
-
-def _warn(ending: Ending | None) -> None:
-    """Where there was more to be had."""
-    if ending is not None and not ending.converged:
-        warnings.warn(
-            f"LMRegressor stopped before it converged: {ending.sentence}. {ending.remedy}.",
-            ConvergenceWarning,
-            stacklevel=4,  # the line that called fit
-        )

@@ -1,0 +1,201 @@
+"""A fit that dies and goes on from its file."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import COMPILED, may_end_early, size
+from test_resume import ALONE, RACE, assert_same_fit, interrupt_at
+
+from sklearn_lm import LMRegressor, _lineup, _race
+from sklearn_lm._checkpoint import Checkpoint, decode, encode, fingerprint
+from sklearn_lm._monitor import Memory
+from sklearn_lm._optimizer import Damping, Ending
+
+
+@pytest.fixture
+def data(rng):
+    X = rng.uniform(-1, 1, size=(size(90, 40), 2))
+    return X, np.sin(3 * X[:, 0]) * X[:, 1] + 0.05 * rng.normal(size=len(X))
+
+
+def make(**parameters):
+    return LMRegressor(**{"hidden_layer_sizes": 4, "random_state": 0, "alpha": 1e-3, "max_iter": 20, **parameters})
+
+
+def fit(model, *data, **sets):
+    with may_end_early():
+        return model.fit(*data, **sets)
+
+
+def interrupted(data, monkeypatch, call, **parameters):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, call)
+        with pytest.raises(KeyboardInterrupt):
+            fit(make(**parameters), *data)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        ALONE,
+        {**ALONE, "early_stopping": True, "test_fraction": 0.1, "random_state": None},
+        {**ALONE, "hidden_layer_sizes": 40},  # fewer residuals than parameters
+        RACE,
+        {**RACE, "n_jobs": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("share", [0.05, 0.4, 0.8])
+def test_a_fit_that_was_broken_off_ends_as_if_nothing_had_been(data, tmp_path, monkeypatch, parameters, share):
+    """Whenever it was: in a race, also between starts and rounds."""
+    file = tmp_path / "fit.npz"
+    if "random_state" in parameters:  # a seed of None: what was drawn is in the file
+        whole, broken = ({**parameters, "random_state": np.random.RandomState(3)} for _ in range(2))
+    else:
+        whole = broken = parameters
+    undisturbed = fit(make(**whole), *data)
+    call = 2 + int(share * (sum(undisturbed.starts_["n_iter"]) - 1))
+    interrupted(data, monkeypatch, call, checkpoint=file, **broken)
+    assert file.exists()
+    resumed = fit(make(checkpoint=file, **{**parameters, "random_state": broken.get("random_state", 0)}), *data)
+    assert_same_fit(resumed, undisturbed, but=["n_evaluations"])
+    assert not file.exists()
+
+
+def test_a_race_on_a_sample_goes_on_exactly(data, tmp_path, monkeypatch):
+    for module in (_race, _lineup):
+        monkeypatch.setattr(module, "SAMPLE_ROWS", 20)
+    undisturbed = fit(make(**RACE), *data)
+    n_scouting = size(60, 20)
+    for call in (5, n_scouting, sum(undisturbed.starts_["n_iter"]) + 2):
+        interrupted(data, monkeypatch, call, checkpoint=tmp_path / "fit.npz", **RACE)
+        assert_same_fit(fit(make(checkpoint=tmp_path / "fit.npz", **RACE), *data), undisturbed, but=["n_evaluations"])
+
+
+def test_a_warm_start_has_a_checkpoint_too(data, tmp_path, monkeypatch):
+    file, first = tmp_path / "fit.npz", {**ALONE, "warm_start": True, "max_iter": 4}
+    undisturbed = fit(fit(make(**first), *data).set_params(max_iter=9), *data)
+    model = fit(make(**first), *data).set_params(max_iter=9, checkpoint=file)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 5)
+        with pytest.raises(KeyboardInterrupt):
+            fit(model, *data)
+    resumed = fit(make(**{**first, "max_iter": 9}, checkpoint=file), *data)  # in a new process: never fitted
+    assert_same_fit(resumed, undisturbed, but=["n_evaluations"])
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ("y", "the training data"), ("X", "the training data"), ("weight", "the training data"),
+        ("X_val", "the validation set"), ("hidden_layer_sizes", "hidden_layer_sizes"), ("alpha", "alpha"),
+        ("random_state", "random_state"),
+    ],
+)  # fmt: skip
+def test_the_file_of_another_fit_is_refused(data, tmp_path, monkeypatch, change, name):
+    X, y = data
+    parameters = {**ALONE, "checkpoint": tmp_path / "fit.npz"}
+    interrupted(data, monkeypatch, 4, **parameters)
+    sets = {"X_val": X[:5], "y_val": y[:5]} if change == "X_val" else {}
+    if change in ("hidden_layer_sizes", "alpha", "random_state"):
+        parameters[change] = 7
+    weight = np.full(len(X), 2.0) if change == "weight" else None
+    content = (tmp_path / "fit.npz").read_bytes()
+    with pytest.raises(ValueError, match=f"(?s)checkpoint=.*belongs to another fit: {name} differ"):
+        fit(make(**parameters), X + (change == "X"), y + (change == "y"), weight, **sets)
+    assert (tmp_path / "fit.npz").read_bytes() == content
+
+
+def test_another_budget_is_no_other_fit(data, tmp_path, monkeypatch):
+    parameters = {**ALONE, "checkpoint": tmp_path / "fit.npz"}
+    interrupted(data, monkeypatch, 4, **parameters)
+    assert fit(make(**{**parameters, "max_iter": 6, "n_jobs": 2}), *data).n_iter_ == 6
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", pickle.dumps([1]), b"PK\x03\x04 broken"])
+def test_what_is_no_checkpoint_is_refused(data, tmp_path, content):
+    file = tmp_path / "fit.npz"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"is not a checkpoint that this version can read.*Delete the file"):
+        fit(make(checkpoint=file), *data)
+    assert file.read_bytes() == content
+
+
+def test_reading_runs_no_code(tmp_path):
+    """An archive may hold a pickled object: it is refused and not loaded."""
+
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "exploded"),)
+
+    np.savez(tmp_path / "fit.npz", content=np.array([Bomb()], dtype=object))
+    with pytest.raises(ValueError, match="is not a checkpoint"):
+        Checkpoint(tmp_path / "fit.npz", {}).load()
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_folder_that_does_not_exist_is_named(data, tmp_path):
+    with pytest.raises(ValueError, match=r"the folder .*nowhere.* does not exist"):
+        fit(make(checkpoint=tmp_path / "nowhere" / "fit.npz"), *data)
+
+
+def test_what_is_written_is_read(rng):
+    memory = Memory([{"a": 0.1, "n": 3}, {"a": np.nan, "n": 4}], (1 / 3, 4, rng.normal(size=3)), None)
+    value = [memory, Damping(1e-300, 2.0), Ending.GOAL, {2: 0.5, "x": None}, np.inf]
+    arrays = []
+    text = json.dumps(encode(value, arrays))
+    again = decode(json.loads(text), {f"a{i}": array for i, array in enumerate(arrays)})
+    assert repr(again[0].rows) == repr(memory.rows)
+    np.testing.assert_array_equal(again[0].last[2], memory.last[2])
+    assert [again[0].last[0], *again[1:]] == [1 / 3, *value[1:]]
+
+
+def test_a_fingerprint_is_of_values_and_shape():
+    a = np.arange(6.0)
+    assert fingerprint([a]) == fingerprint([a.copy()])
+    prints = {fingerprint(arrays) for arrays in ([a], [a.reshape(2, 3)], [a, a], [a + 1e-300], [None], [])}
+    assert len(prints) == 6
+
+
+@pytest.mark.skipif(not COMPILED, reason="in plain Python a second is too short for a fit")
+def test_a_killed_process_loses_at_most_one_iteration(tmp_path):
+    """SIGKILL, at moments of no choice of ours: while a file is written, too."""
+    file = tmp_path / "fit.npz"
+    code = f"""
+import warnings
+import numpy as np
+from sklearn_lm import LMRegressor
+warnings.simplefilter("ignore")
+x = np.linspace(0, 1, 2000)
+model = LMRegressor((20, 20), n_starts=1, max_iter=400, tol=0, random_state=0, checkpoint=CHECKPOINT)
+model.fit(x[:, None], -x * np.sin(10 * x) + 0.1 * np.cos(300 * x))
+np.save({str(tmp_path / "theta.npy")!r}, np.concatenate([W.ravel() for W in model.coefs_]))
+print(model.n_iter_)
+"""
+    undisturbed = subprocess.run(
+        [sys.executable, "-c", code.replace("CHECKPOINT", "None")], capture_output=True, text=True, check=True
+    )
+    theta = np.load(tmp_path / "theta.npy")
+    n_killed = 0
+    for pause in (0.05, 0.11, 0.17):
+        process = subprocess.Popen([sys.executable, "-c", code.replace("CHECKPOINT", repr(str(file)))])
+        while not file.exists() and process.poll() is None:
+            time.sleep(0.001)
+        time.sleep(pause)
+        process.send_signal(signal.SIGKILL)
+        n_killed += process.wait(60) == -signal.SIGKILL
+    assert n_killed > 0
+    assert file.exists()
+    last = subprocess.run(
+        [sys.executable, "-c", code.replace("CHECKPOINT", repr(str(file)))], capture_output=True, text=True, check=True
+    )
+    assert last.stdout == undisturbed.stdout
+    np.testing.assert_array_equal(np.load(tmp_path / "theta.npy"), theta)
+    assert [path.name for path in tmp_path.iterdir()] == ["theta.npy"]
