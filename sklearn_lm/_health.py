@@ -59,28 +59,8 @@ def hidden_units(model: Any) -> list[np.ndarray]:
     return layers
 
 
-def effective_rank(equations: Any) -> int:
-    """Directions of the parameters that the residuals depend on, as far as float64 can tell.
-
-    Eigenvalues above p eps of the Gram matrix scaled to a unit diagonal, so that units of parameters play no part.
-    """
-    if hasattr(equations, "jacobian"):
-        J = equations.jacobian[:, : len(equations.gradient)]
-        gram = J.T @ J
-    else:
-        gram = np.tril(equations.gram) + np.tril(equations.gram, -1).T
-    root = np.sqrt(np.diagonal(gram))
-    root = np.where(root > 0, root, 1.0)
-    eigenvalues = np.linalg.eigvalsh(gram / np.outer(root, root))
-    return int((eigenvalues > len(gram) * np.finfo(np.float64).eps).sum())
-
-
 def _rank(model: Any) -> Finding:
-    name = "rank of the Gram matrix"
-    if model._equations is None:
-        return Finding(name, "not known", "the fit was interrupted before its first iteration")
-    n_parameters = _n_parameters(model)
-    rank = effective_rank(model._equations)
+    n_parameters, rank = _n_parameters(model), model._posterior.factor.rank
     missing = n_parameters - rank
     if missing == 0:
         advice = "every parameter is determined by the data"
@@ -88,7 +68,7 @@ def _rank(model: Any) -> Finding:
         advice = "no more are missing than there are relu units, whose scale is free by nature"
     else:
         advice = f"{missing} combinations of parameters have no influence: fit fewer units, or set alpha > 0"
-    return Finding(name, f"{rank} of {n_parameters}", advice)
+    return Finding("rank of the Gram matrix", f"{rank} of {n_parameters}", advice)
 
 
 def _n_parameters(model: Any) -> int:

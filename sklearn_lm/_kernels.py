@@ -27,6 +27,7 @@ from ._jit import full_width, jit, two_ways
 BLOCK = 512  # samples; a tile of lines (7 x 4 KiB) stays in the first-level cache
 VECTOR = 8  # samples in the widest vector
 LINE = BLOCK + VECTOR  # length of a line in memory: lines a power of two apart would evict each other from the cache
+STRIP = 60  # samples taken together where all parameters have a line each
 MAX_SLOTS = 8
 TILE_ROWS, TILE_COLUMNS = 4, 3  # of the Gram matrix, see `_add_tile`
 DELTA_PANEL, INPUT_PANEL = 4, 96  # lines; the first stays in the first-level cache, the second in the next
@@ -1143,3 +1144,73 @@ def jacobian_rows(X, root_weight, x_scaling, theta, layout, rows):
     deltas, lines = np.empty_like(units), np.empty((theta.size, LINE))
     for first in range(0, X.shape[0], BLOCK):
         _jacobian_block(X, root_weight, first, x_scaling, theta, layout, units, deltas, lines, rows)
+
+
+# ---- variances ----------------------------------------------------------------------------------------
+@two_ways
+def variances(X, x_scaling, theta, layout, whitener, n_slots, products):
+    """products[i, o, q] = J_o(x_i) H^-1 J_q(x_i)', for H^-1 = V'V with a lower triangle V.
+
+    `whitener` is V with zeros around it: n_padded(p) rows and a multiple of VECTOR columns.
+    """
+    for slot in prange(n_slots):
+        _slot_variances(slot, n_slots, X, x_scaling, theta, layout, whitener, products)
+
+
+@jit()
+def _slot_variances(slot, n_slots, X, x_scaling, theta, layout, whitener, products):
+    n_outputs, width = products.shape[1], whitener.shape[1]
+    units, ones = np.empty((n_units_in(layout), LINE)), np.ones(LINE)
+    deltas, lines = np.empty_like(units), np.empty((theta.size, STRIP + VECTOR))
+    rows = np.zeros((n_padded(STRIP * n_outputs), width))
+    z = np.zeros((rows.shape[0], n_padded(width)))
+    for first in range(slot * STRIP, X.shape[0], n_slots * STRIP):
+        count, padded = _forward_rows(X[first : first + STRIP], 0, x_scaling, theta, layout, units, False)
+        for output in range(n_outputs):
+            _output_deltas(layout, output, ones, deltas, padded)
+            _backward(theta, layout, units, deltas, padded)
+            _jacobian_lines(layout, units, deltas, lines, padded)
+            for s in range(count):
+                row = rows[s * n_outputs + output]
+                for j in range(theta.size):
+                    row[j] = lines[j, s]
+        _whiten(whitener, theta.size, rows, count * n_outputs, z)
+        for s in range(count):
+            for o in range(n_outputs):
+                for q in range(n_outputs):
+                    at = s * n_outputs
+                    products[first + s, o, q] = _dot(z[at + max(o, q)], z[at + min(o, q)], theta.size)
+
+
+@jit()
+def _whiten(V, p, rows, n_rows, z):
+    """z = rows V' for the first rows, in tiles; the part of V above its diagonal is left out by whole vectors."""
+    full_width()
+    for j in range(ZERO, UNSIGNED(p), UNSIGNED(TILE_ROWS)):
+        # Up to the diagonal of the tile's last row, in whole vectors.
+        length = (j + UNSIGNED(TILE_ROWS + VECTOR - 1)) // UNSIGNED(VECTOR) * UNSIGNED(VECTOR)
+        for i in range(ZERO, UNSIGNED(n_rows), UNSIGNED(TILE_COLUMNS)):
+            t0, t1, t2, t3 = _tile(V, j, rows, i, min(length, UNSIGNED(V.shape[1])))
+            for d in range(TILE_COLUMNS):
+                line = z[i + UNSIGNED(d)]
+                line[j], line[j + ONE], line[j + TWO], line[j + THREE] = t0[d], t1[d], t2[d], t3[d]
+
+
+@jit()
+def gram_of(lines, n, count, strength, gram):
+    """gram = A A' + diag(strength) in its lower triangle, for n lines A of `count` numbers, both n_padded(n)."""
+    gram[:] = 0.0
+    _add_gram(lines, n, count, gram)
+    for j in range(n):
+        gram[j, j] += strength[j]
+
+
+@jit()
+def invert_factor(L, n, V):
+    """V = L^-1 for a lower triangle of n rows: columns one by one, V_ic = (1_ic - sum_k L_ik V_kc) / L_ii."""
+    column = np.empty(n)
+    for c in range(n):
+        for i in range(c, n):
+            total = 1.0 if i == c else 0.0
+            column[i] = (total - _dot(L[i, c:], column[c:], i - c)) / L[i, i]
+            V[i, c] = column[i]

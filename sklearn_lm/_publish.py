@@ -9,9 +9,13 @@ from sklearn.exceptions import ConvergenceWarning
 from ._health import sample_of
 from ._monitor import print_starts
 from ._network import unpack
-from ._objective import Problem
+from ._objective import Problem, predict
 from ._optimizer import Ending
+from ._posterior import Posterior, leave_one_out
 from ._race import Race, Runner, summary
+
+# Multiply-adds that leave-one-out residuals may cost without being asked for: some hundredths of a second.
+CHEAP = 1e8
 
 
 def publish(model: Any, problem: Problem, race: Race, winner: Runner, draft: Any) -> None:
@@ -30,10 +34,7 @@ def publish(model: Any, problem: Problem, race: Race, winner: Runner, draft: Any
     model.stop_reason_ = winner.ending.sentence
     model._set_sizes = {name: len(rows.X) for name, rows in problem.rows.items()}
     model._sample_X = sample_of(problem.rows["train"].X)
-    if winner.state is not None:
-        model._equations = winner.state.point
-    elif not hasattr(model, "_equations"):  # else it did not move, and they are there from the fit before
-        model._equations = None
+    _publish_posterior(model, problem, winner, best_iter, theta)
     if model.warm_start:
         model._memory = race.memory()
     if model.verbose and len(race.runners) > 1:
@@ -42,11 +43,33 @@ def publish(model: Any, problem: Problem, race: Race, winner: Runner, draft: Any
             winner.monitor.progress.replay()
 
 
+def _publish_posterior(model: Any, problem: Problem, winner: Runner, best_iter: int, theta: np.ndarray) -> None:
+    """The normal equations at the published weights, and leave-one-out residuals where cheap or asked for."""
+    train, network = problem.rows["train"], problem.network
+    if winner.state is not None and winner.state.iteration == best_iter:
+        equations = winner.state.point
+    else:
+        equations = problem.objective().normal_equations(theta)
+    model._posterior = Posterior(equations, problem.penalty.strength, train.weight)
+    model._loo = None
+    work = train.Y.size * network.n_parameters**2 / 2
+    if model.leave_one_out is not True and (model.leave_one_out is False or work > CHEAP):
+        return
+    x_scaling, y_scaling = problem.x_scaling.table(), problem.y_scaling
+    products = model._posterior.products(train.X, x_scaling, network, theta)
+    Y = y_scaling.offset + y_scaling.scale * train.Y
+    residuals = Y - predict(train.X, problem.x_scaling, y_scaling, network, theta)
+    loo = leave_one_out(products, residuals, Y, train.root_weight**2, y_scaling.scale)
+    spread = np.full((model._n_rows, Y.shape[1]), np.nan)
+    spread[model.split_indices_["train"]] = loo.residuals
+    model._loo = loo._replace(residuals=spread[:, 0] if model._y_is_1d else spread)
+
+
 def model_attributes(problem: Problem, draft: Any, theta: np.ndarray) -> dict[str, Any]:
     """The fitted attributes that make up the network with parameters theta."""
     coefs, intercepts = unpack(problem.network, theta)
     *hidden, out_activation = problem.network.activations
-    names = ("n_features_in_", "feature_names_in_", "split_indices_", "_y_is_1d")
+    names = ("n_features_in_", "feature_names_in_", "split_indices_", "_y_is_1d", "_n_rows")
     return {
         **{name: getattr(draft, name) for name in names if hasattr(draft, name)},
         "coefs_": coefs,

@@ -5,8 +5,7 @@ import pytest
 from conftest import may_end_early, size
 
 from sklearn_lm import LMRegressor
-from sklearn_lm._health import SAMPLE, effective_rank, health, hidden_units, sample_of
-from sklearn_lm._objective import DualEquations, NormalEquations
+from sklearn_lm._health import SAMPLE, health, hidden_units, sample_of
 
 
 @pytest.fixture
@@ -65,15 +64,6 @@ def test_more_parameters_than_residuals_is_a_finding(rng):
     assert "fewer residuals than parameters" in found["residuals per parameter"].advice
     rank, p = map(int, found["rank of the Gram matrix"].value.split(" of "))
     assert rank <= 12 < p == 31
-
-
-def test_effective_rank_of_a_known_matrix(rng):
-    """Whatever the units of the parameters, and whichever form the equations have."""
-    J = rng.normal(size=(20, 4)) @ rng.normal(size=(4, 6)) * [1, 1e6, 1e-6, 1, 10, 1]
-    normal = NormalEquations(0.0, np.zeros(6), np.tril(J.T @ J), np.zeros(1))
-    padded = np.hstack([J, np.zeros((20, 2))])
-    dual = DualEquations(0.0, np.zeros(6), padded, np.zeros(20), np.zeros(6), np.zeros(1))
-    assert effective_rank(normal) == effective_rank(dual) == 4
 
 
 @pytest.mark.parametrize("n_rows", [1, 5, SAMPLE, SAMPLE + 1, 10 * SAMPLE + 3])

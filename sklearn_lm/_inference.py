@@ -1,0 +1,139 @@
+"""Standard deviations, intervals and leave-one-out of a fitted model: what the posterior says, in the units of y."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._network import Network, make_network, pack
+from ._posterior import Posterior
+
+LOO_REMEDY = (
+    "Leave-one-out residuals cost as much as an iteration; for problems as large as this one set leave_one_out=True "
+    "before fit."
+)
+
+
+class InferenceMixin:
+    """What `LMRegressor` says beside its predictions."""
+
+    coefs_: list[np.ndarray]
+    intercepts_: list[np.ndarray]
+    hidden_activations_: tuple[str, ...]
+    n_outputs_: int
+    x_offset_: np.ndarray
+    x_scale_: np.ndarray
+    y_scale_: np.ndarray
+    y_offset_: np.ndarray
+    _posterior: Posterior
+    _sample_X: np.ndarray
+    _y_is_1d: bool
+    predict: Callable[..., Any]
+
+    def _network_of(self, X: np.ndarray) -> tuple[np.ndarray, Network, np.ndarray]:
+        """x_scaling, network and theta of the fitted model, for rows like X."""
+        sizes = [len(b) for b in self.intercepts_[:-1]]
+        network = make_network(X.shape[1], sizes, self.n_outputs_, self.hidden_activations_)
+        return np.vstack([self.x_offset_, self.x_scale_]), network, pack(self.coefs_, self.intercepts_)
+
+    # ---- fitted attributes that are made when asked for ------------------------------------------------
+    @property
+    def noise_variance_(self):
+        """Variance of the noise in squared units of y: a float, or one for each output."""
+        variance = self._of("_posterior").noise_variance * self.y_scale_**2
+        return float(variance[0]) if self._y_is_1d else variance
+
+    @property
+    def n_effective_parameters_(self):
+        """gamma = tr(H^-1 J'J), the number of parameters that the data determine."""
+        return self._of("_posterior").n_effective
+
+    @property
+    def loo_residuals_(self):
+        """y - f of each training row, as if it had been left out of the fit; NaN for rows that took no part."""
+        return self._of("_loo", LOO_REMEDY).residuals
+
+    @property
+    def loo_score_(self):
+        """R2 of the leave-one-out predictions of the training rows, mean over outputs."""
+        return self._of("_loo", LOO_REMEDY).score
+
+    @property
+    def press_(self):
+        """Sum of the squared leave-one-out residuals, weighted, in squared units of y."""
+        return self._of("_loo", LOO_REMEDY).press
+
+    def _of(self, name: str, remedy: str = "Call fit first.") -> Any:
+        """A private fitted attribute; AttributeError, as for any that does not exist, if there is none."""
+        value = self.__dict__.get(name)
+        if value is None:
+            raise AttributeError(f"{type(self).__name__} does not have this attribute. {remedy}")
+        return value
+
+    # ---- methods --------------------------------------------------------------------------------------
+    def predict_interval(self, X, coverage=0.95):
+        """Intervals in which new values of y lie.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        coverage : float, default=0.95
+            Share of new values that should lie inside.
+
+        Returns
+        -------
+        lower, upper : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            In the units of y: the prediction and quantiles of Student's t times the standard deviation, with n - gamma
+            degrees of freedom.
+
+        Raises
+        ------
+        ValueError
+            If `coverage` is not between 0 and 1.
+        """
+        if not 0 < coverage < 1:
+            raise ValueError(f"coverage={coverage!r} must lie between 0 and 1.")
+        mean, std = self.predict(X, return_std=True)
+        half = stats.t.ppf(0.5 + coverage / 2, self._posterior.degrees_of_freedom) * std
+        return mean - half, mean + half
+
+    def extrapolation_score(self, X):
+        """How far rows are from what the data support.
+
+        The leverage J(x) H^-1 J(x)' tells how much a prediction at x hangs on the parameters that the data leave open.
+        It is given in units of the largest leverage of the training rows (of up to 256 of them, which the model keeps):
+        up to about 1 within the data, more outside.
+        With several outputs, the largest over the outputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        score : ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=np.float64, order="C")
+        if self._posterior.largest is None:
+            self._posterior.largest = float(self._leverages(self._sample_X).max())
+        return self._leverages(X) / self._posterior.largest
+
+    # ---- for predict ----------------------------------------------------------------------------------
+    def _leverages(self, X: np.ndarray) -> np.ndarray:
+        """J H^-1 J' at X, the largest over the outputs."""
+        return np.einsum("ioo->io", self._posterior.products(X, *self._network_of(X))).max(axis=1)
+
+    def _std(self, X: np.ndarray) -> np.ndarray:
+        """Standard deviation of new values at X, (n_rows, n_outputs): sigma sqrt(1 + J H^-1 J')."""
+        variance = 1 + np.einsum("ioo->io", self._posterior.products(X, *self._network_of(X)))
+        return self.y_scale_ * np.sqrt(self._posterior.noise_variance * variance)
+
+    def _cov(self, X: np.ndarray) -> np.ndarray:
+        """Covariance of new values at X, (n_rows, n_rows, n_outputs)."""
+        Z = self._posterior.whitened_rows(X, *self._network_of(X))
+        covariance = np.einsum("iop,jop->ijo", Z, Z, optimize=True)
+        covariance[np.diag_indices(len(X))] += 1.0
+        return covariance * self._posterior.noise_variance * self.y_scale_**2

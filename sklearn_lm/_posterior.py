@@ -1,0 +1,194 @@
+"""What the fit knows about its own uncertainty: the factor of the last normal equations, kept.
+
+At the published weights, with J the Jacobian of all residuals (rows times root weights) and S the penalty's diagonal,
+
+    H = J'J + S,        Cov(theta) = sigma^2 H^-1,        Var f(x) = sigma^2 J(x) H^-1 J(x)',
+
+the linearised Laplace approximation (D. J. C. MacKay, "A practical Bayesian framework for backpropagation networks",
+Neural Computation 4 (1992), eq. 3.6 and 4.3; for S = 0 the delta method of nonlinear regression, Seber & Wild 1989,
+section 5.1). What is kept is V, the inverse of the Cholesky factor of H: V'V = H^-1, and J H^-1 J' = |V J'|^2.
+
+The same factor gives the effective number of parameters and the leverages, and with them leave-one-out residuals.
+"""
+
+import threading
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import _kernels
+from ._network import Network
+from ._objective import read_only
+
+EPS = float(np.finfo(np.float64).eps)
+# The noise is estimated from at least this share of the residuals: a network that reproduces its data has no
+# residuals left to estimate it from, and n - gamma would be nothing.
+LEAST_FREEDOM = 0.1
+
+
+class Factor(NamedTuple):
+    """H by the inverse of its Cholesky factor."""
+
+    whitener: np.ndarray  # V with zeros around it, as `_kernels.variances` takes it
+    n_effective: float  # gamma = tr(H^-1 J'J)
+    rank: int  # of H, as far as float64 can tell
+
+
+class Posterior:
+    """The uncertainty of one fitted network, in scaled units; the factor is made when it is first asked for.
+
+    Parameters
+    ----------
+    equations : NormalEquations or DualEquations
+        At the published weights.
+    strength : ndarray of shape (n_parameters,)
+        Of the penalty: S.
+    weight : float
+        Sum of the weights.
+    """
+
+    def __init__(self, equations: Any, strength: np.ndarray, weight: float):
+        self._equations, self._strength, self.weight = equations, strength, weight
+        self.squares = equations.squares  # weighted sums of squared residuals, one per output
+        self.largest: float | None = None  # leverage of a training row, once it was asked for
+        self._factor: Factor | None = None
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({**state, "_lock": threading.Lock()})
+
+    @property
+    def factor(self) -> Factor:
+        with self._lock:
+            if self._factor is None:
+                self._factor = make_factor(full_gram(self._equations, self._strength), self._strength)
+                self._equations = None  # as large as the factor, and no longer needed
+        return self._factor
+
+    @property
+    def n_effective(self) -> float:
+        return self.factor.n_effective
+
+    @property
+    def degrees_of_freedom(self) -> float:
+        """n - gamma, of each output; see `LEAST_FREEDOM`."""
+        return max(self.weight - self.n_effective / len(self.squares), LEAST_FREEDOM * self.weight)
+
+    @property
+    def noise_variance(self) -> np.ndarray:
+        """sigma^2 of each output: sum_i w_i r_i^2 / (n - gamma)."""
+        return self.squares / self.degrees_of_freedom
+
+    def products(self, X: np.ndarray, x_scaling: np.ndarray, network: Network, theta: np.ndarray) -> np.ndarray:
+        """J_o(x_i) H^-1 J_q(x_i)', of shape (n_rows, n_outputs, n_outputs)."""
+        n_outputs = len(self.squares)
+        products, n_slots = np.empty((len(X), n_outputs, n_outputs)), _kernels.n_slots_for(len(X))
+        _kernels.variances(
+            len(X) * n_outputs * network.n_parameters**2 / 2,
+            read_only(X), x_scaling, theta, network.layout, self.factor.whitener, n_slots, products,
+        )  # fmt: skip
+        return products
+
+    def whitened_rows(self, X: np.ndarray, x_scaling: np.ndarray, network: Network, theta: np.ndarray) -> np.ndarray:
+        """V J_o(x_i)' for all rows and outputs, (n_rows, n_outputs, n_parameters): products of two are covariances."""
+        n_outputs, p = len(self.squares), network.n_parameters
+        J = np.empty((len(X) * n_outputs, p))
+        _kernels.jacobian_rows(read_only(X), np.ones(len(X)), x_scaling, theta, network.layout, J)
+        return (J @ self.factor.whitener[:p, :p].T).reshape(len(X), n_outputs, p)
+
+
+def full_gram(equations: Any, strength: np.ndarray) -> np.ndarray:
+    """Lower triangle of H from either form of the normal equations."""
+    if not hasattr(equations, "jacobian"):
+        return equations.gram
+    p = len(strength)
+    lines = np.zeros((_kernels.n_padded(p), len(equations.jacobian)))
+    lines[:p] = equations.jacobian[:, :p].T
+    gram = np.empty((_kernels.n_padded(p), _kernels.n_padded(p)))
+    _kernels.gram_of(lines, p, lines.shape[1], strength, gram)
+    return gram[:p, :p]
+
+
+def make_factor(gram: np.ndarray, strength: np.ndarray) -> Factor:
+    """Factor of H from its lower triangle.
+
+    Where some combination of parameters has no influence H is singular. A ridge of the size of its rounding errors,
+    relative to each diagonal entry, makes the variance there large but finite; elsewhere it changes nothing that
+    float64 can tell.
+    """
+    p = len(gram)
+    diagonal = gram.diagonal()
+    ridge = p * EPS * (diagonal + EPS * (diagonal.max(initial=0.0) or 1.0))
+    # LAPACK's factor would have other last bits with another number of BLAS threads.
+    L = np.zeros((_kernels.n_padded(p), p))
+    while not _kernels.cholesky(np.ascontiguousarray(gram), 1.0, ridge, L):
+        ridge *= 10
+    whitener = np.zeros((_kernels.n_padded(p), -(-p // _kernels.VECTOR) * _kernels.VECTOR))
+    _kernels.invert_factor(L, p, whitener)
+    # tr(H^-1 J'J) = p - tr(H^-1 (S + ridge)), and H^-1 = V'V has the columns' sums of squares on its diagonal.
+    n_effective = p - float((strength + ridge) @ (whitener**2).sum(axis=0)[:p])
+    return Factor(whitener, min(max(n_effective, 0.0), float(p)), _rank(L[:p], ridge))
+
+
+def _rank(L: np.ndarray, ridge: np.ndarray) -> int:
+    """Combinations of parameters that H = L L' holds more of than the ridge.
+
+    H is scaled to a unit diagonal, so that units of parameters play no part; those that have nothing but the ridge on
+    their diagonal are left out.
+    """
+    diagonal = (L**2).sum(axis=1)
+    is_used = diagonal > 2 * ridge
+    if not is_used.any():
+        return 0
+    scaled = L[is_used] / np.sqrt(diagonal[is_used])[:, None]
+    level = float((ridge / diagonal)[is_used].max())
+    return int((np.linalg.svd(scaled, compute_uv=False) ** 2 > 3 * level).sum())
+
+
+class LeaveOneOut(NamedTuple):
+    """Residuals of the rows as if each had been left out of the fit, y - f, in the target's own units."""
+
+    residuals: np.ndarray  # (n_rows, n_outputs)
+    score: float  # R2 from them
+    press: float  # weighted sum of their squares
+
+
+def leave_one_out(
+    products: np.ndarray, residuals: np.ndarray, Y: np.ndarray, weight: np.ndarray, y_scale: np.ndarray
+) -> LeaveOneOut:
+    """From the leverages: exact for a linear network whose scaling is given, else of the linearised one.
+
+    A row i of weight w has the leverage matrix h = w J_i H^-1 J_i'. Without it the residuals would be
+
+        (I - h)^-1 r_i    (PRESS; D. M. Allen, Technometrics 16 (1974) 125-127; for several outputs I - h is a matrix).
+
+    With an integer weight all repetitions are left out together.
+
+    Parameters
+    ----------
+    products : ndarray of shape (n_rows, n_outputs, n_outputs)
+        From `Posterior.products`.
+    residuals, Y : ndarray of shape (n_rows, n_outputs)
+        y - f and y, in the target's own units.
+    weight : ndarray of shape (n_rows,)
+    y_scale : ndarray of shape (n_outputs,)
+    """
+    h = weight[:, None, None] * products
+    # Rows that are fitted whatever they say have a leverage of 1: there rounding must not turn the sign.
+    rest = np.eye(h.shape[1]) - h
+    if h.shape[1] == 1:
+        left_out = residuals / np.maximum(rest[:, :, 0], EPS)
+    else:
+        values, vectors = np.linalg.eigh(rest)
+        scaled = np.einsum("iqo,iq->io", vectors, residuals / y_scale) / np.maximum(values, EPS)
+        left_out = np.einsum("iqo,io->iq", vectors, scaled) * y_scale
+    press = float(weight @ (left_out**2).sum(axis=1))
+    mean = np.average(Y, axis=0, weights=weight)
+    total = weight @ (Y - mean) ** 2
+    unexplained = weight @ left_out**2
+    # R2 as `score` has it, mean over outputs; a constant target is explained wholly or not at all.
+    ratio = np.divide(unexplained, total, out=np.where(unexplained > 0, 1.0, 0.0), where=total > 0)
+    return LeaveOneOut(left_out, float(np.mean(1 - ratio)), press)
