@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from ._source import check_split, choose_output, in_order, parts
-from ._style import STYLES, plain
+from ._style import STYLES, legend, n_rows, plain
 
 
 class ErrorHistogramDisplay:
@@ -62,17 +62,17 @@ class ErrorHistogramDisplay:
             self.counts_[name] = counts
             self.bars_[name] = ax.bar(
                 self.edges_[:-1], counts, width, bottom, align="edge", color=STYLES[name].color, edgecolor="white",
-                linewidth=0.6, label=f"{name}, {len(errors)} rows" if name != "all" else f"{len(errors)} rows",
+                linewidth=0.6, label=n_rows(name, len(errors)),
             )  # fmt: skip
             bottom += counts
-        self.zero_line_ = ax.axvline(0, color="#E69F00", linewidth=2, label="no error")
+        self.zero_line_ = ax.axvline(0, color="black", linewidth=1.5, linestyle="--", label="no error")
         plain(ax)
         ax.grid(visible=False, axis="x")
         ax.ticklabel_format(axis="x", scilimits=(-3, 4), useMathText=True)
         whole_numbers(ax)
         ax.set(xlabel="error, target $-$ output (units of y)", ylabel="number of rows", title="Errors")
         ax.set_ylim(0, 1.05 * max(bottom.max(), 1))
-        ax.legend(frameon=False)
+        legend(ax)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

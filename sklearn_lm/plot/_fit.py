@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from ._source import check_output, parts, unwrap
-from ._style import STYLES, markers, panels, plain
+from ._style import STYLES, legend, markers, n_rows, panels, plain
 
 
 class FitDisplay:
@@ -25,7 +25,7 @@ class FitDisplay:
     x_name, y_name : str, default="x" and "y"
         Labels of the axes.
     note : str, default=""
-        A line under the title: what the curve keeps fixed.
+        Added to the title: what the curve keeps fixed.
 
     Attributes
     ----------
@@ -95,9 +95,8 @@ class FitDisplay:
             if show_errors == "stems":
                 output = self.targets[name] - self.errors[name]
                 self.stems_[name] = top.vlines(x, output, self.targets[name], color=style.color, linewidth=0.8)
-            label = f"{name}, {len(x)} rows" if name != "all" else f"data, {len(x)} rows"
             (self.points_[name],) = top.plot(
-                x, self.targets[name], style.marker, color=style.color, label=label, **look
+                x, self.targets[name], style.marker, color=style.color, label=n_rows(name, len(x)), **look
             )
         self.band_ = None
         if self.grid_std is not None:
@@ -106,12 +105,12 @@ class FitDisplay:
                 self.grid_x, below, above, color="0.8", alpha=0.7, linewidth=0, zorder=1,
                 label="$\\pm$ 2 standard deviations",
             )  # fmt: skip
-        (self.curve_,) = top.plot(self.grid_x, self.grid_y, color="#0072B2", linewidth=1.5, zorder=3, label="model")
+        (self.curve_,) = top.plot(self.grid_x, self.grid_y, color="black", linewidth=1.3, zorder=3, label="model")
         plain(top)
         top.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
-        top.set_title("Fit" + (f"\n{self.note}" if self.note else ""), fontsize="medium" if self.note else None)
+        top.set_title(f"Fit, {self.note}" if self.note else "Fit")
         top.set_ylabel(self.y_name)
-        top.legend(frameon=False, fontsize="small")
+        legend(top, fontsize="small")
         if show_errors == "panel":
             self._draw_errors(bottom, look)
             bottom.sharex(top)
@@ -211,7 +210,7 @@ class FitDisplay:
             grid_std,
             x_name=x_name,
             y_name=_target_name(y, output, n_outputs),
-            note="curve: the other inputs at their medians" if np.shape(X)[1] > 1 else "",
+            note="the other inputs at their medians" if np.shape(X)[1] > 1 else "",
         ).plot(ax, show_errors=show_errors)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from ._source import check_split, choose_output, in_order, parts
-from ._style import STYLES, markers, padded, panels, plain
+from ._style import STYLES, legend, markers, padded, panels, plain
 
 
 class RegressionDisplay:
@@ -101,11 +101,11 @@ class RegressionDisplay:
             )  # fmt: skip
         plain(ax)
         ax.set(xlim=limits, ylim=limits, title=f"{name} ({len(target)}): {format_r(r)}")
-        ax.set_aspect("equal")
+        ax.set_box_aspect(1)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(nbins=5))
         ax.ticklabel_format(scilimits=(-3, 4), useMathText=True)
-        ax.legend(frameon=False, fontsize="small", loc="upper left", borderaxespad=0.2)
+        legend(ax, fontsize="small", loc="upper left", borderaxespad=0.2)
 
     @classmethod
     def from_estimator(

@@ -12,11 +12,11 @@ class Style(NamedTuple):
     width: float
 
 
-# Okabe and Ito's palette (2008): told apart with any kind of colour vision, and here by their greys as well.
+# Okabe and Ito's palette (2008): told apart with any kind of colour vision; lines and markers differ too.
 STYLES = {
     "train": Style("#56B4E9", "-", "o", 3.0),
     "validation": Style("#D55E00", "--", "s", 1.8),
-    "test": Style("#000000", ":", "^", 1.8),
+    "test": Style("#009E73", ":", "^", 1.8),
     "all": Style("#0072B2", "-", "o", 1.8),
 }
 BLUE, GREY, LIGHT = "#0072B2", "0.45", "0.9"
@@ -72,7 +72,7 @@ def iterations(ax: Any, n: int) -> None:
     """The x axis of a record with `n` rows: whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     margin = max(0.03 * (n - 1), 0.3)
     ax.set_xlim(-margin, n - 1 + margin)
 
@@ -84,17 +84,32 @@ def log_axis(ax: Any, *values: np.ndarray) -> bool:
     if not len(shown):
         return False
     ax.set_yscale("log", nonpositive="clip")
-    low, high = shown.min(), shown.max()
+    low, high = np.log10(shown.min()), np.log10(shown.max())
     # At least one decade: less of it has no labelled tick, or many crowded ones.
-    stretch = max((high / low) ** 0.06, np.sqrt(10 / (high / low))) if high / low < 1e200 else 10.0
-    ax.set_ylim(max(low / stretch, 1e-307), min(high * stretch, 1e307))
+    margin = max(0.06 * (high - low), (1 - (high - low)) / 2)
+    limits = np.clip([low - margin, high + margin], -200, 200)  # the ticks beyond must not overflow
+    ax.set_ylim(*10**limits)
     return True
 
 
 def markers(n: int) -> dict[str, Any]:
     """Size and opacity of `n` points."""
-    size = float(np.clip(30 / np.sqrt(max(n, 1)), 1.5, 6))
+    size = float(np.clip(60 / np.sqrt(max(n, 1)), 1.5, 6))
     return {"linestyle": "none", "markersize": size, "markeredgewidth": 0, "alpha": 0.8, "rasterized": n > 10_000}
+
+
+def legend(ax: Any, **place: Any) -> None:
+    """On what lies under it, a veil; markers large enough to be told apart."""
+    box = ax.legend(framealpha=0.8, edgecolor="none", **place)
+    for handle in box.legend_handles:
+        if hasattr(handle, "set_markersize") and handle.get_linestyle() == "None":
+            handle.set_markersize(max(handle.get_markersize(), 5))
+
+
+def n_rows(name: str, n: int) -> str:
+    """A set and its size, for a legend."""
+    rows = f"{n} row" if n == 1 else f"{n} rows"
+    return rows if name == "all" else f"{name}, {rows}"
 
 
 def padded(low: float, high: float, share: float = 0.05) -> tuple[float, float]:

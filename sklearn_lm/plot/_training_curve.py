@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from ._source import record
-from ._style import FEW_POINTS, STYLES, iterations, log_axis, plain
+from ._style import FEW_POINTS, STYLES, iterations, legend, log_axis, plain
 
 
 class TrainingCurveDisplay:
@@ -89,7 +89,7 @@ class TrainingCurveDisplay:
         iterations(ax, n)
         plain(ax)
         ax.set(xlabel="iteration", ylabel="mean squared error (squared units of y)", title="Training record")
-        ax.legend(frameon=False)
+        legend(ax)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

@@ -115,7 +115,7 @@ class TrainingStateDisplay:
             top = max(top, self.n_iter_no_change)
             ax.axhline(self.n_iter_no_change, color=GREY, linewidth=1, linestyle="--")
             ax.annotate(
-                "the fit ends", (0, self.n_iter_no_change), (2, -2), xycoords=("axes fraction", "data"),
+                "the fit ends", (0, self.n_iter_no_change), (6, -2), xycoords=("axes fraction", "data"),
                 textcoords="offset points", ha="left", va="top", fontsize="small", color=GREY,
             )  # fmt: skip
         ax.set_ylim(-0.08 * top, 1.12 * top)
