@@ -1,5 +1,6 @@
 """The displays show the record, the errors and the predictions of the model, and touch nothing else."""
 
+import doctest
 import subprocess
 import sys
 
@@ -164,6 +165,12 @@ def test_a_record_is_needed_for_curves():
     for display in DISPLAYS[:2]:
         with pytest.raises(TypeError, match="LinearRegression keeps no record"):
             display.from_estimator(LinearRegression().fit(X, y))
+
+
+def test_docstring_example():
+    result = doctest.testmod(sys.modules[TrainingCurveDisplay.__module__])
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 # ---- training curve and state ---------------------------------------------------------------------------
@@ -377,6 +384,31 @@ def test_band_of_a_model_without_deviation():
     assert FitDisplay.from_estimator(line, X, y).band_ is None
     with pytest.raises(ValueError, match="predict of LinearRegression has no return_std"):
         FitDisplay.from_estimator(line, X, y, std=True)
+    with pytest.raises(ValueError, match="std must be"):
+        FitDisplay.from_estimator(line, X, y, std="yes")
+
+
+def test_band_is_left_out_where_the_fit_keeps_no_deviation():
+    class Without(WithStd):
+        def predict(self, X, return_std=False):
+            if return_std:
+                raise ValueError("this fit keeps no standard deviation")
+            return super().predict(X)
+
+    model = Without().fit(X, y)
+    assert FitDisplay.from_estimator(model, X, y).band_ is None
+    with pytest.raises(ValueError, match="keeps no standard deviation"):
+        FitDisplay.from_estimator(model, X, y, std=True)
+
+
+def test_band_of_several_outputs_is_that_of_the_chosen_one():
+    class Each(WithStd):
+        def predict(self, X, return_std=False):
+            mean = self.line_.predict(X)
+            return (mean, np.full(mean.shape, [1.0, 5.0])) if return_std else mean
+
+    drawn = FitDisplay.from_estimator(Each().fit(X, Y), X, Y, output=1)
+    np.testing.assert_array_equal(drawn.grid_std, 5.0)
 
 
 def test_other_columns_stay_at_their_medians(rng):

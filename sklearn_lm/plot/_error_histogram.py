@@ -71,7 +71,7 @@ class ErrorHistogramDisplay:
         ax.ticklabel_format(axis="x", scilimits=(-3, 4), useMathText=True)
         whole_numbers(ax)
         ax.set(xlabel="error, target $-$ output (units of y)", ylabel="number of rows", title="Errors")
-        ax.set_ylim(0, 1.05 * max(bottom.max(), 1))
+        ax.set_ylim(0, (1.07 + 0.07 * len(self.errors)) * max(bottom.max(), 1))  # room for the legend
         legend(ax)
         self.ax_, self.figure_ = ax, ax.figure
         return self

@@ -249,6 +249,8 @@ def _grid(X: Any, rows: np.ndarray, number: int, values: np.ndarray) -> Any:
 
 def _predict(predictor: Any, grid: Any, std: bool | str) -> tuple[np.ndarray, np.ndarray | None]:
     """Mean and, where it is to be had and wanted, standard deviation."""
+    if std not in (True, False, "auto"):
+        raise ValueError(f'std must be True, False or "auto". Got {std!r} instead.')
     last = predictor
     while hasattr(last, "steps"):  # Pipeline.predict hands return_std on to its last step
         last = last.steps[-1][1]

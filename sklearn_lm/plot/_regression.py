@@ -100,12 +100,14 @@ class RegressionDisplay:
                 label=f"fit: {slope:.4g} target {sign} {abs(intercept):.2g}",
             )  # fmt: skip
         plain(ax)
-        ax.set(xlim=limits, ylim=limits, title=f"{name} ({len(target)}): {format_r(r)}")
+        ax.set(xlim=limits, ylim=limits)
+        ax.set_title(f"{name}: {format_r(r)}", fontsize="medium")
         ax.set_box_aspect(1)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(nbins=5))
         ax.ticklabel_format(scilimits=(-3, 4), useMathText=True)
-        legend(ax, fontsize="small", loc="upper left", borderaxespad=0.2)
+        place = "upper left" if r > 0.5 else "best"  # points along the diagonal leave that corner free
+        legend(ax, fontsize="small", loc=place, borderaxespad=0.2)
 
     @classmethod
     def from_estimator(
