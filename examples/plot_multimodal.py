@@ -17,9 +17,15 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
-from sklearn_lm import LMRegressor
+from sklearn_lm import (
+    ErrorHistogramDisplay,
+    FitDisplay,
+    LMRegressor,
+    RegressionDisplay,
+    TrainingCurveDisplay,
+    TrainingStateDisplay,
+)
 
 # %%
 # The data, and a network of 681 parameters
@@ -69,47 +75,20 @@ for name in sets:
     print(f"{name:<12}{len(rows[name]):>6}{mse:>12.2e}{np.sqrt(mse):>12.2e}")
 
 # %%
-# The fit and its record
-# ----------------------
+# The five pictures
+# -----------------
 # Three curves that fall together mean that nothing is overfitted: the network knows the function, not only the points.
-# The errors below the fit have the colors of the sets, as in the record.
-
-# Okabe and Ito's palette: told apart with any kind of colour vision.
-colors = {"train": "#56B4E9", "validation": "#D55E00", "test": "#000000"}
-styles = {"train": "-", "validation": "--", "test": ":"}
-error = model.predict(X) - y
+# The errors below the fit, and their histogram, look alike in the three sets. R is so close to one that its title
+# tells the distance to one. Each display takes ``ax``, and makes a figure of its own without it.
 
 figure, axes = plt.subplot_mosaic(
-    [["fit", "record"], ["error", "record"]], figsize=(11, 4.8), height_ratios=[3, 1], layout="constrained"
+    [["fit", "curve", "state"], ["regression", "histogram", "state"]], figsize=(16, 10), layout="constrained"
 )
-
-ax = axes["fit"]
-ax.plot(x, y, "o", color="0.75", markersize=6, label="data, y = $-$x sin(10 x)")
-ax.plot(x, model.predict(X), color="black", linewidth=1.2, label="network")
-ax.set(title="Fit", ylabel="y", xlim=(-0.02, 1.02))
-ax.tick_params(labelbottom=False)
-ax.legend(loc="upper left", frameon=False)
-
-ax = axes["error"]
-for name in sets:
-    i = rows[name]
-    ax.plot(x[i], 1e5 * error[i], ".", color=colors[name], markersize=2.5)
-ax.axhline(0, color="black", linewidth=0.8)
-limit = 1.15e5 * np.abs(error).max()
-ax.set(xlabel="x", ylabel="network $-$ y\n(10$^{-5}$ units of y)", xlim=(-0.02, 1.02), ylim=(-limit, limit))
-figure.align_ylabels([axes["fit"], axes["error"]])
-
-ax = axes["record"]
-widths = {"train": 4, "validation": 2, "test": 2}
-for name in sets:
-    label = f"{name}, {len(rows[name])} rows"
-    ax.semilogy(history[f"{name}_mse"], styles[name], color=colors[name], linewidth=widths[name], label=label)
-best_mse = history["validation_mse"][best]
-ax.plot(best, best_mse, "o", markersize=10, fillstyle="none", color="black", label=f"best epoch, {best}")
-ax.set(title="Training record", xlabel="epoch (iteration)", ylabel="MSE (squared units of y)")
-ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-ax.grid(color="0.9")
-ax.legend(loc="upper right", frameon=False)
+FitDisplay.from_estimator(model, X, y, ax=axes["fit"])
+TrainingCurveDisplay.from_estimator(model, ax=axes["curve"])
+TrainingStateDisplay.from_estimator(model, ax=axes["state"])
+RegressionDisplay.from_estimator(model, X, y, ax=axes["regression"])
+ErrorHistogramDisplay.from_estimator(model, X, y, ax=axes["histogram"])
 
 picture = Path("plot_multimodal.png").resolve()
 figure.savefig(picture, dpi=150)

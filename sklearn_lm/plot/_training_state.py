@@ -1,0 +1,152 @@
+"""What the algorithm did at every iteration."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils._optional_dependencies import check_matplotlib_support
+
+from ._source import record, validation_failures
+from ._style import BLUE, FEW_POINTS, GREY, STYLES, iterations, log_axis, panels, plain
+
+LABELS = {
+    "grad_norm": "gradient norm",
+    "mu": "damping $\\mu$",
+    "gain_ratio": "gain ratio",
+    "validation_failures": "validation\nfailures",
+}
+
+
+class TrainingStateDisplay:
+    """Gradient norm, damping, gain ratio and validation failures against the iteration, one panel each.
+
+    Parameters
+    ----------
+    grad_norm : array-like of shape (n_iterations + 1,)
+        Norm of the gradient of F divided by the sum of the weights, in scaled units.
+    mu : array-like of shape (n_iterations + 1,)
+        Damping, in units of the largest diagonal entry of the Gram matrix at the start.
+    gain_ratio : array-like of shape (n_iterations + 1,)
+        Actual over predicted reduction of the accepted step. NaN at the start, which no step led to.
+    validation_failures : array-like of shape (n_iterations + 1,) or None, default=None
+        Iterations since the least validation error so far. None: no such panel.
+    n_iter_no_change : int or None, default=None
+        The number of failures that ends the fit, drawn as a line.
+
+    Attributes
+    ----------
+    columns : dict of str to ndarray
+        What was given, by name.
+    lines_ : dict of str to matplotlib Line2D
+        One for each of them.
+    axes_ : ndarray of matplotlib Axes
+    figure_ : matplotlib Figure
+    """
+
+    def __init__(
+        self, grad_norm: Any, mu: Any, gain_ratio: Any, validation_failures: Any = None, *, n_iter_no_change: Any = None
+    ):
+        given = {
+            "grad_norm": grad_norm,
+            "mu": mu,
+            "gain_ratio": gain_ratio,
+            "validation_failures": validation_failures,
+        }
+        self.columns = {name: np.asarray(column, dtype=float) for name, column in given.items() if column is not None}
+        self.n_iter_no_change = n_iter_no_change
+
+    def plot(self, ax: Any = None) -> "TrainingStateDisplay":
+        """Draw the panels.
+
+        Parameters
+        ----------
+        ax : matplotlib axes or sequence of them, default=None
+            One for each panel, or one whose place the panels take. None makes a figure.
+
+        Returns
+        -------
+        display : TrainingStateDisplay
+        """
+        check_matplotlib_support(f"{type(self).__name__}.plot")
+        names = list(self.columns)
+        axes = panels(ax, len(names), shape=(len(names), 1), size=(6.4, 1.5 * len(names) + 0.7))
+        n = len(self.columns["mu"])
+        self.lines_ = {}
+        for name, panel in zip(names, axes, strict=True):
+            self.lines_[name] = self._draw(panel, name, self.columns[name])
+            plain(panel)
+            iterations(panel, n)
+            if panel is not axes[-1]:
+                panel.sharex(axes[-1])
+                panel.tick_params(labelbottom=False)
+        axes[0].set_title("Training state")
+        axes[-1].set_xlabel("iteration")
+        axes[0].figure.align_ylabels(axes)
+        self.axes_, self.figure_ = np.array(axes), axes[0].figure
+        return self
+
+    def _draw(self, ax: Any, name: str, column: np.ndarray) -> Any:
+        marker = "o" if len(column) <= FEW_POINTS else ""
+        ax.set_ylabel(LABELS[name])
+        if name == "validation_failures":
+            return self._draw_failures(ax, column)
+        if name == "gain_ratio":
+            ax.axhline(1, color=GREY, linewidth=1, linestyle="--")
+            ax.annotate(
+                "1: as predicted", (1, 1), (0, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
+                ha="right", va="bottom", fontsize="small", color=GREY,
+            )  # fmt: skip
+            finite = column[np.isfinite(column)]
+            if len(finite):  # rounding makes a ratio of two tiny reductions wild: its size is not worth the axis
+                low, high = np.clip([finite.min(), finite.max()], [-0.5, 1.2], [0.0, 3.0])
+                ax.set_ylim(low - 0.1, high + 0.2)
+            else:
+                ax.set_ylim(0, 2)
+        else:
+            log_axis(ax, column)
+        return ax.plot(column, color=BLUE, linewidth=1.6, marker=marker, markersize=4)[0]
+
+    def _draw_failures(self, ax: Any, column: np.ndarray) -> Any:
+        from matplotlib.ticker import MaxNLocator
+
+        color = STYLES["validation"].color
+        line = ax.plot(column, color=color, linewidth=1.6, drawstyle="steps-mid", marker="s", markersize=3.5)[0]
+        top = max(column.max(), 1)
+        if self.n_iter_no_change is not None:
+            top = max(top, self.n_iter_no_change)
+            ax.axhline(self.n_iter_no_change, color=GREY, linewidth=1, linestyle="--")
+            ax.annotate(
+                "the fit ends", (0, self.n_iter_no_change), (6, -2), xycoords=("axes fraction", "data"),
+                textcoords="offset points", ha="left", va="top", fontsize="small", color=GREY,
+            )  # fmt: skip
+        ax.set_ylim(-0.08 * top, 1.12 * top)
+        ax.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+        return line
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> "TrainingStateDisplay":
+        """Draw the record of a fitted model.
+
+        Parameters
+        ----------
+        estimator : LMRegressor
+            Fitted; or a Pipeline, TransformedTargetRegressor or search around one.
+        ax : matplotlib axes or sequence of them, default=None
+
+        Returns
+        -------
+        display : TrainingStateDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If it keeps no record.
+        """
+        model, history = record(estimator)
+        failures = None
+        if "validation_mse" in history:
+            failures = history.get("validation_failures", validation_failures(history["validation_mse"]))
+        patience = getattr(model, "n_iter_no_change", None) if failures is not None else None
+        columns = (history["grad_norm"], history["mu"], history["gain_ratio"], failures)
+        return cls(*columns, n_iter_no_change=patience).plot(ax)
