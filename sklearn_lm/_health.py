@@ -67,12 +67,16 @@ def _rank(model: Any) -> Finding:
     elif missing <= _n_relu(model):
         advice = "no more are missing than there are relu units, whose scale is free by nature"
     else:
-        advice = f"{missing} combinations of parameters have no influence: fit fewer units, or set alpha > 0"
+        advice = f"{missing} combinations of parameters have no influence: {_remedy(model)}"
     return Finding("rank of the Gram matrix", f"{rank} of {n_parameters}", advice)
 
 
 def _n_parameters(model: Any) -> int:
     return sum(W.size + b.size for W, b in zip(model.coefs_, model.intercepts_, strict=True))
+
+
+def _remedy(model: Any) -> str:
+    return "fit fewer units, or set alpha > 0" if model.alpha == 0 else "fit fewer units"
 
 
 def _n_relu(model: Any) -> int:
@@ -83,7 +87,7 @@ def _n_relu(model: Any) -> int:
 def _size(model: Any) -> Finding:
     ratio = model._set_sizes["train"] * model.n_outputs_ / _n_parameters(model)
     if ratio < 1:
-        advice = "fewer residuals than parameters: noise can be fitted exactly; fit fewer units, or set alpha > 0"
+        advice = f"fewer residuals than parameters: noise can be fitted exactly; {_remedy(model)}"
     elif ratio < 3:
         advice = "few residuals for so many parameters: on noisy data set alpha > 0, or use early_stopping=True"
     else:
@@ -97,7 +101,7 @@ def _saturated(model: Any, units: list[np.ndarray]) -> Finding:
         low, high = ENDS[name]
         is_at_end = (lines <= low + NEAR) | (lines >= high - NEAR)
         found += [(number, j) for j in np.flatnonzero(is_at_end.mean(axis=1) >= SHARE)]
-    advice = "none" if not found else f"{_names(found)}: act as steps or not at all; fit fewer units, or set alpha > 0"
+    advice = "none" if not found else f"{_names(found)}: act as steps or not at all; {_remedy(model)}"
     return Finding("saturated units", f"{len(found)} of {sum(map(len, units))}", advice)
 
 

@@ -354,7 +354,18 @@ def test_fit_shows_curve_data_and_errors(model):
     for name, rows in model.split_indices_.items():
         np.testing.assert_array_equal(drawn.points_[name].get_xydata(), np.column_stack([X[rows, 0], y[rows]]))
         np.testing.assert_allclose(drawn.error_points_[name].get_ydata(), (y - model.predict(X))[rows])
-    assert drawn.band_ is None
+    assert FitDisplay.from_estimator(model, X, y, std=False).band_ is None
+
+
+def test_fit_has_the_band_of_the_model(model):
+    """Two of its standard deviations to either side."""
+    drawn = FitDisplay.from_estimator(model, X, y, grid_resolution=33)
+    x = drawn.curve_.get_xdata()
+    mean, std = model.predict(np.reshape(x, (-1, 1)), return_std=True)
+    corners = drawn.band_.get_paths()[0].vertices
+    for at, below, above in zip(x, mean - 2 * std, mean + 2 * std, strict=True):
+        here = corners[np.isclose(corners[:, 0], at), 1]
+        np.testing.assert_allclose([here.min(), here.max()], [below, above])
 
 
 def test_fit_with_stems_or_without_errors(model):
