@@ -40,7 +40,7 @@ for row in zip(new[:, 0], model.predict(new), lower, upper, model.extrapolation_
 grid = np.linspace(-0.1, 1.1, 400).reshape(-1, 1)
 mean, std = model.predict(grid, return_std=True)
 display = FitDisplay.from_estimator(model, X, y)
-ax = display.axes_[0] if np.ndim(display.axes_) else display.axes_
+ax = display.figure_.axes[0]
 ax.plot(grid, np.exp(-2 * grid) * np.cos(14 * grid), ":", color="#D55E00", label="without noise")
 ax.plot(grid, mean, color="black", linewidth=0.8)
 ax.fill_between(grid[:, 0], mean - 2 * std, mean + 2 * std, color="0.9", zorder=0)
