@@ -11,6 +11,7 @@ Jacobian J (rows multiplied by the square root of the weights) the normal equati
 the Gauss-Newton approximation of the Hessian of F.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -232,10 +233,11 @@ class Problem(NamedTuple):
     y_scaling: Scaling
     rows: dict[str, Rows]  # "train" and, where there are such sets, "validation" and "test"
     penalty: Penalty
+    kind: Callable[..., NetworkObjective] = NetworkObjective  # with another loss, another class
 
     def objective(self) -> NetworkObjective:
         """A new one, with working room of its own: one for each thread that minimises."""
-        return NetworkObjective(self.network, self.rows["train"], self.x_scaling.table(), self.penalty)
+        return self.kind(self.network, self.rows["train"], self.x_scaling.table(), self.penalty)
 
     def train_error(self, equations: NormalEquations | DualEquations) -> float:
         """Mean squared training error, in the target's own squared units, of a point already evaluated."""

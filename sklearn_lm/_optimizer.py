@@ -126,6 +126,7 @@ class Standing(NamedTuple):
     n_evaluations: int
     iteration: int
     seconds: float  # since the fit began
+    scale: float | None  # of the objective's robust loss, if it has one
 
 
 class Result(NamedTuple):
@@ -183,6 +184,8 @@ class State:
         standing: Standing | None = None,
     ):
         started = time.perf_counter()
+        # An objective with a robust loss has a scale that belongs to where this run stands.
+        self._scaled: Any = objective if hasattr(objective, "scale") else None
         self.start_time = started if start_time is None else start_time
         self.theta = np.array(theta, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -214,6 +217,8 @@ class State:
         cls, objective: Objective, standing: Standing, settings: Settings, start_time: float | None = None
     ) -> "State | None":
         """The state that stood so; None if F there is not what it was, for then the data are other ones."""
+        if standing.scale is not None:
+            objective.scale = standing.scale  # type: ignore[attr-defined]
         state = cls(objective, standing.theta, settings, start_time, standing)
         return state if state.point.cost == standing.costs[-1] else None
 
@@ -226,7 +231,7 @@ class State:
     def standing(self) -> Standing:
         return Standing(
             self.theta, list(self.costs), self.damping, self.metric.unit, self.metric.diagonal, self.gain_ratio,
-            self.n_evaluations, self.iteration, self.time(),
+            self.n_evaluations, self.iteration, self.time(), getattr(self._scaled, "scale", None),
         )  # fmt: skip
 
     def time(self) -> float:

@@ -45,9 +45,12 @@ class Posterior:
         Of the penalty: S.
     weight : float
         Sum of the weights.
+    noise_variance : ndarray of shape (n_outputs,), optional
+        If it is known otherwise than from the squared residuals.
     """
 
-    def __init__(self, equations: Any, strength: np.ndarray, weight: float):
+    def __init__(self, equations: Any, strength: np.ndarray, weight: float, noise_variance: np.ndarray | None = None):
+        self._noise_variance = noise_variance
         self._equations, self._strength, self.weight = equations, strength, weight
         self.squares = equations.squares  # weighted sums of squared residuals, one per output
         self.largest: float | None = None  # leverage of a training row, once it was asked for
@@ -80,6 +83,8 @@ class Posterior:
     @property
     def noise_variance(self) -> np.ndarray:
         """sigma^2 of each output: sum_i w_i r_i^2 / (n - gamma)."""
+        if self._noise_variance is not None:
+            return self._noise_variance
         return self.squares / self.degrees_of_freedom
 
     def products(self, X: np.ndarray, x_scaling: np.ndarray, network: Network, theta: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ._health import sample_of
+from ._loss import RobustObjective
 from ._monitor import print_starts
 from ._network import unpack
 from ._objective import Problem, predict
@@ -22,7 +23,7 @@ def publish(model: Any, problem: Problem, race: Race, winner: Runner, draft: Any
     """Set the fitted attributes."""
     assert winner.ending is not None
     _, best_iter, theta = winner.monitor.best()
-    for name in ("n_features_in_", "feature_names_in_", "_memory"):
+    for name in ("n_features_in_", "feature_names_in_", "_memory", "loss_weights_", "loss_scale_"):
         model.__dict__.pop(name, None)
     model.__dict__.update(model_attributes(problem, draft, theta))
     model.best_iter_ = best_iter
@@ -45,12 +46,23 @@ def publish(model: Any, problem: Problem, race: Race, winner: Runner, draft: Any
 
 def _publish_posterior(model: Any, problem: Problem, winner: Runner, best_iter: int, theta: np.ndarray) -> None:
     """The normal equations at the published weights, and leave-one-out residuals where cheap or asked for."""
-    train, network = problem.rows["train"], problem.network
-    if winner.state is not None and winner.state.iteration == best_iter:
-        equations = winner.state.point
+    train, network, strength = problem.rows["train"], problem.network, problem.penalty.strength
+    if winner.scale is not None:
+        objective = problem.objective()
+        assert isinstance(objective, RobustObjective)
+        objective.scale = winner.scale
+        equations, train = objective.normal_equations(theta), objective.rows  # of the weighted squares
+        model.loss_weights_ = _spread(model, objective.row_weights(theta))
+        unit = problem.y_scaling.scale[0] if train.Y.shape[1] == 1 else 1.0
+        model.loss_scale_ = float(objective.scale * unit)
+        noise = np.full(train.Y.shape[1], objective.sigma(theta) ** 2)
+        model._posterior = Posterior(equations, strength, train.weight, noise)
     else:
-        equations = problem.objective().normal_equations(theta)
-    model._posterior = Posterior(equations, problem.penalty.strength, train.weight)
+        if winner.state is not None and winner.state.iteration == best_iter:
+            equations = winner.state.point
+        else:
+            equations = problem.objective().normal_equations(theta)
+        model._posterior = Posterior(equations, strength, train.weight)
     model._loo = None
     work = train.Y.size * network.n_parameters**2 / 2
     if model.leave_one_out is not True and (model.leave_one_out is False or work > CHEAP):
@@ -60,9 +72,15 @@ def _publish_posterior(model: Any, problem: Problem, winner: Runner, best_iter: 
     Y = y_scaling.offset + y_scaling.scale * train.Y
     residuals = Y - predict(train.X, problem.x_scaling, y_scaling, network, theta)
     loo = leave_one_out(products, residuals, Y, train.root_weight**2, y_scaling.scale)
-    spread = np.full((model._n_rows, Y.shape[1]), np.nan)
-    spread[model.split_indices_["train"]] = loo.residuals
+    spread = _spread(model, loo.residuals)
     model._loo = loo._replace(residuals=spread[:, 0] if model._y_is_1d else spread)
+
+
+def _spread(model: Any, values: np.ndarray) -> np.ndarray:
+    """Values of the training rows among all rows, NaN for the others."""
+    spread = np.full((model._n_rows, *values.shape[1:]), np.nan)
+    spread[model.split_indices_["train"]] = values
+    return spread
 
 
 def model_attributes(problem: Problem, draft: Any, theta: np.ndarray) -> dict[str, Any]:

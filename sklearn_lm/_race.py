@@ -69,10 +69,17 @@ class Runner:
         self.errors: dict[int, float] = {}  # at the end of each round
         self.fate = ""
         self._standing: Standing | None = None
+        self._own: Objective | None = None
 
     @property
     def error(self) -> float:
         return self.monitor.best()[0] if self.monitor.last else math.inf
+
+    @property
+    def scale(self) -> float | None:
+        """Of a robust loss."""
+        standing = self._standing if self.state is None else self.state.standing()
+        return standing.scale if standing is not None else None
 
     @property
     def has_begun(self) -> bool:
@@ -86,6 +93,9 @@ class Runner:
         """Iterate to `pause_at` (None: to the end). A start that overflows is lost, and no reason to stop a race."""
         if self.ending is not None or self.fate or (pause_at is not None and self.iteration >= pause_at):
             return
+        if hasattr(objective, "fork"):  # it has a scale, which is another one for each run
+            self._own = self._own or objective.fork()
+            objective = self._own
         if self.state is None:
             try:
                 self._begin(objective, settings, start_time)

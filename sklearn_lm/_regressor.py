@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from functools import partial
 from numbers import Integral, Real
@@ -20,9 +20,10 @@ from ._data import DataSet, check_rows, check_validation_set, divide
 from ._inference import InferenceMixin
 from ._kernels import ACTIVATIONS
 from ._lineup import judges_of, line_up
+from ._loss import TUNING, Loss, RobustObjective
 from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress
 from ._network import Network, is_weight, make_network, pack
-from ._objective import Problem, make_rows, predict
+from ._objective import NetworkObjective, Problem, make_rows, predict
 from ._optimizer import Settings
 from ._publish import model_attributes, publish, warn_of
 from ._race import Course, Race
@@ -54,6 +55,12 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         "tanh", "logistic", "relu", "softplus" or "identity"; one name for all hidden layers, or one for each.
     alpha : float, default=0.0
         Strength of the L2 penalty. In sum form, as in :class:`~sklearn.linear_model.Ridge`.
+    loss : {"squared_error", "huber", "soft_l1", "cauchy"}, default="squared_error"
+        What a residual counts, as in :func:`scipy.optimize.least_squares`. The others are for data with outliers: large
+        residuals count less than their squares, with "cauchy" hardly more than medium ones.
+    loss_scale : float or None, default=None
+        Where residuals begin to be large, in units of y (of the scaled y where there are several outputs). None: from
+        the median of the residuals, at 95 % efficiency where there are no outliers.
     scaling : {"minmax", "standard"} or None, default="minmax"
         Inputs are brought to [-1, 1], or to mean 0 and variance 1. Either way targets are standardised. Constant
         columns are only shifted. None leaves inputs and targets as they are.
@@ -159,6 +166,11 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         Variance of the noise in squared units of y: sum of squared residuals over n - gamma, n the sum of the weights.
     n_effective_parameters_ : float
         gamma = tr(H^-1 J'J): how many parameters the data determine.
+    loss_weights_ : ndarray of shape (n_samples,)
+        With a robust loss, how much each training row counts in the end, from 0 to 1; NaN for rows that were not
+        trained on.
+    loss_scale_ : float
+        With a robust loss, where residuals begin to be large.
     loo_residuals_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         y - f of each training row as if it had been left out, from the leverages: exact for a linear network, for
         others that of the linearised one. NaN for rows that were not trained on. See `leave_one_out`.
@@ -202,6 +214,8 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         "hidden_layer_sizes": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
         "alpha": [Interval(Real, 0, None, closed="left")],
+        "loss": [StrOptions({"squared_error", *TUNING})],
+        "loss_scale": [Interval(Real, 0, None, closed="neither"), None],
         "scaling": [StrOptions({"minmax", "standard"}), None],
         "init": [StrOptions(set(FAMILIES))],
         "n_starts": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -236,6 +250,8 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         activation="tanh",
         *,
         alpha=0.0,
+        loss="squared_error",
+        loss_scale=None,
         scaling="minmax",
         init="nguyen_widrow",
         n_starts="auto",
@@ -266,6 +282,8 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.alpha = alpha
+        self.loss = loss
+        self.loss_scale = loss_scale
         self.scaling = scaling
         self.init = init
         self.n_starts = n_starts
@@ -348,7 +366,8 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         )
         scalings = before.scalings if before else make_scaling(self.scaling, *sets["train"])
         rows = {name: make_rows(*part, scalings[1]) for name, part in sets.items()}
-        problem = Problem(network, *scalings, rows, fixed_l2(self.alpha, is_weight(network)))
+        penalty = fixed_l2(self.alpha, is_weight(network))
+        problem = Problem(network, *scalings, rows, penalty, self._objective_kind(scalings[1]))
 
         if before:
             starts, n_starts = [("warm_start", before.theta)], before.n_starts
@@ -400,6 +419,14 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
                 f"them for each of the {len(sizes)} hidden layers. Got {self.activation!r} instead."
             )
         return tuple(int(size) for size in sizes), tuple(str(name) for name in names)
+
+    def _objective_kind(self, y_scaling: Scaling) -> Callable[..., NetworkObjective]:
+        """The class of objectives with this loss."""
+        if self.loss == "squared_error":
+            return NetworkObjective
+        unit = y_scaling.scale[0] if len(y_scaling.scale) == 1 else 1.0
+        scale = None if self.loss_scale is None else self.loss_scale / unit
+        return partial(RobustObjective, loss=Loss(self.loss, scale))
 
     def _checkpoint(self, data: DataSet, given: DataSet | None) -> Checkpoint | None:
         """The file of this fit, if one was asked for."""
