@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ._monitor import Monitor, Row
+from ._monitor import Row
+from ._objective import Problem
 from ._optimizer import Ending, Record
-from ._race import Audience
+from ._race import Audience, Runner
 
 try:
     from sklearn.callback import CallbackSupportMixin as CallbackSupport
@@ -31,26 +32,28 @@ class Tasks(Audience):
     Parameters
     ----------
     estimator : LMRegressor
+    problem : Problem
     n_starts, n_iterations : int
         How many of each there can be.
     data : dict
         X and y as the caller gave them, and `metadata` with the sample weights if there are any.
     attributes : callable
-        The fitted attributes that `predict` needs, for parameters theta.
+        The fitted attributes that `predict` needs, for a problem and parameters theta.
     """
 
     def __init__(
         self,
         estimator: Any,
+        problem: Problem,
         n_starts: int,
         n_iterations: int,
         data: dict[str, Any],
-        attributes: Callable[[np.ndarray], dict[str, Any]],
+        attributes: Callable[[Problem, np.ndarray], dict[str, Any]],
     ):
-        self._estimator, self._data, self._attributes = estimator, data, attributes
+        self._estimator, self._problem, self._data, self._attributes = estimator, problem, data, attributes
         self._is_stopped = False
         self._n_iterations = n_iterations + 1  # the starting point is one
-        self._finals: dict[int, Any] = {}
+        self._finals: list[tuple[Any, Runner]] = []
         self._root: Any = None
         if not hasattr(estimator, "_init_callback_context"):
             return
@@ -64,40 +67,44 @@ class Tasks(Audience):
         # The optimizer ignores overflows at trial points; what a callback does is none of its trials.
         self._numpy_errors = np.geterr()
 
-    def lost(self, number: int, monitor: Monitor) -> None:
+    def lost(self, runner: Runner) -> None:
         if self._root is None:
             return
-        task = self._root.subcontext(task_name="start", task_id=number)
+        task = self._root.subcontext(task_name="start", task_id=runner.number)
         task.call_on_fit_task_begin(estimator=self._estimator, **self._data)
-        self._end(task, monitor.best()[2] if monitor.last else None)
+        self._end(task, runner)
 
-    def final(self, number: int, monitor: Monitor) -> None:
+    def final(self, runner: Runner) -> None:
         if self._root is None:
             return
         task = self._root
         if self._is_race:
-            task = self._root.subcontext(task_name="start", task_id=number, max_subtasks=self._n_iterations)
-            self._finals[number] = task.call_on_fit_task_begin(estimator=self._estimator, **self._data), monitor
+            task = self._root.subcontext(task_name="start", task_id=runner.number, max_subtasks=self._n_iterations)
+            self._finals.append((task.call_on_fit_task_begin(estimator=self._estimator, **self._data), runner))
 
         def watch(record: Record, row: Row) -> Ending | None:
             with np.errstate(**self._numpy_errors):
                 iteration = task.subcontext(task_name="iteration")
                 iteration.call_on_fit_task_begin(estimator=self._estimator, **self._data)
-                self._end(iteration, monitor.best()[2])
+                self._end(iteration, runner)
             return Ending.CALLBACK if self._is_stopped else None
 
-        monitor.watchers.append(watch)
+        runner.monitor.watchers.append(watch)
 
-    def end(self, theta: np.ndarray) -> None:
-        """The fit is over; theta is published."""
+    def end(self, winner: Runner) -> None:
         if self._root is None:
             return
-        for task, monitor in self._finals.values():
-            self._end(task, monitor.best()[2] if monitor.last else None)
-        self._end(self._root, theta)
+        for task, runner in self._finals:
+            self._end(task, runner)
+        self._end(self._root, winner)
 
-    def _end(self, task: Any, theta: np.ndarray | None) -> None:
-        attributes = None if theta is None else lambda: self._attributes(theta)
+    def _end(self, task: Any, runner: Runner) -> None:
+        def attributes() -> dict[str, Any]:
+            problem, theta = runner.candidate()
+            return self._attributes(problem or self._problem, theta)
+
         self._is_stopped |= task.call_on_fit_task_end(
-            estimator=self._estimator, **self._data, reconstruction_attributes=attributes
+            estimator=self._estimator,
+            **self._data,
+            reconstruction_attributes=attributes if runner.monitor.last else None,
         )

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _monitor, _optimizer, _race
+from ._power import Power, Scalings
 from ._scaling import Scaling
 
 FORMAT = 1
@@ -25,7 +26,9 @@ TUPLES = {
     "monitor": _monitor.Memory,
     "runner": _race.Memory,
     "race": _race.RaceMemory,
+    "power": Power,
     "scaling": Scaling,
+    "scalings": Scalings,
 }
 NAMES = {kind: name for name, kind in TUPLES.items()}
 ENDINGS = {ending.name: ending for ending in _optimizer.Ending}
@@ -34,7 +37,7 @@ ENDINGS = {ending.name: ending for ending in _optimizer.Ending}
 class Before(NamedTuple):
     """What a fit goes on from: an earlier one of the same model, or its own checkpoint."""
 
-    scalings: tuple[Scaling, Scaling]
+    scalings: Scalings
     split_indices: dict[str, np.ndarray]
     race: _race.RaceMemory | None
     theta: np.ndarray  # where to begin if the race cannot go on
@@ -90,16 +93,14 @@ class Checkpoint:
                 "Go on with what it was begun with, delete the file, or give another name."
             )
         scalings, split_indices, race = saved
-        return Before(tuple(scalings), split_indices, race, race.leading())
+        return Before(scalings, split_indices, race, race.leading())
 
-    def save_race(
-        self, scalings: tuple[Scaling, Scaling], split_indices: dict[str, np.ndarray], race: _race.RaceMemory
-    ) -> None:
+    def save_race(self, scalings: Scalings, split_indices: dict[str, np.ndarray], race: _race.RaceMemory) -> None:
         arrays: list[np.ndarray] = []
         content = {
             "format": FORMAT,
             "owner": self.owner,
-            "saved": encode([list(scalings), split_indices, race], arrays),
+            "saved": encode([scalings, split_indices, race], arrays),
         }
         with open(self._temporary, "wb") as file:
             named = {f"a{i}": array for i, array in enumerate(arrays)}

@@ -155,6 +155,18 @@ def distinct_rows(data: DataSet, n_most: int) -> DataSet:
     return DataSet(data.X[kept], data.Y[kept], weight[:n_most])
 
 
+def thinned(data: DataSet, n_most: int) -> np.ndarray:
+    """Numbers of at most `n_most` rows, chosen by a hash of their values, in ascending order."""
+    if len(data.X) <= n_most:
+        return np.arange(len(data.X))
+    return np.sort(np.argsort(_hash_rows(data), kind="stable")[:n_most])
+
+
+def folds_of(data: DataSet, n_folds: int) -> np.ndarray:
+    """A fold for each row, 0 to n_folds - 1, by a hash of its values: equal rows are in one, whatever the order."""
+    return np.unique(_hash_rows(data), return_inverse=True)[1] % n_folds
+
+
 def _hash_rows(data: DataSet) -> np.ndarray:
     """One well-mixed uint64 per row; equal rows have equal ones."""
     hashes = np.zeros(len(data.X), dtype=np.uint64)

@@ -7,8 +7,14 @@ import numpy as np
 from scipy import stats
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._mixture import mix
 from ._network import Network, make_network, pack
+from ._noise import NoiseModel
+from ._objective import predict
 from ._posterior import Posterior
+from ._power import Power
+from ._predictive import correct
+from ._scaling import Scaling
 
 LOO_REMEDY = (
     "Leave-one-out residuals cost as much as an iteration; for problems as large as this one set leave_one_out=True "
@@ -30,13 +36,9 @@ class InferenceMixin:
     _posterior: Posterior
     _sample_X: np.ndarray
     _y_is_1d: bool
+    _noise_models: list[NoiseModel]
+    x_power_: Power
     predict: Callable[..., Any]
-
-    def _network_of(self, X: np.ndarray) -> tuple[np.ndarray, Network, np.ndarray]:
-        """x_scaling, network and theta of the fitted model, for rows like X."""
-        sizes = [len(b) for b in self.intercepts_[:-1]]
-        network = make_network(X.shape[1], sizes, self.n_outputs_, self.hidden_activations_)
-        return np.vstack([self.x_offset_, self.x_scale_]), network, pack(self.coefs_, self.intercepts_)
 
     # ---- fitted attributes that are made when asked for ------------------------------------------------
     @property
@@ -105,7 +107,7 @@ class InferenceMixin:
         The leverage J(x) H^-1 J(x)' tells how much a prediction at x hangs on the parameters that the data leave open.
         It is given in units of the largest leverage of the training rows (of up to 256 of them, which the model keeps):
         up to about 1 within the data, more outside.
-        With several outputs, the largest over the outputs.
+        With several outputs, the largest over the outputs; with several networks, their mean.
 
         Parameters
         ----------
@@ -116,24 +118,54 @@ class InferenceMixin:
         score : ndarray of shape (n_samples,)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64, order="C")
-        if self._posterior.largest is None:
-            self._posterior.largest = float(self._leverages(self._sample_X).max())
-        return self._leverages(X) / self._posterior.largest
+        X = self._mapped(X)
+        return np.mean([member._extrapolation(X) for member in self._members()], axis=0)
 
     # ---- for predict ----------------------------------------------------------------------------------
+    def _members(self) -> list[Any]:
+        """The networks that are mixed, each as an estimator."""
+        return self.__dict__.get("estimators_", [self])
+
+    def _mapped(self, X: Any) -> np.ndarray:
+        """X as it is checked, with its skewed columns mapped."""
+        return self.x_power_.forward(validate_data(self, X, reset=False, dtype=np.float64, order="C"))
+
+    def _network_of(self, X: np.ndarray) -> tuple[np.ndarray, Network, np.ndarray]:
+        """x_scaling, network and theta of the fitted model, for rows like X."""
+        sizes = [len(b) for b in self.intercepts_[:-1]]
+        network = make_network(X.shape[1], sizes, self.n_outputs_, self.hidden_activations_)
+        return np.vstack([self.x_offset_, self.x_scale_]), network, pack(self.coefs_, self.intercepts_)
+
+    def _values(self, X: np.ndarray) -> np.ndarray:
+        """What this network says of mapped X, (n_rows, n_outputs)."""
+        _, network, theta = self._network_of(X)
+        x_scaling, y_scaling = Scaling(self.x_offset_, self.x_scale_), Scaling(self.y_offset_, self.y_scale_)
+        return predict(X, x_scaling, y_scaling, network, theta)
+
     def _leverages(self, X: np.ndarray) -> np.ndarray:
-        """J H^-1 J' at X, the largest over the outputs."""
-        return np.einsum("ioo->io", self._posterior.products(X, *self._network_of(X))).max(axis=1)
+        """J H^-1 J' at mapped X, (n_rows, n_outputs)."""
+        return np.einsum("ioo->io", self._posterior.products(X, *self._network_of(X)))
 
-    def _std(self, X: np.ndarray) -> np.ndarray:
-        """Standard deviation of new values at X, (n_rows, n_outputs): sigma sqrt(1 + J H^-1 J')."""
-        variance = 1 + np.einsum("ioo->io", self._posterior.products(X, *self._network_of(X)))
-        return self.y_scale_ * np.sqrt(self._posterior.noise_variance * variance)
+    def _variance(self, X: np.ndarray) -> np.ndarray:
+        """Of new values at mapped X, by this network alone: sigma^2 (1 + J H^-1 J'), (n_rows, n_outputs)."""
+        return self.y_scale_**2 * self._posterior.noise_variance * (1 + self._leverages(X))
 
-    def _cov(self, X: np.ndarray) -> np.ndarray:
-        """Covariance of new values at X, (n_rows, n_rows, n_outputs)."""
+    def _distribution(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance at mapped X, of all networks together."""
+        members = self._members()
+        mean, variance = mix([member._values(X) for member in members], [member._variance(X) for member in members])
+        return mean, correct(variance, self._noise_models, X, mean)
+
+    def _covariance(self, X: np.ndarray) -> np.ndarray:
+        """Of new values at mapped X, (n_rows, n_rows, n_outputs)."""
         Z = self._posterior.whitened_rows(X, *self._network_of(X))
         covariance = np.einsum("iop,jop->ijo", Z, Z, optimize=True)
         covariance[np.diag_indices(len(X))] += 1.0
-        return covariance * self._posterior.noise_variance * self.y_scale_**2
+        covariance *= self._posterior.noise_variance * self.y_scale_**2
+        root = np.sqrt(correct(np.ones((len(X), self.n_outputs_)), self._noise_models, X, self._values(X)))
+        return covariance * root[:, None] * root[None, :]
+
+    def _extrapolation(self, X: np.ndarray) -> np.ndarray:
+        if self._posterior.largest is None:
+            self._posterior.largest = float(self._leverages(self._sample_X).max())
+        return self._leverages(X).max(axis=1) / self._posterior.largest

@@ -55,6 +55,8 @@ class Monitor:
         # Told of rejected trials, by the optimizer itself; None costs nothing.
         self.on_reject = progress.on_reject if progress is not None and progress.tells_rejected else None
         self.rows: list[Row] = []
+        # More numbers for every row to come, from whoever changes the objective while it is minimised.
+        self.columns: Row = {}
         # Cost, iteration and theta of the last record, and not the record: its Gram matrix is large.
         self.last: tuple[float, int, np.ndarray] | None = None
 
@@ -76,7 +78,7 @@ class Monitor:
         row["grad_norm"], row["mu"], row["gain_ratio"] = record.grad_norm, record.mu, record.gain_ratio
         row["n_evaluations"], row["time"] = record.n_evaluations, record.time
         row["time_jacobian"], row["time_solve"], row["time_evaluate"] = record.seconds
-        return row
+        return row | self.columns
 
     def _held_out(self, theta: np.ndarray) -> Row:
         return {name: error(theta) for name, error in self.held_out_errors.items()}

@@ -12,6 +12,7 @@ the Gauss-Newton approximation of the Hessian of F.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -242,6 +243,15 @@ class Problem(NamedTuple):
     def train_error(self, equations: NormalEquations | DualEquations) -> float:
         """Mean squared training error, in the target's own squared units, of a point already evaluated."""
         return mean_squared_error(self.rows["train"], equations.squares, self.y_scaling)
+
+    def held_out_errors(self) -> dict[str, Callable[[np.ndarray], float]]:
+        """Name of a column of the history, and `error` as a function of theta, for each set but the training rows."""
+        return {f"{name}_mse": partial(self.error, name) for name in self.rows if name != "train"}
+
+    def rescaled(self, factor: np.ndarray) -> "Problem":
+        """The same data with scaled targets multiplied by a factor per output."""
+        rows = {name: part._replace(Y=read_only(part.Y * factor)) for name, part in self.rows.items()}
+        return self._replace(y_scaling=self.y_scaling._replace(scale=self.y_scaling.scale / factor), rows=rows)
 
     def negligible(self) -> float:
         """Errors below this, of the measure by which fits are compared, are rounding errors of a perfect fit."""

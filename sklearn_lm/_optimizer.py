@@ -49,6 +49,7 @@ class Ending(enum.Enum):
     PRECISION = "the objective changes by no more than its rounding error", ""
     DAMPING = "no step reduces the objective, with damping up to mu_max", ""
     GOAL = "the training error reached goal", ""
+    EVIDENCE = "the evidence of the data did not rise any more", ""
     PATIENCE = "the validation error did not fall for n_iter_no_change iterations", ""
     MAX_ITER = (
         "max_iter iterations were made",
@@ -249,6 +250,11 @@ class State:
         self.theta, self.point, self.gain_ratio, self.damping, self.seconds = theta, point, gain_ratio, damping, seconds
         self.costs, self.iteration, self.is_told = [*self.costs, point.cost], self.iteration + 1, False
 
+    def replace(self, theta: np.ndarray, point: Any) -> None:
+        """The objective has changed: theta and `point` are where the fit stands in it. F of before tells nothing."""
+        self.theta, self.point = theta, point
+        self.costs = [point.cost]
+
     def damped_step(self) -> tuple[np.ndarray, float]:
         """theta + d with (H + mu D) d = -g, and the reduction of F that the quadratic model promises for it.
 
@@ -415,7 +421,7 @@ def _ending(objective: Objective, state: State, settings: Settings, grad_norm: f
     if grad_norm <= settings.min_grad and not _is_plateau(objective, state, settings):
         return Ending.GRADIENT
     costs = state.costs
-    if state.iteration >= WINDOW and costs[-1 - WINDOW] - costs[-1] <= settings.tol * costs[-1 - WINDOW]:
+    if len(costs) > WINDOW and costs[-1 - WINDOW] - costs[-1] <= settings.tol * costs[-1 - WINDOW]:
         return Ending.REDUCTION
     if state.iteration >= settings.max_iter:
         return Ending.MAX_ITER

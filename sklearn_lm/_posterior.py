@@ -153,47 +153,41 @@ def _rank(L: np.ndarray, ridge: np.ndarray) -> int:
     return int((np.linalg.svd(scaled, compute_uv=False) ** 2 > 3 * level).sum())
 
 
-class LeaveOneOut(NamedTuple):
-    """Residuals of the rows as if each had been left out of the fit, y - f, in the target's own units."""
+class LeftOut(NamedTuple):
+    """What the fit would say of each training row had it not seen it, in the target's own units."""
 
-    residuals: np.ndarray  # (n_rows, n_outputs)
-    score: float  # R2 from them
-    press: float  # weighted sum of their squares
+    mean: np.ndarray  # (n_rows, n_outputs)
+    variance: np.ndarray  # (n_rows, n_outputs), the noise included
 
 
 def leave_one_out(
-    products: np.ndarray, residuals: np.ndarray, Y: np.ndarray, weight: np.ndarray, y_scale: np.ndarray
-) -> LeaveOneOut:
+    products: np.ndarray, residuals: np.ndarray, Y: np.ndarray, weight: np.ndarray, noise_variance: np.ndarray
+) -> LeftOut:
     """From the leverages: exact for a linear network whose scaling is given, else of the linearised one.
 
     A row i of weight w has the leverage matrix h = w J_i H^-1 J_i'. Without it the residuals would be
 
-        (I - h)^-1 r_i    (PRESS; D. M. Allen, Technometrics 16 (1974) 125-127; for several outputs I - h is a matrix).
+        (I - h)^-1 r_i    (PRESS; D. M. Allen, Technometrics 16 (1974) 125-127; for several outputs I - h is a matrix),
 
-    With an integer weight all repetitions are left out together.
+    and the variance of the row sigma^2 (I - h)^-1 / w. With an integer weight all repetitions are left out together.
 
     Parameters
     ----------
     products : ndarray of shape (n_rows, n_outputs, n_outputs)
         From `Posterior.products`.
     residuals, Y : ndarray of shape (n_rows, n_outputs)
-        y - f and y, in the target's own units.
+        y - f and y, scaled.
     weight : ndarray of shape (n_rows,)
-    y_scale : ndarray of shape (n_outputs,)
+    noise_variance : ndarray of shape (n_outputs,)
     """
-    h = weight[:, None, None] * products
+    rest = np.eye(products.shape[1]) - weight[:, None, None] * products
     # Rows that are fitted whatever they say have a leverage of 1: there rounding must not turn the sign.
-    rest = np.eye(h.shape[1]) - h
-    if h.shape[1] == 1:
-        left_out = residuals / np.maximum(rest[:, :, 0], EPS)
+    if products.shape[1] == 1:
+        inverse = 1 / np.maximum(rest[:, :, 0], EPS)
+        left_out = inverse * residuals
     else:
         values, vectors = np.linalg.eigh(rest)
-        scaled = np.einsum("iqo,iq->io", vectors, residuals / y_scale) / np.maximum(values, EPS)
-        left_out = np.einsum("iqo,io->iq", vectors, scaled) * y_scale
-    press = float(weight @ (left_out**2).sum(axis=1))
-    mean = np.average(Y, axis=0, weights=weight)
-    total = weight @ (Y - mean) ** 2
-    unexplained = weight @ left_out**2
-    # R2 as `score` has it, mean over outputs; a constant target is explained wholly or not at all.
-    ratio = np.divide(unexplained, total, out=np.where(unexplained > 0, 1.0, 0.0), where=total > 0)
-    return LeaveOneOut(left_out, float(np.mean(1 - ratio)), press)
+        values = 1 / np.maximum(values, EPS)
+        left_out = np.einsum("ioe,ie,iqe,iq->io", vectors, values, vectors, residuals, optimize=True)
+        inverse = np.einsum("ioe,ie->io", vectors**2, values)
+    return LeftOut(Y - left_out, noise_variance * inverse / weight[:, None])

@@ -8,7 +8,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -85,6 +85,14 @@ class Runner:
     def has_begun(self) -> bool:
         return self.state is not None or self._standing is not None
 
+    def best(self) -> tuple[float, int, np.ndarray]:
+        """What to publish: error to compare by, iteration, theta."""
+        return self.monitor.best()
+
+    def candidate(self) -> tuple[Any, np.ndarray]:
+        """What would be published now: the problem, if it is not that of the course any more, and theta."""
+        return None, self.best()[2]
+
     @property
     def iteration(self) -> int:
         return self.monitor.last[1] if self.monitor.last else 0
@@ -151,13 +159,16 @@ class Runner:
 
 
 class Audience:
-    """Hears of each start once. This one does not listen."""
+    """Hears of the starts. This one does not listen."""
 
-    def lost(self, number: int, monitor: Monitor) -> None:
-        """Start `number` has left the race."""
+    def lost(self, runner: Runner) -> None:
+        """It has left the race."""
 
-    def final(self, number: int, monitor: Monitor) -> None:
-        """Start `number` will now run to the end; its monitor takes watchers."""
+    def final(self, runner: Runner) -> None:
+        """It will now run to the end; its monitor takes watchers."""
+
+    def end(self, winner: Runner) -> None:
+        """The race is over, and the winner is published."""
 
 
 class OtherDataError(Exception):
@@ -211,6 +222,7 @@ class Race:
         self._scouts: list[Runner] = []  # those of the rounds: all, if these are run on the course itself
         self._finalists: dict[int, Memory] = {}
         self._is_over = False
+        self._winner: Runner | None = None
         self._max_iter_before = 0  # of the races that this one goes on from
         self._save, self._snapshots, self._saving = save, dict[Runner, Memory](), threading.Lock()
 
@@ -227,9 +239,7 @@ class Race:
                 return self._run_on(self._memory)
             except OtherDataError:  # then it begins anew
                 pass
-        first = self._first
-        self._scouts = [self._entered(Runner(i, *start, first.monitor())) for i, start in enumerate(self._starts)]
-        self._finalists = {}
+        self._enter()
         return self._run()
 
     def _run_on(self, memory: "RaceMemory") -> Runner:
@@ -247,6 +257,12 @@ class Race:
             self.settings, self._max_iter_before = settings, 0
             raise
 
+    def _enter(self) -> None:
+        """Runners for the starts."""
+        first = self._first
+        self._scouts = [self._entered(Runner(i, *start, first.monitor())) for i, start in enumerate(self._starts)]
+        self._finalists = {}
+
     @property
     def _first(self) -> Course:
         return self.course if self.scouting is None else self.scouting
@@ -259,15 +275,24 @@ class Race:
             field = [self._finalist(scout) for scout in field]
             for runner in field:
                 self.runners[runner.number] = runner
+        return self._to_the_end(field)
+
+    def _to_the_end(self, field: Sequence[Runner]) -> Runner:
+        """Who wins among those who are left."""
         for runner in field:
-            self._audience.final(runner.number, runner.monitor)
+            self._audience.final(runner)
         self._run_all(field, self.course, self.settings, None)
-        winner = self._best(field)
+        self._winner = winner = self._best(field)
         if winner.failure is not None:
             raise winner.failure
         for runner in field:
             runner.fate = runner.fate or ("won" if runner is winner else "ran to the end")
         return winner
+
+    def end(self) -> None:
+        """The winner is published."""
+        assert self._winner is not None
+        self._audience.end(self._winner)
 
     def leader(self) -> Runner | None:
         """The best of those who have begun, for a race that was interrupted."""
@@ -280,7 +305,7 @@ class Race:
             runner.fate = runner.fate or ("won" if runner is leader else "interrupted")
         return leader
 
-    def memory(self) -> "RaceMemory":
+    def memory(self) -> "RaceMemory | None":
         """To go on from the end, by more iterations."""
         return self._memory_of(Runner.memory)._replace(max_iter=self.settings.max_iter)
 
@@ -303,7 +328,7 @@ class Race:
                 field = sorted(field, key=errors.__getitem__)  # stable
                 for loser in field[n_kept:]:
                     loser.fate = loser.fate or f"left after round {number}"
-                    self._audience.lost(loser.number, loser.monitor)
+                    self._audience.lost(loser)
                 field = field[:n_kept]
         return field
 

@@ -1,41 +1,23 @@
 """LMRegressor: parameters, their constraints, and `fit` as an outline. No mathematics here."""
 
 import os
-import time
-from collections.abc import Callable, Sequence
-from copy import copy
-from functools import partial
 from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
-from ._callbacks import CallbackSupport, Tasks
-from ._checkpoint import Before, Checkpoint, fingerprint
-from ._data import DataSet, check_rows, check_validation_set, divide
+from ._callbacks import CallbackSupport
+from ._fit import Given, fit_network
 from ._inference import InferenceMixin
 from ._kernels import ACTIVATIONS
-from ._lineup import judges_of, line_up
-from ._loss import TUNING, Loss, RobustObjective
-from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress
-from ._network import Network, is_weight, make_network, pack
-from ._objective import NetworkObjective, Problem, make_rows, predict
-from ._optimizer import Settings
-from ._publish import model_attributes, publish, warn_of
-from ._race import Course, Race
-from ._regularization import fixed_l2
+from ._loss import TUNING
+from ._networks import fit_networks, learn_from_rows_left_out
+from ._publish import warn_of
 from ._report import ReportMixin
-from ._scaling import Scaling, make_scaling
 from ._starts import FAMILIES
-
-# Parameters that may be others when a fit goes on from its checkpoint.
-MAY_CHANGE = {
-    "checkpoint", "goal", "max_iter", "max_time", "min_grad", "n_jobs", "random_state", "tol", "verbose", "warm_start",
-}  # fmt: skip
 
 
 class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
@@ -53,25 +35,41 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         Units of each hidden layer. ``()`` is linear regression.
     activation : str or sequence of str, default="tanh"
         "tanh", "logistic", "relu", "softplus" or "identity"; one name for all hidden layers, or one for each.
-    alpha : float, default=0.0
-        Strength of the L2 penalty. In sum form, as in :class:`~sklearn.linear_model.Ridge`.
+    alpha : float or "evidence", default=0.0
+        Strength of the L2 penalty. In sum form, as in :class:`~sklearn.linear_model.Ridge`. "evidence": a strength for
+        each group of parameters, and the variance of the noise, are found during the fit, by the evidence of the
+        training rows (MacKay 1992; Foresee and Hagan 1997). No validation set is used.
+    penalty_groups : {"input", "layer", "single"}, default="input"
+        Which parameters share a strength with ``alpha="evidence"``. "single": all of them. "layer": the weights of
+        each layer, and the biases of each hidden layer. "input": the same, but for the first layer the weights of each
+        input by themselves, so that inputs without use are switched off. The last two leave output biases almost free.
+    n_networks : int, default=1
+        Networks that are fitted independently, from starts of their own, and mixed: in a prediction each counts by its
+        precision there.
+    noise : {"auto", "constant"}, default="auto"
+        "auto": with ``alpha="evidence"`` the standard deviation of a prediction depends on the inputs, by a log-linear
+        model that is fitted to leave-one-out errors. "constant": the noise has one variance everywhere.
     loss : {"squared_error", "huber", "soft_l1", "cauchy"}, default="squared_error"
         What a residual counts, as in :func:`scipy.optimize.least_squares`. The others are for data with outliers: large
         residuals count less than their squares, with "cauchy" hardly more than medium ones.
     loss_scale : float or None, default=None
         Where residuals begin to be large, in units of y (of the scaled y where there are several outputs). None: from
         the median of the residuals, at 95 % efficiency where there are no outliers.
-    scaling : {"minmax", "standard"} or None, default="minmax"
-        Inputs are brought to [-1, 1], or to mean 0 and variance 1. Either way targets are standardised. Constant
-        columns are only shifted. None leaves inputs and targets as they are.
+    scaling : {"auto", "minmax", "standard", "power"} or None, default="auto"
+        "minmax" brings inputs to [-1, 1], "standard" to mean 0 and variance 1. "power" does the same after a power map
+        (Yeo and Johnson 2000) of columns with a skewness above 1. With all of them targets are standardised, and
+        constant columns are only shifted. "auto" is "power" with ``alpha="evidence"``, and "minmax" else. None leaves
+        inputs and targets as they are.
     init : str, default="nguyen_widrow"
         Family of the first start. "nguyen_widrow": units spread over the range of the data; "glorot": small random
         weights; "small": smaller ones; "centred": units that bend at data points; "steep": the same with steep
-        slopes; "selected": units chosen one by one to explain the target.
+        slopes; "selected": units chosen one by one to explain the target. Not used with ``alpha="evidence"``, which has
+        starts of its own.
     n_starts : int or "auto", default="auto"
         Starts from a mix of families race: all get 12 iterations, the best 30 % go on to 40, the best 8 % to 90, and
         the best 5 %, but at least two, run to the end. "auto": as many as a small budget of arithmetic allows, up to 40
         for problems of some hundred rows and 60 parameters, 1 for large ones; counted from the sum of the weights.
+        With ``alpha="evidence"`` all run to the end, the one with the largest evidence wins, and "auto" is 1.
     solve_output : bool, default=True
         Solve for the output layer by linear least squares at every trial point (variable projection).
     acceleration : bool, default=True
@@ -140,7 +138,7 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
     out_activation_ : str
         Always "identity".
     x_offset_, x_scale_ : ndarray of shape (n_features_in_,)
-        The network sees ``(X - x_offset_) / x_scale_``.
+        The network sees ``(X - x_offset_) / x_scale_``, with columns of X mapped before as `x_power_` says.
     y_offset_, y_scale_ : ndarray of shape (n_outputs_,)
         Predictions are ``y_offset_ + y_scale_ * output``.
     n_iter_ : int
@@ -159,7 +157,8 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         of the accepted step), `n_evaluations` (of F, in total), `time` (seconds since the fit began), the
         iteration's seconds by phase: `time_jacobian` (gradient and Gram matrix), `time_solve` (factor and step),
         `time_evaluate` (trial points); with a validation set `validation_failures`, the iterations since its least
-        error.
+        error. With ``alpha="evidence"`` also `log_evidence` and `n_effective_parameters`, as of the last update of the
+        penalty, and NaN before the first.
     starts_ : dict of str to ndarray of shape (n_starts,)
         Of each start: `family`, last `train_mse`, `n_iter` and `fate`.
     noise_variance_ : float or ndarray of shape (n_outputs,)
@@ -176,6 +175,19 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         others that of the linearised one. NaN for rows that were not trained on. See `leave_one_out`.
     loo_score_, press_ : float
         R2 of these predictions (mean over outputs), and their sum of squares.
+    alpha_ : ndarray of shape (n_groups,)
+        With ``alpha="evidence"``, as the next two: the strengths that were found, in the units of `alpha`.
+        "layer": weights and biases of the first layer, of the second, ..., weights of the output layer.
+        "input": the same, with one number per input in place of the first.
+    log_evidence_ : float
+        Logarithm of the density of the (scaled) targets, given the network and the strengths.
+    feature_relevance_ : ndarray of shape (n_features_in_,)
+        With ``penalty_groups="input"``: the spread of the weights of each input, 1 / sqrt(`alpha_`), as a share of all.
+    estimators_ : list of LMRegressor
+        With `n_networks` above 1: the members, with ``n_networks=1``. The other attributes are those of the
+        one with the largest evidence, or with a fixed alpha the least F.
+    x_power_ : Power
+        `column`, `centre`, `spread` and `exponent` of the power maps; empty arrays where no column is mapped.
     split_indices_ : dict of str to ndarray
         Rows of X in the training, validation and test sets that were made from it. Rows of weight zero are in none.
     n_features_in_ : int
@@ -199,6 +211,14 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
     M. T. Hagan and M. B. Menhaj (1994), "Training feedforward networks with the Marquardt algorithm", IEEE
     Transactions on Neural Networks 5, 989-993.
 
+    D. J. C. MacKay (1992), "Bayesian interpolation", Neural Computation 4, 415-447.
+
+    F. D. Foresee and M. T. Hagan (1997), "Gauss-Newton approximation to Bayesian learning", International Conference on
+    Neural Networks, 1930-1935.
+
+    I.-K. Yeo and R. A. Johnson (2000), "A new family of power transformations to improve normality or symmetry",
+    Biometrika 87, 954-959.
+
     Examples
     --------
     >>> import numpy as np
@@ -213,10 +233,13 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
-        "alpha": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"evidence"})],
+        "penalty_groups": [StrOptions({"single", "layer", "input"})],
+        "n_networks": [Interval(Integral, 1, None, closed="left")],
+        "noise": [StrOptions({"auto", "constant"})],
         "loss": [StrOptions({"squared_error", *TUNING})],
         "loss_scale": [Interval(Real, 0, None, closed="neither"), None],
-        "scaling": [StrOptions({"minmax", "standard"}), None],
+        "scaling": [StrOptions({"auto", "minmax", "standard", "power"}), None],
         "init": [StrOptions(set(FAMILIES))],
         "n_starts": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "solve_output": ["boolean"],
@@ -250,9 +273,12 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         activation="tanh",
         *,
         alpha=0.0,
+        penalty_groups="input",
+        n_networks=1,
+        noise="auto",
         loss="squared_error",
         loss_scale=None,
-        scaling="minmax",
+        scaling="auto",
         init="nguyen_widrow",
         n_starts="auto",
         solve_output=True,
@@ -282,6 +308,9 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.alpha = alpha
+        self.penalty_groups = penalty_groups
+        self.n_networks = n_networks
+        self.noise = noise
         self.loss = loss
         self.loss_scale = loss_scale
         self.scaling = scaling
@@ -349,125 +378,13 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         After Ctrl-C the best weights so far are published, with `stop_reason_` "interrupted", and the KeyboardInterrupt
         goes on to the caller.
         """
-        start_time = time.perf_counter()
-        rng = check_random_state(self.random_state)
-        is_warm = self.warm_start and hasattr(self, "coefs_")
-        hidden, activations = self._hidden_layers()
-        draft = copy(self)  # what validation learns of X becomes ours only with the rest of the model
-        data, draft._y_is_1d = check_rows(draft, X, y, sample_weight, reset=not is_warm)
-        draft._n_rows = len(data.X)
-        given = check_validation_set(draft, X_val, y_val, sample_weight_val, data.Y.shape[1])
-        fraction = self.validation_fraction if self.early_stopping else 0.0
-        network = make_network(data.X.shape[1], hidden, data.Y.shape[1], activations)
-        checkpoint = self._checkpoint(data, given)
-        before = (checkpoint.load() if checkpoint else None) or (self._previous(network) if is_warm else None)
-        sets, draft.split_indices_ = divide(
-            data, given, fraction, self.test_fraction, self.split, rng, before.split_indices if before else None
-        )
-        scalings = before.scalings if before else make_scaling(self.scaling, *sets["train"])
-        rows = {name: make_rows(*part, scalings[1]) for name, part in sets.items()}
-        penalty = fixed_l2(self.alpha, is_weight(network))
-        problem = Problem(network, *scalings, rows, penalty, self._objective_kind(scalings[1]))
-
-        if before:
-            starts, n_starts = [("warm_start", before.theta)], before.n_starts
-            sample = judges_of(problem, sets["train"], n_starts)
-        else:
-            starts, sample = line_up(problem, sets["train"], self.n_starts, self.init, rng)
-            n_starts = len(starts)
-        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-        tasks = Tasks(
-            self,
-            n_starts,
-            self.max_iter,
-            {"X": X, "y": y, "metadata": metadata},
-            partial(model_attributes, problem, draft),
-        )
-        course = self._course(problem, n_starts == 1)
-        scouting = self._course(problem._replace(rows={"train": sample}), False) if sample else None
-        memory = before.race if before else None
-        save = partial(checkpoint.save_race, scalings, draft.split_indices_) if checkpoint else None
-        race = Race(starts, course, self._settings(network), start_time, self.n_jobs, scouting, memory, tasks, save)
-        try:
-            winner = race.run()
-        except KeyboardInterrupt:
-            if leader := race.leader():
-                publish(self, problem, race, leader, draft)
-            raise
-        publish(self, problem, race, winner, draft)
-        if checkpoint:
-            checkpoint.remove()
-        tasks.end(winner.monitor.best()[2])
-        warn_of(winner.ending)
+        given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        fits = fit_networks(self, given) if self.n_networks > 1 else [fit_network(self, given)]
+        learn_from_rows_left_out(self, fits)
+        for ending in (fit.ending for fit in fits if not fit.ending.converged):
+            warn_of(ending)  # last: for the caller it may be an error
+            break
         return self
-
-    def _hidden_layers(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
-        """Sizes and activation names of the hidden layers, one each."""
-        sizes = self.hidden_layer_sizes
-        is_sequence = isinstance(sizes, Sequence | np.ndarray)
-        sizes = tuple(sizes) if is_sequence else (sizes,)
-        if not all(isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= 1 for size in sizes):
-            raise InvalidParameterError(
-                "The 'hidden_layer_sizes' parameter of LMRegressor must be a positive int or a sequence of "
-                f"positive ints. Got {self.hidden_layer_sizes!r} instead."
-            )
-        names = self.activation
-        names = (names,) * len(sizes) if isinstance(names, str) else tuple(names)
-        if len(names) != len(sizes) or not all(isinstance(name, str) and name in ACTIVATIONS for name in names):
-            raise InvalidParameterError(
-                f"The 'activation' parameter of LMRegressor must be one of {sorted(ACTIVATIONS)}, or one of "
-                f"them for each of the {len(sizes)} hidden layers. Got {self.activation!r} instead."
-            )
-        return tuple(int(size) for size in sizes), tuple(str(name) for name in names)
-
-    def _objective_kind(self, y_scaling: Scaling) -> Callable[..., NetworkObjective]:
-        """The class of objectives with this loss."""
-        if self.loss == "squared_error":
-            return NetworkObjective
-        unit = y_scaling.scale[0] if len(y_scaling.scale) == 1 else 1.0
-        scale = None if self.loss_scale is None else self.loss_scale / unit
-        return partial(RobustObjective, loss=Loss(self.loss, scale))
-
-    def _checkpoint(self, data: DataSet, given: DataSet | None) -> Checkpoint | None:
-        """The file of this fit, if one was asked for."""
-        if self.checkpoint is None:
-            return None
-        seed = self.random_state if isinstance(self.random_state, Integral) else None
-        owner = {name: repr(value) for name, value in self.get_params().items() if name not in MAY_CHANGE}
-        owner["random_state"] = repr(seed)
-        owner["the training data"] = fingerprint(data)
-        owner["the validation set"] = fingerprint(given or [])
-        return Checkpoint(self.checkpoint, owner)
-
-    def _previous(self, network: Network) -> Before:
-        """What a warm start takes over."""
-        sizes = (len(self.x_offset_), *(len(b) for b in self.intercepts_))
-        if (sizes, self.hidden_activations_) != (network.sizes, network.activations[:-1]):
-            raise ValueError(
-                f"warm_start=True cannot go on from a network {sizes} {self.hidden_activations_} with "
-                f"{network.sizes} {network.activations[:-1]}. Keep the layers, the activation and the number of "
-                "columns, or set warm_start=False."
-            )
-        scalings = Scaling(self.x_offset_, self.x_scale_), Scaling(self.y_offset_, self.y_scale_)
-        theta = pack(self.coefs_, self.intercepts_)
-        return Before(scalings, self.split_indices_, getattr(self, "_memory", None), theta)
-
-    def _course(self, problem: Problem, is_alone: bool) -> Course:
-        return Course(problem.objective, partial(self._monitor, problem, is_alone), problem.negligible())
-
-    def _settings(self, network: Network) -> Settings:
-        settings = Settings(**{name: getattr(self, name) for name in Settings._fields if hasattr(self, name)})
-        # A linear network is one least-squares problem: solving a part of it first would leave nothing to iterate.
-        return settings._replace(solve_output=bool(self.solve_output and network.bends))
-
-    def _monitor(self, problem: Problem, is_alone: bool) -> Monitor:
-        """Who watches one run: errors of all sets, the stopping rules, progress."""
-        # An error of zero ends a fit by its gradient; one that only underflows must not end it by its goal.
-        rules: list[Listener] = [Goal(self.goal)] if self.goal > 0 else []
-        held_out = {f"{name}_mse": partial(problem.error, name) for name in problem.rows if name != "train"}
-        stopping = EarlyStopping(self.n_iter_no_change) if "validation" in problem.rows else None
-        progress = Progress(is_live=is_alone, tells_rejected=self.verbose > 1) if self.verbose else None
-        return Monitor(problem.train_error, held_out, rules, stopping, progress)
 
     # ---- use --------------------------------------------------------------------------------------
     def predict(self, X, return_std=False, return_cov=False):
@@ -499,15 +416,15 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         check_is_fitted(self)
         if return_std and return_cov:
             raise RuntimeError("At most one of return_std or return_cov can be requested.")
-        X = validate_data(self, X, reset=False, dtype=np.float64, order="C")
-        _, network, theta = self._network_of(X)
-        x_scaling, y_scaling = Scaling(self.x_offset_, self.x_scale_), Scaling(self.y_offset_, self.y_scale_)
-        f = self._shaped(predict(X, x_scaling, y_scaling, network, theta))
-        if return_std:
-            return f, self._shaped(self._std(X))
+        X = self._mapped(X)
         if return_cov:
-            return f, self._shaped(self._cov(X))
-        return f
+            if len(self._members()) > 1:
+                raise ValueError("return_cov=True needs n_networks=1: a mixture of networks has no such covariance.")
+            return self._shaped(self._values(X)), self._shaped(self._covariance(X))
+        if not return_std and len(self._members()) == 1:
+            return self._shaped(self._values(X))
+        mean, variance = self._distribution(X)
+        return (self._shaped(mean), self._shaped(np.sqrt(variance))) if return_std else self._shaped(mean)
 
     def _shaped(self, values):
         """Without the last axis if y came without it."""

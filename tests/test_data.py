@@ -3,7 +3,17 @@ import pytest
 from scipy import sparse
 
 from sklearn_lm import LMRegressor
-from sklearn_lm._data import DataSet, check_rows, check_validation_set, distinct_rows, divide, set_sizes, split_rows
+from sklearn_lm._data import (
+    DataSet,
+    check_rows,
+    check_validation_set,
+    distinct_rows,
+    divide,
+    folds_of,
+    set_sizes,
+    split_rows,
+    thinned,
+)
 
 X = np.arange(12.0).reshape(6, 2)
 y = np.arange(6.0)
@@ -185,3 +195,23 @@ def test_rows_that_differ_in_one_place_are_distinct():
     Z[np.arange(64), np.arange(64) % 3] = np.spacing(1.0) * np.arange(64)
     assert len(distinct_rows(DataSet(Z, np.zeros((65, 1)), np.ones(65)), 100).X) == 64
     assert len(distinct_rows(DataSet(np.array([[0.0], [-0.0]]), np.zeros((2, 1)), np.ones(2)), 9).X) == 1
+
+
+def test_folds_follow_from_the_values_of_a_row(rng):
+    data = DataSet(rng.normal(size=(101, 2)), rng.normal(size=(101, 1)), np.ones(101))
+    fold = folds_of(data, 5)
+    np.testing.assert_array_equal(np.sort(np.bincount(fold)), [20, 20, 20, 20, 21])
+    order = rng.permutation(101)
+    shuffled = data._replace(X=data.X[order], Y=data.Y[order])
+    np.testing.assert_array_equal(folds_of(shuffled, 5), fold[order])
+    twice = np.repeat(np.arange(101), 2)
+    np.testing.assert_array_equal(folds_of(data.take(twice), 5), fold[twice])
+
+
+def test_thinned_rows_follow_from_their_values(rng):
+    data = DataSet(rng.normal(size=(50, 2)), rng.normal(size=(50, 1)), np.ones(50))
+    np.testing.assert_array_equal(thinned(data, 50), np.arange(50))
+    rows, order = thinned(data, 20), rng.permutation(50)
+    assert len(rows) == 20
+    shuffled = thinned(data._replace(X=data.X[order], Y=data.Y[order]), 20)
+    np.testing.assert_array_equal(np.sort(order[shuffled]), rows)

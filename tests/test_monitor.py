@@ -129,3 +129,11 @@ def test_a_record_that_is_not_live_is_printed_when_asked(capsys):
     assert capsys.readouterr().out == ""
     progress.replay()
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_columns_of_others_go_on_until_they_change():
+    monitor = Monitor(lambda equations: 4.0, {}, [])
+    for i, value in enumerate([np.nan, 2.0, 2.0, 3.0]):
+        monitor.columns = {"log_evidence": value}
+        monitor(record(i))
+    np.testing.assert_array_equal(monitor.history()["log_evidence"], [np.nan, 2, 2, 3])

@@ -1,0 +1,268 @@
+"""Fits that find their own penalty: the iteration pauses, the precisions move, the iteration goes on.
+
+The formulas stand in `_regularization`. Here is the order of things (after MacKay 1992 and Foresee & Hagan 1997):
+
+1. A start with a scale of weights and a first noise precision of its own. One first precision for all is a trap: too
+   high, and noise is fitted from the beginning; too low, and the network never leaves the straight line.
+2. Levenberg-Marquardt on F. After the fifth iteration and then after every third: the evidence, and one update of the
+   precisions. F changes by its penalty alone, so nothing is summed over the rows again.
+3. The state of the largest evidence is kept, and after five evaluations without a larger one the fit ends. For the
+   evidence rises and falls: the updates, which take the network for linear around theta, go on to explain noise by
+   weights until the estimate of the noise has collapsed. What is published comes from before that.
+
+Several outputs have a noise precision each. Their targets are brought to scales on which these are equal, so the
+formulas need one beta; the scales are part of what is found.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._monitor import Monitor
+from ._network import Network, layer_matrices
+from ._objective import NetworkObjective, Problem
+from ._optimizer import Damping, Ending, Settings, State, advance
+from ._race import Audience, Course, Race, Runner
+from ._regularization import (
+    BIAS_PRECISION,
+    Curvature,
+    Groups,
+    Penalty,
+    Precisions,
+    curvature_of_gram,
+    curvature_of_jacobian,
+    log_evidence,
+    updated,
+)
+
+# Iterations before the first evaluation, between two, and before a state may be kept. Evaluations without a larger
+# evidence that end a fit.
+FIRST, EVERY, SETTLED, PATIENCE = 5, 3, 8, 5
+# A rise by less, in nats, is none, but where the network is linear: there the summit is reached to all digits.
+LEAST_RISE = 0.1
+# Relative differences of the evidence below this are its rounding errors.
+RESOLUTION = 1e-13
+# Precisions that an update changes by less than this fraction have arrived.
+ARRIVED = 1e-10
+# Endings of the iteration that say no more than: a minimum, for these precisions.
+AT_MINIMUM = (Ending.GRADIENT, Ending.REDUCTION, Ending.PRECISION, Ending.DAMPING)
+
+
+class Start(NamedTuple):
+    theta: np.ndarray
+    precisions: Precisions
+    family: str = "varied"
+
+    def resumed(self, theta: np.ndarray, precisions: Precisions | None) -> "Start":
+        """Where a previous fit has ended; without precisions, or with other groups, those of this start."""
+        is_usable = precisions is not None and precisions.alpha.shape == self.precisions.alpha.shape
+        return Start(theta, precisions if precisions is not None and is_usable else self.precisions, "warm_start")
+
+
+class Found(NamedTuple):
+    """The state of the largest evidence."""
+
+    log_evidence: float
+    iteration: int
+    theta: np.ndarray
+    problem: Problem  # with the penalty and the scales of the targets that were found
+    precisions: Precisions
+    gamma: np.ndarray  # (n_parameters,), how far the data determine each
+    point: Any  # the normal equations at theta
+
+
+class EvidenceRunner(Runner):
+    """One start on its way to the largest evidence."""
+
+    def __init__(self, number: int, start: Start, problem: Problem, groups: Groups, monitor: Monitor):
+        super().__init__(number, start.family, start.theta, monitor)
+        self.groups, self.precisions = groups, start.precisions
+        self.problem = problem._replace(penalty=_penalty(start.precisions, groups))
+        monitor.columns = {"log_evidence": math.nan, "n_effective_parameters": math.nan}
+        self.found: Found | None = None
+        self.reference = -math.inf  # the evidence when it was last found to rise
+
+    def run(self, objective: Any, settings: Settings, start_time: float, pause_at: int | None = None) -> None:
+        """Iterate to the end, with an update at every pause."""
+        self._adjust(objective)
+        try:
+            self.state = State(objective, self.theta, settings, start_time)
+        except ValueError as failure:
+            self.failure, self.fate = failure, "not finite"
+            return
+        pause, n_unimproved = FIRST, 0
+        # A linear network may need no iteration between two updates; these must not go on for ever either.
+        for _ in range(settings.max_iter):
+            self.ending = advance(objective, self.state, settings, self.monitor, pause, self.monitor.on_reject)
+            curvature = _curvature(self.state.point, self.problem.penalty)
+            if self.state.iteration >= SETTLED or self.ending is not None:
+                n_unimproved = 0 if self._keep_better(self.state, curvature) else n_unimproved + 1
+            if self.ending is not None and self.ending not in AT_MINIMUM:
+                return
+            if n_unimproved >= PATIENCE or not self._update(objective, self.state, curvature):
+                break
+            if self.ending is Ending.DAMPING:
+                self.state.damping = Damping(settings.mu * self.state.metric.unit)
+            pause = self.state.iteration + EVERY
+        self.ending = Ending.EVIDENCE
+
+    @property
+    def error(self) -> float:
+        """Minus the log evidence."""
+        return math.inf if self.found is None else -self.found.log_evidence
+
+    def best(self) -> tuple[float, int, np.ndarray]:
+        """As of any runner; where it stands, if nothing was found yet."""
+        if self.found is None:
+            return math.inf, self.iteration, super().best()[2]
+        return self.error, self.found.iteration, self.found.theta
+
+    def candidate(self) -> tuple[Problem, np.ndarray]:
+        return (self.problem if self.found is None else self.found.problem), self.best()[2]
+
+    def _keep_better(self, state: State, curvature: Curvature) -> bool:
+        """Keep this state if its evidence is as large as any; whether that is a rise."""
+        problem = self.problem
+        n = problem.rows["train"].weight * problem.network.sizes[-1]
+        evidence = log_evidence(state.point.cost, self.precisions, problem.penalty.strength, curvature.log_det, n)
+        self.monitor.columns = {"log_evidence": evidence, "n_effective_parameters": float(curvature.gamma.sum())}
+        rounding = RESOLUTION * abs(evidence)
+        best = -math.inf if self.found is None else self.found.log_evidence
+        if self.found is None or evidence >= best - rounding:
+            theta, gamma = state.theta, curvature.gamma
+            self.found = Found(
+                max(evidence, best), state.iteration, theta, problem, self.precisions, gamma, state.point
+            )
+        if evidence > self.reference + (LEAST_RISE if problem.network.bends else rounding):
+            self.reference = evidence
+            return True
+        return False
+
+    def _update(self, objective: Any, state: State, curvature: Curvature) -> bool:
+        """Move the precisions, and with them F; False where they have arrived, or cannot be told where to go."""
+        if not math.isfinite(curvature.log_det):
+            return False
+        old, point = self.precisions, state.point
+        alpha, betas = updated(
+            old, self.groups, curvature.gamma, state.theta, point.squares,
+            _gamma_of_outputs(self.problem.network, curvature.gamma), self.problem.rows["train"].weight,
+        )  # fmt: skip
+        # Targets times sqrt(beta_o / beta) have the precision beta, the geometric mean: the evidence stays the same.
+        beta = float(np.exp(np.log(betas).mean()))
+        factor = np.sqrt(betas / beta)
+        self.precisions = Precisions(alpha, beta)
+        change = np.max(np.abs(np.log(np.concatenate([alpha / old.alpha, betas / old.beta]))))
+        penalty = _penalty(self.precisions, self.groups)
+        if len(betas) == 1:
+            point = _with_penalty(point, state.theta, self.problem.penalty, penalty)
+            self.problem = self.problem._replace(penalty=penalty)
+            self._adjust(objective)
+            state.replace(state.theta, point)
+        else:
+            self.problem = self.problem._replace(penalty=penalty).rescaled(factor)
+            self._adjust(objective)
+            theta = state.theta.copy()
+            layer_matrices(self.problem.network, theta)[-1][:] *= factor[:, None]
+            state.replace(theta, objective.normal_equations(theta))
+        return bool(change > ARRIVED)
+
+    def _adjust(self, objective: NetworkObjective) -> None:
+        """Objective and monitor see the penalty and the targets as they are now."""
+        objective.rows, objective.penalty = self.problem.rows["train"], self.problem.penalty
+        self.monitor.train_error = self.problem.train_error
+        self.monitor.held_out_errors = self.problem.held_out_errors()
+
+
+class EvidenceRace(Race):
+    """Starts that find their own penalty: all of them run to the end, and the largest evidence wins.
+
+    Parameters
+    ----------
+    starts : sequence of Start
+    course : Course
+    settings : Settings
+    start_time : float
+    n_jobs : int, optional
+        Threads, as in joblib.
+    audience : Audience, optional
+    problem : Problem
+        Its penalty is not used.
+    groups : Groups
+        Of the penalty.
+    """
+
+    def __init__(
+        self,
+        starts: Sequence[Start],
+        course: Course,
+        settings: Settings,
+        start_time: float,
+        n_jobs: int | None,
+        audience: Audience | None,
+        problem: Problem,
+        groups: Groups,
+    ):
+        super().__init__([], course, settings, start_time, n_jobs, audience=audience)
+        runners = [EvidenceRunner(i, start, problem, groups, course.monitor()) for i, start in enumerate(starts)]
+        self.runners = [self._entered(runner) for runner in runners]
+
+    def _enter(self) -> None:
+        """They are there already."""
+
+    def _run(self) -> Runner:
+        return self._to_the_end(self.runners)
+
+    def _best(self, field: Sequence[Runner]) -> Runner:
+        return min(field, key=lambda runner: (runner.error, runner.number))
+
+    def memory(self) -> None:
+        """None: such a fit goes on from its weights and precisions, not exactly."""
+
+
+def draw_start(network: Network, groups: Groups, rng: np.random.RandomState) -> Start:
+    """Weights N(0, 1 / n_in), those of the hidden layers and their biases on a scale between 0.5 and 1.7.
+
+    The first noise precision lies between 2 and 50, and the first alphas are the precisions of the unscaled weights.
+    Networks that differ in these are also better to mix than equal ones.
+    """
+    scale, beta = 0.5 * 3.4 ** rng.uniform(), 2.0 * 25.0 ** rng.uniform()
+    theta, alpha = np.zeros(network.n_parameters), np.ones(network.n_parameters)
+    *hidden, output = layer_matrices(network, theta)
+    for matrix in hidden:
+        matrix[:] = scale * rng.normal(size=matrix.shape)
+        matrix[:, :-1] /= math.sqrt(matrix.shape[1] - 1)
+    output[:, :-1] = rng.normal(size=(len(output), output.shape[1] - 1)) / math.sqrt(output.shape[1] - 1)
+    for matrix in layer_matrices(network, alpha):
+        matrix[:, :-1] = math.sqrt(matrix.shape[1] - 1)
+    return Start(theta, Precisions(groups.sums(alpha) / groups.size, beta))
+
+
+def _penalty(precisions: Precisions, groups: Groups) -> Penalty:
+    return Penalty(groups.spread(precisions.alpha, BIAS_PRECISION) / precisions.beta)
+
+
+def _curvature(point: Any, penalty: Penalty) -> Curvature:
+    if hasattr(point, "jacobian"):
+        return curvature_of_jacobian(point.jacobian[:, : len(penalty.strength)], penalty.strength)
+    return curvature_of_gram(point.gram, penalty.strength)
+
+
+def _with_penalty(point: Any, theta: np.ndarray, old: Penalty, new: Penalty) -> Any:
+    """The normal equations at theta under another penalty: cost, gradient and the diagonal change by its parts."""
+    change = new.strength - old.strength
+    changed = point._replace(
+        cost=0.5 * float(point.squares.sum()) + new.cost(theta), gradient=point.gradient + change * theta
+    )
+    if hasattr(point, "jacobian"):
+        return changed._replace(strength=new.strength)
+    gram = point.gram.copy()  # others may hold the old one
+    gram[np.diag_indices(len(gram))] += change
+    return changed._replace(gram=gram)
+
+
+def _gamma_of_outputs(network: Network, gamma: np.ndarray) -> np.ndarray:
+    """How many parameters each output has used up: those of its own row, and an equal part of the hidden layers'."""
+    own = layer_matrices(network, gamma)[-1].sum(axis=1)
+    return own + (gamma.sum() - own.sum()) / len(own)

@@ -1,0 +1,261 @@
+"""One network: parameters and data in, fitted attributes out. An outline; each step is in a room of its own."""
+
+import time
+from collections.abc import Callable, Sequence
+from copy import copy
+from functools import partial
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import InvalidParameterError
+
+from ._callbacks import Tasks
+from ._checkpoint import Before, Checkpoint, fingerprint
+from ._data import DataSet, check_rows, check_validation_set, divide
+from ._evidence import EvidenceRace, draw_start
+from ._kernels import ACTIVATIONS
+from ._lineup import judges_of, line_up
+from ._loss import Loss, RobustObjective
+from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress
+from ._network import Network, is_weight, make_network, pack
+from ._objective import NetworkObjective, Problem, make_rows
+from ._optimizer import Ending, Settings
+from ._posterior import LeftOut
+from ._power import Scalings, make_power, no_power
+from ._publish import model_attributes, publish
+from ._race import Course, Race
+from ._regularization import fixed_l2, make_groups
+from ._scaling import Scaling, make_scaling
+
+# Parameters that may be others when a fit goes on from its checkpoint.
+MAY_CHANGE = {
+    "checkpoint", "goal", "max_iter", "max_time", "min_grad", "n_jobs", "random_state", "tol", "verbose", "warm_start",
+}  # fmt: skip
+
+
+class Given(NamedTuple):
+    """What the caller passed to `fit`."""
+
+    X: Any
+    y: Any
+    sample_weight: Any
+    X_val: Any
+    y_val: Any
+    sample_weight_val: Any
+
+
+class Fit(NamedTuple):
+    """What is known of a fit while it lasts, and not kept."""
+
+    ending: Ending
+    train: DataSet  # with mapped inputs
+    left_out: LeftOut | None
+
+
+def fit_network(model: Any, given: Given, split_rng: np.random.RandomState | None = None) -> Fit:
+    """Fit one network and set the attributes of `model`, an LMRegressor.
+
+    The rows are divided into sets by `split_rng`, if that is given, and not by the model's random state.
+    """
+    start_time = time.perf_counter()
+    refuse_contradictions(model, given)
+    rng = check_random_state(model.random_state)
+    is_warm = model.warm_start and hasattr(model, "coefs_")
+    hidden, activations = hidden_layers(model)
+    draft = copy(model)  # what validation learns of X becomes the model's only with the rest
+    data, draft._y_is_1d = check_rows(draft, given.X, given.y, given.sample_weight, reset=not is_warm)
+    draft._n_rows = len(data.X)
+    own = check_validation_set(draft, given.X_val, given.y_val, given.sample_weight_val, data.Y.shape[1])
+    network = make_network(data.X.shape[1], hidden, data.Y.shape[1], activations)
+
+    checkpoint = open_checkpoint(model, data, own)
+    before = (checkpoint.load() if checkpoint else None) or (previous(model, network) if is_warm else None)
+    fraction, split = model.validation_fraction if model.early_stopping else 0.0, before and before.split_indices
+    sets, draft.split_indices_ = divide(data, own, fraction, model.test_fraction, model.split, split_rng or rng, split)
+    scalings = before.scalings if before else make_scalings(model, sets["train"])
+    sets = {name: part._replace(X=scalings.power.forward(part.X)) for name, part in sets.items()}
+    draft.x_power_ = scalings.power
+    rows = {name: make_rows(*part, scalings.y) for name, part in sets.items()}
+    penalty = fixed_l2(0.0 if model.alpha == "evidence" else model.alpha, is_weight(network))
+    problem = Problem(network, scalings.x, scalings.y, rows, penalty, objective_kind(model, scalings.y))
+
+    passed = {"X": given.X, "y": given.y, "metadata": None}
+    if given.sample_weight is not None:
+        passed["metadata"] = {"sample_weight": given.sample_weight}
+    tasks = partial(Tasks, model, n_iterations=model.max_iter, data=passed, attributes=partial(model_attributes, draft))
+    save = partial(checkpoint.save_race, scalings, draft.split_indices_) if checkpoint else None
+    make_race = make_evidence_race if model.alpha == "evidence" else make_plain_race
+    race = make_race(model, problem, sets["train"], before, rng, start_time, tasks, save)
+    try:
+        winner = race.run()
+    except KeyboardInterrupt:
+        if leader := race.leader():
+            publish(model, problem, race, leader, draft)
+        raise
+    left_out = publish(model, problem, race, winner, draft)
+    if checkpoint:
+        checkpoint.remove()
+    race.end()
+    assert winner.ending is not None
+    return Fit(winner.ending, sets["train"], left_out)
+
+
+# ---- races --------------------------------------------------------------------------------------------
+def make_plain_race(
+    model: Any,
+    problem: Problem,
+    train: DataSet,
+    before: Before | None,
+    rng: np.random.RandomState,
+    start_time: float,
+    tasks: Callable[..., Tasks],
+    save: Callable[..., None] | None,
+) -> Race:
+    """Starts that minimise F with the penalty as it is."""
+    if before:
+        starts, n_starts = [("warm_start", before.theta)], before.n_starts
+        sample = judges_of(problem, train, n_starts)
+    else:
+        starts, sample = line_up(problem, train, model.n_starts, model.init, rng)
+        n_starts = len(starts)
+    course = make_course(model, problem, n_starts == 1)
+    scouting = make_course(model, problem._replace(rows={"train": sample}), False) if sample else None
+    settings, memory, audience = make_settings(model, problem.network), before and before.race, tasks(problem, n_starts)
+    return Race(starts, course, settings, start_time, model.n_jobs, scouting, memory, audience, save)
+
+
+def make_evidence_race(
+    model: Any,
+    problem: Problem,
+    train: DataSet,
+    before: Before | None,
+    rng: np.random.RandomState,
+    start_time: float,
+    tasks: Callable[..., Tasks],
+    save: Callable[..., None] | None,
+) -> EvidenceRace:
+    """The same, with a penalty that is found on the way."""
+    groups = make_groups(problem.network, model.penalty_groups)
+    starts = [
+        draw_start(problem.network, groups, rng) for _ in range(1 if model.n_starts == "auto" else model.n_starts)
+    ]
+    if before:
+        starts = [starts[0].resumed(before.theta, getattr(model, "_precisions", None))]
+    course, settings = make_course(model, problem, len(starts) == 1), make_settings(model, problem.network)
+    audience = tasks(problem, len(starts))
+    return EvidenceRace(starts, course, settings, start_time, model.n_jobs, audience, problem, groups)
+
+
+def make_course(model: Any, problem: Problem, is_alone: bool) -> Course:
+    return Course(problem.objective, partial(make_monitor, model, problem, is_alone), problem.negligible())
+
+
+def make_settings(model: Any, network: Network) -> Settings:
+    settings = Settings(**{name: getattr(model, name) for name in Settings._fields if hasattr(model, name)})
+    # A linear network is one least-squares problem: solving a part of it first would leave nothing to iterate.
+    return settings._replace(solve_output=bool(model.solve_output and network.bends))
+
+
+def make_monitor(model: Any, problem: Problem, is_alone: bool) -> Monitor:
+    """Who watches one run: errors of all sets, the stopping rules, progress."""
+    # An error of zero ends a fit by its gradient; one that only underflows must not end it by its goal.
+    rules: list[Listener] = [Goal(model.goal)] if model.goal > 0 else []
+    stopping = EarlyStopping(model.n_iter_no_change) if "validation" in problem.rows else None
+    progress = Progress(is_live=is_alone, tells_rejected=model.verbose > 1) if model.verbose else None
+    return Monitor(problem.train_error, problem.held_out_errors(), rules, stopping, progress)
+
+
+# ---- parameters ---------------------------------------------------------------------------------------
+def refuse_contradictions(model: Any, given: Given) -> None:
+    """Parameters that make no sense together."""
+    if model.n_networks > 1 and model.checkpoint is not None:
+        raise ValueError(
+            f"checkpoint={model.checkpoint!r} with n_networks={model.n_networks}: a checkpoint is of one network. Set "
+            "n_networks=1, or checkpoint=None."
+        )
+    if model.alpha != "evidence":
+        return
+    if model.early_stopping or given.X_val is not None:
+        raise ValueError(
+            "early_stopping=True, or X_val, with alpha='evidence': the evidence stops the fit by the training rows "
+            "alone. Leave the validation set out (test_fraction only watches), or set alpha to a number."
+        )
+    if model.loss != "squared_error":
+        raise ValueError(
+            f"loss={model.loss!r} with alpha='evidence': the evidence is that of normal noise. Set alpha to a "
+            "number, or loss='squared_error'."
+        )
+    if model.checkpoint is not None:
+        raise ValueError(
+            f"checkpoint={model.checkpoint!r} with alpha='evidence': such a fit cannot go on from a file. Set "
+            "alpha to a number, or checkpoint=None."
+        )
+
+
+def hidden_layers(model: Any) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Sizes and activation names of the hidden layers, one each."""
+    sizes = model.hidden_layer_sizes
+    is_sequence = isinstance(sizes, Sequence | np.ndarray)
+    sizes = tuple(sizes) if is_sequence else (sizes,)
+    if not all(isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= 1 for size in sizes):
+        raise InvalidParameterError(
+            "The 'hidden_layer_sizes' parameter of LMRegressor must be a positive int or a sequence of "
+            f"positive ints. Got {model.hidden_layer_sizes!r} instead."
+        )
+    names = model.activation
+    names = (names,) * len(sizes) if isinstance(names, str) else tuple(names)
+    if len(names) != len(sizes) or not all(isinstance(name, str) and name in ACTIVATIONS for name in names):
+        raise InvalidParameterError(
+            f"The 'activation' parameter of LMRegressor must be one of {sorted(ACTIVATIONS)}, or one of "
+            f"them for each of the {len(sizes)} hidden layers. Got {model.activation!r} instead."
+        )
+    return tuple(int(size) for size in sizes), tuple(str(name) for name in names)
+
+
+def make_scalings(model: Any, train: DataSet) -> Scalings:
+    """Of a new fit."""
+    kind = model.scaling
+    if kind == "auto":
+        kind = "power" if model.alpha == "evidence" else "minmax"
+    power = make_power(train.X, train.weight) if kind == "power" else no_power()
+    mapped = train._replace(X=power.forward(train.X))
+    return Scalings(power, *make_scaling("standard" if kind == "power" else kind, *mapped))
+
+
+def objective_kind(model: Any, y_scaling: Scaling) -> Callable[..., NetworkObjective]:
+    """The class of objectives with this loss."""
+    if model.loss == "squared_error":
+        return NetworkObjective
+    unit = y_scaling.scale[0] if len(y_scaling.scale) == 1 else 1.0
+    scale = None if model.loss_scale is None else model.loss_scale / unit
+    return partial(RobustObjective, loss=Loss(model.loss, scale))
+
+
+# ---- what a fit goes on from --------------------------------------------------------------------------
+def open_checkpoint(model: Any, data: DataSet, own: DataSet | None) -> Checkpoint | None:
+    """The file of this fit, if one was asked for."""
+    if model.checkpoint is None:
+        return None
+    seed = model.random_state if isinstance(model.random_state, Integral) else None
+    owner = {name: repr(value) for name, value in model.get_params().items() if name not in MAY_CHANGE}
+    owner["random_state"] = repr(seed)
+    owner["the training data"] = fingerprint(data)
+    owner["the validation set"] = fingerprint(own or [])
+    return Checkpoint(model.checkpoint, owner)
+
+
+def previous(model: Any, network: Network) -> Before:
+    """What a warm start takes over."""
+    sizes = (len(model.x_offset_), *(len(b) for b in model.intercepts_))
+    if (sizes, model.hidden_activations_) != (network.sizes, network.activations[:-1]):
+        raise ValueError(
+            f"warm_start=True cannot go on from a network {sizes} {model.hidden_activations_} with "
+            f"{network.sizes} {network.activations[:-1]}. Keep the layers, the activation and the number of "
+            "columns, or set warm_start=False."
+        )
+    x_scaling, y_scaling = Scaling(model.x_offset_, model.x_scale_), Scaling(model.y_offset_, model.y_scale_)
+    theta = pack(model.coefs_, model.intercepts_)
+    scalings = Scalings(model.x_power_, x_scaling, y_scaling)
+    return Before(scalings, model.split_indices_, getattr(model, "_memory", None), theta)

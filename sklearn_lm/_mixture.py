@@ -1,0 +1,23 @@
+"""Several networks as one predictive distribution.
+
+Each network k says N(f_k(x), v_k(x)). The mixture gives it the weight of its precision at x, w_k = (1/v_k) / sum 1/v:
+
+    mean = sum_k w_k f_k,      variance = sum_k w_k (v_k + (f_k - mean)^2)
+
+the mean and the variance of a mixture of normal distributions with these weights.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def mix(means: Sequence[np.ndarray], variances: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of the mixture; one array, of any shape, per network."""
+    if len(means) == 1:
+        return means[0], variances[0]
+    f, v = np.stack(means), np.stack(variances)
+    weight = v.min(axis=0) / v  # relative, so that no precision overflows
+    weight /= weight.sum(axis=0)
+    mean = np.sum(weight * f, axis=0)
+    return mean, np.sum(weight * (v + (f - mean) ** 2), axis=0)

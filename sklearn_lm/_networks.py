@@ -1,0 +1,78 @@
+"""One estimator, one network or several: independent fits, in parallel, and what they say together."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+
+from ._fit import Fit, Given, fit_network
+from ._mixture import mix
+from ._predictive import fit_noise_models, score_left_out
+
+
+def fit_networks(model: Any, given: Given) -> list[Fit]:
+    """Fit `model.n_networks` estimators of one network each, and let the model have the attributes of the best one.
+
+    Each has a seed of its own, drawn beforehand: the number of threads plays no part in the result. All are fitted to
+    the same rows. After Ctrl-C the model has those that were done.
+
+    Parameters
+    ----------
+    model : LMRegressor
+    given : Given
+
+    Returns
+    -------
+    fits : list of Fit
+        One per network.
+    """
+    draws = check_random_state(model.random_state).randint(np.iinfo(np.int32).max, size=model.n_networks + 1)
+    split_seed, *seeds = draws.tolist()
+    members = [clone(model) for _ in seeds]
+    if model.warm_start and len(getattr(model, "estimators_", ())) == model.n_networks:
+        members = deepcopy(model.estimators_)
+    for member, seed in zip(members, seeds, strict=True):
+        member.set_params(**{**model.get_params(), "n_networks": 1, "n_jobs": None, "random_state": seed})
+        member.__dict__.pop("_skl_callbacks", None)
+
+    @delayed
+    def run(member: Any) -> Fit:
+        fit = fit_network(member, given, split_rng=np.random.RandomState(split_seed))
+        learn_from_rows_left_out(member, [fit])
+        return fit
+
+    try:
+        # Threads: the kernels hold no lock.
+        fits = Parallel(n_jobs=model.n_jobs, require="sharedmem")(run(member) for member in members)
+    except KeyboardInterrupt:
+        done = [member for member in members if hasattr(member, "_noise_models")]
+        if done:
+            _lend(model, done)
+        raise
+    _lend(model, members)
+    return fits
+
+
+def _lend(model: Any, members: list[Any]) -> None:
+    """The attributes of the best member."""
+    best = min(members, key=lambda member: -member.log_evidence_ if model.alpha == "evidence" else member.loss_)
+    parameters = model.get_params()
+    vars(model).update({name: value for name, value in vars(best).items() if name not in parameters})
+    model.estimators_ = members
+
+
+def learn_from_rows_left_out(model: Any, fits: Sequence[Fit]) -> None:
+    """Where all networks say what they would without each row: its error, and how the noise depends on the inputs."""
+    left_out = [fit.left_out for fit in fits if fit.left_out is not None]
+    if len(left_out) < len(fits):
+        return
+    train, rows = fits[0].train, model.split_indices_["train"]
+    mean, _ = mix([part.mean for part in left_out], [part.variance for part in left_out])
+    loo = score_left_out(train, mean, rows, model._n_rows)
+    model._loo = loo._replace(residuals=loo.residuals[:, 0] if model._y_is_1d else loo.residuals)
+    if model.alpha == "evidence" and model.noise == "auto":
+        model._noise_models = fit_noise_models(train, left_out)

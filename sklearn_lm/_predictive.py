@@ -1,0 +1,56 @@
+"""The predictive distribution of a fitted estimator: its networks mixed, their variance corrected.
+
+Everything is in the target's own units, one column per output. What a single network says of its variance, and of rows
+left out, is the business of `_posterior`; `_mixture` and `_noise` hold the formulas of the rest.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ._data import DataSet, folds_of, thinned
+from ._mixture import mix
+from ._noise import N_FOLDS, NoiseModel, fit_noise
+from ._posterior import LeftOut
+
+# Rows that the correction of the variance is learnt from, at most.
+MOST_ROWS = 20_000
+
+
+def fit_noise_models(train: DataSet, left_out: Sequence[LeftOut]) -> list[NoiseModel]:
+    """One correction per output, from the leave-one-out predictions of all networks for the training rows."""
+    mean, variance = mix([part.mean for part in left_out], [part.variance for part in left_out])
+    z_squared = (train.Y - mean) ** 2 / variance
+    rows = thinned(train, MOST_ROWS)
+    train, mean, z_squared = train.take(rows), mean[rows], z_squared[rows]
+    fold = folds_of(train, N_FOLDS)
+    return [fit_noise(train.X, mean[:, o], z_squared[:, o], train.weight, fold) for o in range(train.Y.shape[1])]
+
+
+def correct(variance: np.ndarray, noise_models: Sequence[NoiseModel], X: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """The variance at X (mapped by the power maps, not scaled), where the mean is `mean`; (n_rows, n_outputs)."""
+    if not noise_models:
+        return variance
+    factors = [model.factor(X, mean[:, o]) for o, model in enumerate(noise_models)]
+    return variance * np.column_stack(factors)
+
+
+class LooScore(NamedTuple):
+    """Leave-one-out residuals, in the target's own units, and what they sum up to."""
+
+    residuals: np.ndarray  # y - f of each row that was passed to `fit`, in the shape of y; NaN for those not trained on
+    score: float  # R2, mean over outputs
+    press: float  # weighted sum of their squares
+
+
+def score_left_out(train: DataSet, mean: np.ndarray, rows: np.ndarray, n_rows: int) -> LooScore:
+    """From the leave-one-out predictions of the training rows, which are `rows` of `n_rows`."""
+    left_out = train.Y - mean
+    centred = train.Y - np.average(train.Y, axis=0, weights=train.weight)
+    unexplained, total = train.weight @ left_out**2, train.weight @ centred**2
+    # R2 as `score` has it; a constant target is explained wholly or not at all.
+    ratio = np.divide(unexplained, total, out=np.where(unexplained > 0, 1.0, 0.0), where=total > 0)
+    residuals = np.full((n_rows, train.Y.shape[1]), np.nan)
+    residuals[rows] = left_out
+    return LooScore(residuals, float(np.mean(1 - ratio)), float(unexplained.sum()))

@@ -1,0 +1,271 @@
+import math
+
+import numpy as np
+import pytest
+from conftest import may_end_early, size
+from sklearn.linear_model import BayesianRidge
+
+from sklearn_lm import LMRegressor
+from sklearn_lm._evidence import EVERY, FIRST, PATIENCE, SETTLED, EvidenceRace, EvidenceRunner, Start, draw_start
+from sklearn_lm._monitor import Monitor
+from sklearn_lm._network import is_weight, layer_matrices, make_network
+from sklearn_lm._objective import NetworkObjective, Problem, make_rows
+from sklearn_lm._optimizer import Ending, Settings
+from sklearn_lm._race import Course
+from sklearn_lm._regularization import (
+    BIAS_PRECISION,
+    PRIOR_RATE,
+    PRIOR_SHAPE,
+    curvature_of_gram,
+    fixed_l2,
+    log_evidence,
+    make_groups,
+)
+from sklearn_lm._scaling import identity_scaling
+
+SETTINGS = Settings(solve_output=True, acceleration=True)
+
+
+def noisy_problem(n=60, hidden=(4,), noise=(0.3,)):
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(n, 2))
+    Y = np.column_stack([np.sin(2 * X[:, 0]) + sd * rng.normal(size=n) for sd in noise])
+    network = make_network(2, hidden, len(noise), ("tanh",) * len(hidden))
+    rows = {"train": make_rows(X, Y, np.ones(n), identity_scaling(len(noise)))}
+    return Problem(network, identity_scaling(2), identity_scaling(len(noise)), rows, fixed_l2(0.0, is_weight(network)))
+
+
+def fit(problem, kind="input", n_starts=1, settings=SETTINGS, seed=0, n_jobs=None):
+    groups, rng = make_groups(problem.network, kind), np.random.RandomState(seed)
+    starts = [draw_start(problem.network, groups, rng) for _ in range(n_starts)]
+    course = Course(problem.objective, lambda: Monitor(problem.train_error, problem.held_out_errors()), -math.inf)
+    race = EvidenceRace(starts, course, settings, 0.0, n_jobs, None, problem, groups)
+    winner = race.run()
+    return winner, race.runners, winner.found
+
+
+def evidence_anew(found, groups):
+    """From theta and the precisions alone."""
+    objective = NetworkObjective(
+        found.problem.network, found.problem.rows["train"], found.problem.x_scaling.table(), found.problem.penalty
+    )
+    objective.is_dual = False
+    point = objective.normal_equations(found.theta)
+    strength = groups.spread(found.precisions.alpha, BIAS_PRECISION) / found.precisions.beta
+    np.testing.assert_allclose(found.problem.penalty.strength, strength)
+    curvature = curvature_of_gram(point.gram, strength)
+    n = found.problem.rows["train"].Y.size
+    return log_evidence(point.cost, found.precisions, strength, curvature.log_det, n), curvature.gamma
+
+
+@pytest.mark.parametrize("n", [60, 10])  # by the Gram matrix, and with fewer residuals than parameters
+@pytest.mark.parametrize("noise", [(0.3,), (0.3, 0.1)])
+def test_what_is_found_is_consistent(n, noise):
+    """Cost, Gram matrix and penalty are changed in place: they must be what they would be if made anew."""
+    problem = noisy_problem(n, noise=noise)
+    assert problem.objective().is_dual == (n == 10)
+    _, _, found = fit(problem)
+    evidence, gamma = evidence_anew(found, make_groups(problem.network, "input"))
+    np.testing.assert_allclose(found.log_evidence, evidence, rtol=1e-9)
+    np.testing.assert_allclose(found.gamma, gamma, atol=1e-7)
+
+
+def test_the_best_of_the_way_is_published():
+    winner, _, found = fit(noisy_problem())
+    column = winner.monitor.history()["log_evidence"]
+    assert np.isnan(column[: SETTLED + 1]).all()
+    assert np.nanmax(column) <= found.log_evidence
+    assert winner.best() == (-found.log_evidence, found.iteration, found.theta)
+    np.testing.assert_array_equal(winner.monitor.history()["n_effective_parameters"] >= 0, column == column)
+
+
+def test_patience_ends_the_fit():
+    winner, _, found = fit(noisy_problem())
+    assert winner.ending is Ending.EVIDENCE
+    assert winner.state.iteration <= found.iteration + PATIENCE * EVERY
+    assert winner.state.iteration >= FIRST + EVERY
+
+
+def test_max_iter_ends_the_fit():
+    winner, _, found = fit(noisy_problem(), settings=SETTINGS._replace(max_iter=6))
+    assert winner.ending is Ending.MAX_ITER
+    assert (winner.state.iteration, found.iteration) == (6, 6)
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.5])
+def test_the_noise_is_found(noise):
+    _, _, found = fit(noisy_problem(n=size(400, 60), hidden=(5,), noise=(noise,)))
+    np.testing.assert_allclose(found.precisions.beta**-0.5, noise, rtol=size(1, 3) * 0.1)
+
+
+def test_each_output_has_its_noise():
+    problem = noisy_problem(n=size(400, 60), hidden=(5,), noise=(0.5, 0.1))
+    _, _, found = fit(problem)
+    scale = found.problem.y_scaling.scale
+    np.testing.assert_allclose(np.prod(scale), 1.0)  # the evidence is that of the targets as they came
+    np.testing.assert_allclose(found.problem.rows["train"].Y * scale, problem.rows["train"].Y)
+    np.testing.assert_allclose(scale * found.precisions.beta**-0.5, [0.5, 0.1], rtol=size(1, 3) * 0.1)
+
+
+def test_an_input_without_use_is_switched_off():
+    _, _, found = fit(noisy_problem(n=size(400, 60)))
+    useful, useless = found.precisions.alpha[:2]
+    assert useless > 30 * useful
+
+
+def test_the_largest_evidence_wins():
+    winner, runners, found = fit(noisy_problem(), n_starts=4)
+    assert found.log_evidence == max(runner.found.log_evidence for runner in runners)
+    assert [runner.fate for runner in runners].count("won") == 1
+    assert winner.fate == "won"
+
+
+def test_threads_do_not_change_the_result():
+    one, two = (fit(noisy_problem(), n_starts=3, n_jobs=n_jobs)[2] for n_jobs in (1, 2))
+    np.testing.assert_array_equal(one.theta, two.theta)
+
+
+def test_starts_differ_in_scale_and_noise():
+    network = make_network(4, (500,), 1, ("tanh",))
+    groups = make_groups(network, "input")
+    for seed in range(3):
+        theta, precisions, _ = draw_start(network, groups, np.random.RandomState(seed))
+        hidden, output = layer_matrices(network, theta)
+        scale = hidden[:, -1].std()
+        assert 0.45 < scale < 1.85
+        np.testing.assert_allclose(hidden[:, :-1].std(), scale / 2, rtol=0.1)
+        np.testing.assert_allclose(output[:, :-1].std(), 500**-0.5, rtol=0.1)
+        np.testing.assert_allclose(precisions.alpha, [2, 2, 2, 2, 1, 500**0.5])
+        assert 2 <= precisions.beta <= 50
+
+
+def test_a_start_goes_on_from_precisions_that_fit():
+    network = make_network(2, (3,), 1, ("tanh",))
+    start, other = (
+        draw_start(network, make_groups(network, kind), np.random.RandomState(0)) for kind in ("input", "layer")
+    )
+    theta = np.ones(network.n_parameters)
+    mine = start.precisions._replace(beta=7.0)
+    for given, taken in ((None, start.precisions), (other.precisions, start.precisions), (mine, mine)):
+        assert start.resumed(theta, given) == Start(theta, taken, "warm_start")
+
+
+def test_a_start_that_is_not_finite_is_an_error():
+    problem = noisy_problem()
+    groups = make_groups(problem.network, "single")
+    start = draw_start(problem.network, groups, np.random.RandomState(0))
+    start.theta[0] = np.nan
+    course = Course(problem.objective, lambda: Monitor(problem.train_error, {}), -math.inf)
+    with pytest.raises(ValueError, match="not finite"):
+        EvidenceRace([start], course, SETTINGS, 0.0, None, None, problem, groups).run()
+    runner = EvidenceRunner(0, start, problem, groups, course.monitor())
+    runner.run(problem.objective(), SETTINGS, 0.0)
+    assert runner.fate == "not finite"
+
+
+# ---- through the estimator ---------------------------------------------------------------------------
+def noisy_data(rng, n=60):
+    X = rng.normal(size=(n, 2)) * [1.0, 100.0]
+    return X, 5 + 20 * (np.sin(X[:, 0]) + 0.3 * rng.normal(size=n))
+
+
+def regressor(hidden=(4,), **parameters):
+    return LMRegressor(hidden, alpha="evidence", random_state=0, **parameters)
+
+
+@pytest.mark.parametrize("n_features", [3, 8])
+def test_a_linear_network_is_bayesian_ridge(rng, n_features):
+    """With one group, output bias included, BayesianRidge sees standardised inputs and a column of ones."""
+    X = rng.normal(size=(40, n_features)) * np.logspace(-2, 2, n_features)
+    y = 3 + X @ (rng.normal(size=n_features) / np.logspace(-2, 2, n_features)) + rng.normal(size=40)
+    ours = regressor((), penalty_groups="single", scaling="standard", noise="constant", max_iter=1000)
+    ours.fit(X, y)
+    Z = np.column_stack([(X - ours.x_offset_) / ours.x_scale_, np.ones(40)])
+    theirs = BayesianRidge(
+        fit_intercept=False, tol=1e-14, max_iter=10_000,
+        alpha_1=0, alpha_2=0, lambda_1=PRIOR_SHAPE / 2, lambda_2=PRIOR_RATE / 2,
+    ).fit(Z, (y - ours.y_offset_[0]) / ours.y_scale_[0])  # fmt: skip
+    np.testing.assert_allclose(ours.coefs_[0][:, 0], theirs.coef_[:-1], rtol=1e-6)
+    np.testing.assert_allclose(ours.intercepts_[0], theirs.coef_[-1:], atol=1e-12)
+    np.testing.assert_allclose(ours.alpha_, theirs.lambda_ / theirs.alpha_, rtol=1e-6)
+    _, std = ours.predict(X[:5], return_std=True)
+    np.testing.assert_allclose(std, ours.y_scale_ * theirs.predict(Z[:5], return_std=True)[1], rtol=1e-6)
+
+
+def test_a_weight_is_a_repeated_row(rng):
+    X, y = noisy_data(rng)
+    weight = rng.randint(1, 4, size=60)
+    weighted = regressor().fit(X, y, sample_weight=weight)
+    repeated = regressor().fit(np.repeat(X, weight, axis=0), np.repeat(y, weight))
+    for name in ("alpha_", "noise_variance_", "log_evidence_", "n_effective_parameters_", "feature_relevance_"):
+        np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-4)
+    np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-4)
+
+
+def test_units_do_not_matter(rng):
+    X, y = noisy_data(rng)
+    here, there = regressor().fit(X, y), regressor().fit(X * [1e3, 1e-3] + 7, 1e-3 * y)
+    np.testing.assert_allclose(there.predict(X * [1e3, 1e-3] + 7), 1e-3 * here.predict(X), rtol=1e-5)
+    np.testing.assert_allclose(there.noise_variance_, 1e-6 * here.noise_variance_, rtol=1e-5)
+    np.testing.assert_allclose(there.alpha_, here.alpha_, rtol=1e-5)
+
+
+def test_what_is_published(rng):
+    X, y = noisy_data(rng)
+    model = regressor().fit(X, y)
+    assert model.log_evidence_ >= np.nanmax(model.history_["log_evidence"])
+    assert 0 < model.n_effective_parameters_ < 17
+    assert model.alpha_.shape == (4,)  # two inputs, hidden biases, output weights
+    np.testing.assert_allclose(model.feature_relevance_.sum(), 1)
+    assert model.feature_relevance_[0] > model.feature_relevance_[1]
+    np.testing.assert_allclose(np.sqrt(model.noise_variance_), 6, rtol=0.4)
+    assert model.stop_reason_ == Ending.EVIDENCE.sentence
+    np.testing.assert_allclose(model.history_["train_mse"][model.best_iter_], np.mean((model.predict(X) - y) ** 2))
+
+
+def test_nothing_of_it_is_left_after_a_fit_with_fixed_alpha(rng):
+    X, y = noisy_data(rng)
+    model = regressor().fit(X, y)
+    with may_end_early():
+        model.set_params(alpha=0.1, max_iter=5).fit(X, y)
+    for name in ("alpha_", "log_evidence_", "feature_relevance_"):
+        assert not hasattr(model, name)
+
+
+def test_a_warm_start_goes_on(rng):
+    X, y = noisy_data(rng)
+    first = regressor(warm_start=True).fit(X, y)
+    evidence = first.log_evidence_
+    again = first.fit(X, y)
+    assert again.starts_["family"][0] == "warm_start"
+    assert again.log_evidence_ > evidence - 1
+
+
+@pytest.mark.parametrize("early", [{"early_stopping": True}, {}])
+def test_a_validation_set_is_refused(rng, early):
+    X, y = noisy_data(rng)
+    given = {} if early else {"X_val": X, "y_val": y}
+    with pytest.raises(ValueError, match=r"early_stopping=True, or X_val, with alpha='evidence'.*test_fraction"):
+        regressor(**early).fit(X, y, **given)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"solve_output": False},
+        {"acceleration": False},
+        {"damping": "marquardt"},
+        {"hidden_layer_sizes": (3, 2)},
+        {"n_starts": 3},
+        {"activation": "relu"},
+        {"penalty_groups": "layer"},
+        {"penalty_groups": "single"},
+    ],
+)
+def test_it_works_with_every_way_of_stepping(rng, parameters):
+    X, y = noisy_data(rng)
+    model = regressor().set_params(**parameters)
+    with may_end_early():
+        model.fit(X, y)
+    assert model.score(X, y) > 0.6
+    np.testing.assert_allclose(np.sqrt(model.noise_variance_), 6, rtol=0.5)

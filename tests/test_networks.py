@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from conftest import may_end_early
+
+from sklearn_lm import LMRegressor
+from sklearn_lm._mixture import mix
+
+
+@pytest.fixture
+def data(rng):
+    X = rng.normal(size=(50, 2))
+    return X, np.sin(2 * X[:, 0]) + 0.2 * rng.normal(size=50)
+
+
+def ensemble(**parameters):
+    return LMRegressor(4, **{"alpha": "evidence", "n_networks": 3, "random_state": 0, **parameters})
+
+
+def test_members_are_estimators_of_one_network(data):
+    model = ensemble(noise="constant").fit(*data)
+    assert [member.n_networks for member in model.estimators_] == [1, 1, 1]
+    assert len({member.log_evidence_ for member in model.estimators_}) == 3
+    alone = LMRegressor().set_params(**model.estimators_[1].get_params()).fit(*data)
+    np.testing.assert_array_equal(alone.predict(data[0]), model.estimators_[1].predict(data[0]))
+
+
+def test_predictions_are_those_of_the_mixture(data):
+    model = ensemble(noise="constant").fit(*data)
+    parts = [member.predict(data[0], return_std=True) for member in model.estimators_]
+    mean, variance = mix([mean for mean, _ in parts], [std**2 for _, std in parts])
+    got_mean, got_std = model.predict(data[0], return_std=True)
+    np.testing.assert_allclose(got_mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(got_std, np.sqrt(variance), rtol=1e-12)
+    np.testing.assert_array_equal(model.predict(data[0]), got_mean)
+
+
+def test_the_best_one_lends_its_attributes(data):
+    model = ensemble().fit(*data)
+    best = max(model.estimators_, key=lambda member: member.log_evidence_)
+    assert model.log_evidence_ == best.log_evidence_
+    np.testing.assert_array_equal(model.coefs_[0], best.coefs_[0])
+    np.testing.assert_array_equal(model.history_["train_mse"], best.history_["train_mse"])
+
+
+def test_the_number_of_threads_plays_no_part(data):
+    one, two = (ensemble(n_jobs=n_jobs).fit(*data).predict(data[0], return_std=True) for n_jobs in (1, 2))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_all_see_the_same_rows(data):
+    model = ensemble(test_fraction=0.3).fit(*data)
+    for member in model.estimators_:
+        np.testing.assert_array_equal(member.split_indices_["test"], model.split_indices_["test"])
+    assert len(model.split_indices_["test"]) == 15
+
+
+def test_several_outputs(data):
+    X, y = data
+    mean, std = ensemble().fit(X, np.column_stack([y, 10 * y[::-1]])).predict(X, return_std=True)
+    assert mean.shape == std.shape == (50, 2)
+
+
+def test_a_warm_start_goes_on_with_every_member(data):
+    model = ensemble(warm_start=True).fit(*data)
+    before = model.estimators_
+    again = model.fit(*data)
+    assert again.estimators_ is not before
+    assert [member.starts_["family"][0] for member in again.estimators_] == ["warm_start"] * 3
+
+
+def test_one_network_has_no_members(data):
+    model = ensemble().fit(*data).set_params(n_networks=1).fit(*data)
+    assert not hasattr(model, "estimators_")
+
+
+def test_constructor_parameters_stay(data):
+    model = ensemble()
+    before = model.get_params()
+    with may_end_early():
+        model.fit(*data)
+    assert model.get_params() == before
