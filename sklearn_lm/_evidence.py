@@ -23,7 +23,7 @@ import numpy as np
 from ._monitor import Monitor
 from ._network import Network, layer_matrices
 from ._objective import NetworkObjective, Problem
-from ._optimizer import Damping, Ending, Settings, State, advance
+from ._optimizer import Damping, Ending, Settings, State, advance, is_late
 from ._race import Audience, Course, Race, Runner
 from ._regularization import (
     BIAS_PRECISION,
@@ -99,11 +99,14 @@ class EvidenceRunner(Runner):
             curvature = _curvature(self.state.point, self.problem.penalty)
             if self.state.iteration >= SETTLED or self.ending is not None:
                 n_unimproved = 0 if self._keep_better(self.state, curvature) else n_unimproved + 1
-            if self.ending is not None and self.ending not in AT_MINIMUM:
+            is_stuck = self.ending is Ending.DAMPING
+            if self.ending in AT_MINIMUM:  # no end, unless there is no room for more
+                self.ending = _out_of_room(self.state, settings)
+            if self.ending is not None:
                 return
             if n_unimproved >= PATIENCE or not self._update(objective, self.state, curvature):
                 break
-            if self.ending is Ending.DAMPING:
+            if is_stuck:
                 self.state.damping = Damping(settings.mu * self.state.metric.unit)
             pause = self.state.iteration + EVERY
         self.ending = Ending.EVIDENCE
@@ -241,6 +244,13 @@ def draw_start(network: Network, groups: Groups, rng: np.random.RandomState) -> 
 
 def _penalty(precisions: Precisions, groups: Groups) -> Penalty:
     return Penalty(groups.spread(precisions.alpha, BIAS_PRECISION) / precisions.beta)
+
+
+def _out_of_room(state: State, settings: Settings) -> Ending | None:
+    """The optimizer tells of a minimum before it tells that it has no iterations or seconds left."""
+    if state.iteration >= settings.max_iter:
+        return Ending.MAX_ITER
+    return Ending.MAX_TIME if is_late(settings, state.start_time) else None
 
 
 def _curvature(point: Any, penalty: Penalty) -> Curvature:

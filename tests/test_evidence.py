@@ -92,6 +92,16 @@ def test_max_iter_ends_the_fit():
     assert (winner.state.iteration, found.iteration) == (6, 6)
 
 
+def test_a_minimum_does_not_hide_that_there_is_no_room_for_more():
+    """Without noise, each update makes way for another iteration, which ends at a minimum."""
+    problem = noisy_problem(n=40, hidden=(8,), noise=(0.0,))
+    settings = SETTINGS._replace(min_grad=1e-3, max_iter=20)
+    winner, _, _ = fit(problem, settings=settings)
+    assert winner.state.iteration <= 20
+    late, _, _ = fit(problem, settings=settings._replace(max_time=1e-9))
+    assert late.ending is Ending.MAX_TIME
+
+
 @pytest.mark.parametrize("noise", [0.1, 0.5])
 def test_the_noise_is_found(noise):
     _, _, found = fit(noisy_problem(n=size(400, 60), hidden=(5,), noise=(noise,)))
