@@ -10,6 +10,7 @@ No threading layer is chosen and no global of numba is set: both belong to the a
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import FunctionType
 from typing import Any, cast
 
@@ -19,10 +20,14 @@ from numba.extending import intrinsic
 
 # Below this many multiply-adds, waking a thread pool costs more than it saves.
 SMALL_WORK = 4_000_000
+# Above this many a call is divided, since Ctrl-C is heard between calls only: about 0.1 s of one thread.
+LARGE_WORK = 500_000_000
 
-# Two threads inside numba's "workqueue" layer abort the process, and a forked child of the "omp" layer is
-# killed at its first parallel region (numba manual, "The threading layers"). The lock lets one thread at a
-# time take the parallel way, and a forked child never takes it; everybody else runs the serial twin.
+ALL = (0, 2**31)  # slots or rounds
+WHOLE = (ALL, ALL, True)  # of a kernel's work, see `two_ways`
+
+# A forked child of the "omp" layer is killed at its first parallel region (numba manual, "The threading layers"), so it
+# never takes the parallel way. The lock lets one thread at a time take it: more threads than processors gain nothing.
 _parallel_region = threading.Lock()
 _forked = False
 
@@ -85,24 +90,89 @@ def _twin(function: Callable, suffix: str) -> Callable:
     return twin
 
 
-def two_ways(body: Callable) -> Callable:
-    """Compile `body`, a loop over slots written with `numba.prange`, as a serial and as a parallel kernel.
+def two_ways(extent: Callable[[Any], tuple[int, int]]) -> Callable[[Callable], Callable]:
+    """Compile a loop over slots written with `numba.prange` as a serial and as a parallel kernel, of the same bits.
 
-    The result is called as `kernel(work, *arguments)`, where `work` estimates the multiply-adds of the call.
+    Parameters
+    ----------
+    extent : callable
+        From the body's first argument to the number of its slots, and of the rounds of its longest slot.
+
+    The body is called as `body(part, *arguments)` with `part = (slots, rounds, is_last)`: which slots shall go through
+    which of their rounds, both as (first, end), where an end may be beyond the last; and whether all sums are complete
+    then, so that the result can be made of them. The decorated kernel is called as `kernel(work, *arguments)`, where
+    `work` estimates the multiply-adds.
     """
-    serial = jit()(_twin(body, "_serial"))
-    parallel = jit(parallel=True)(body)
 
-    def call(work: float, *arguments: Any) -> Any:
-        if work < SMALL_WORK or _forked or numba.get_num_threads() == 1:
-            return serial(*arguments)
-        if not _parallel_region.acquire(blocking=False):
-            return serial(*arguments)
+    def decorate(body: Callable) -> Callable:
+        serial = jit()(_twin(body, "_serial"))
+        parallel = jit(parallel=True)(body)
+
+        def call(work: float, *arguments: Any) -> Any:
+            if work < SMALL_WORK or _forked or (n_threads := numba.get_num_threads()) == 1:
+                return _in_turn(serial, work, extent, arguments)
+            if not _parallel_region.acquire(blocking=False):
+                return _in_turn(serial, work, extent, arguments)
+            try:
+                if numba.threading_layer() == "workqueue":
+                    return _in_own_threads(serial, work, extent, arguments, n_threads)
+                return _in_turn(parallel, work, extent, arguments, n_threads)
+            finally:
+                _parallel_region.release()
+
+        call.__name__ = body.__name__
+        call.__doc__ = body.__doc__
+        return call
+
+    return decorate
+
+
+def _in_turn(kernel: Callable, work: float, extent: Callable, arguments: tuple, n_threads: int = 1) -> Any:
+    """The whole work, in as many calls as it takes for Ctrl-C to be heard between them."""
+    if work < LARGE_WORK:
+        return kernel(WHOLE, *arguments)
+    n_slots, n_rounds = extent(arguments[0])
+    n_rounds_a_call = _rounds_of_a_call(work, n_rounds)
+    # Where a round of all slots is too much, as many of them as keep the threads busy.
+    n_slots_a_call = n_slots if work / n_rounds < LARGE_WORK else min(n_threads, n_slots)
+    for first in range(0, n_rounds, n_rounds_a_call):
+        for slot in range(0, n_slots, n_slots_a_call):
+            end, slot_end = first + n_rounds_a_call, slot + n_slots_a_call
+            is_last = end >= n_rounds and slot_end >= n_slots
+            result = kernel(((slot, slot_end), (first, end), is_last), *arguments)
+    return result
+
+
+def _in_own_threads(serial: Callable, work: float, extent: Callable, arguments: tuple, n_threads: int) -> Any:
+    """The slots spread over Python threads: numba's "workqueue" layer is not entered.
+
+    It aborts the process when a second thread comes in, and that thread may belong to another library.
+    """
+    n_slots, n_rounds = extent(arguments[0])
+    step = _rounds_of_a_call(work, n_rounds)
+    waiting, is_over = list(range(n_slots)), False
+
+    def run() -> None:
+        while waiting and not is_over:
+            try:
+                slot = waiting.pop()  # one operation for the interpreter: no slot is taken twice
+            except IndexError:  # another thread was faster
+                return
+            for first in range(0, n_rounds, step):
+                if is_over:
+                    return
+                serial(((slot, slot + 1), (first, first + step), False), *arguments)
+
+    n_threads = min(n_threads, n_slots)
+    with ThreadPoolExecutor(n_threads) as pool:
         try:
-            return parallel(*arguments)
-        finally:
-            _parallel_region.release()
+            for future in [pool.submit(run) for _ in range(n_threads)]:
+                future.result()
+        except BaseException:  # Ctrl-C: the others end with their call
+            is_over = True
+            raise
+    return serial(((0, 0), (n_rounds, n_rounds), True), *arguments)
 
-    call.__name__ = body.__name__
-    call.__doc__ = body.__doc__
-    return call
+
+def _rounds_of_a_call(work: float, n_rounds: int) -> int:
+    return max(1, int(n_rounds * min(1.0, LARGE_WORK / max(work, 1.0))))

@@ -13,7 +13,9 @@ Two layers (the number of slots depends on the number of rows alone, never on th
 - a serial body accumulates the blocks slot, slot + S, slot + 2 S, ... into the slot's own sums;
 - a thin `prange` driver gives each slot its body and then adds the slots in order.
 
-So the bits of a result do not depend on the number of threads, and the Jacobian of all rows never exists.
+So the bits of a result do not depend on the number of threads, and the Jacobian of all rows never exists. A driver may
+be called for a `part` of its work: some slots, some of their blocks, the sum in the last call of all (`_jit.two_ways`).
+The slots keep their sums from call to call, so these are the same.
 How the Gram matrix is summed without one is told at the top of `_products.py`.
 """
 
@@ -458,6 +460,19 @@ def n_slots_for(n_rows):
     return n_slots
 
 
+def extent(X):
+    """Number of slots, and of blocks in the fullest of them: a driver's work can be divided along both."""
+    n_slots, n_blocks = n_slots_for(len(X)), -(-len(X) // BLOCK)
+    return n_slots, -(-n_blocks // n_slots)
+
+
+@jit(forceinline=True)
+def _rows_of(slot, n_slots, rounds, n_rows):
+    """First rows of the slot's blocks number rounds[0], ..., rounds[1] - 1."""
+    stride = n_slots * BLOCK
+    return range(slot * BLOCK + rounds[0] * stride, min(n_rows, rounds[1] * stride), stride)
+
+
 @jit()
 def n_units_in(layout):
     """Lines that a block needs: the inputs, a line of ones for each layer, and every unit."""
@@ -481,13 +496,16 @@ def n_scratch_lines(layout):
 
 
 @jit()
-def _slot_squares(slot, n_slots, X, Y, root_weight, x_scaling, theta, layout, squares):
+def _slot_squares(slot, n_slots, rounds, X, Y, root_weight, x_scaling, theta, layout, squares):
     n_rows, n_outputs = Y.shape
     units = np.empty((n_units_in(layout), LINE))
     lines = np.zeros((n_padded(n_outputs), LINE))
     gram = np.zeros((n_padded(n_outputs), n_padded(n_outputs)))
     weight_line = np.empty(LINE)
-    for first in range(slot * BLOCK, n_rows, n_slots * BLOCK):
+    if rounds[0] > 0:
+        for output in range(n_outputs):
+            gram[output, output] = squares[output]
+    for first in _rows_of(slot, n_slots, rounds, n_rows):
         count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, False)
         _weigh(root_weight, first, count, padded, weight_line)
         for output in range(n_outputs):
@@ -515,9 +533,12 @@ def _add_output_moments(Y, root_weight, first, layout, units, basis, count, padd
 
 
 @jit()
-def _slot_output_moments(slot, n_slots, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, scratch, moments):
-    moments[:] = 0.0
-    for first in range(slot * BLOCK, X.shape[0], n_slots * BLOCK):
+def _slot_output_moments(
+    slot, n_slots, rounds, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, scratch, moments
+):
+    if rounds[0] == 0:
+        moments[:] = 0.0
+    for first in _rows_of(slot, n_slots, rounds, X.shape[0]):
         block = units[first // BLOCK % units.shape[0]]
         count, padded = _forward_rows(X, first, x_scaling, theta, layout, block, is_fresh)
         _add_output_moments(Y, root_weight, first, layout, block, scratch, count, padded, moments)
@@ -596,7 +617,7 @@ def _weigh_deltas(layout, deltas, residuals, weighted, count):
 
 @jit()
 def _slot_normal_equations(
-    slot, n_slots, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
+    slot, n_slots, rounds, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
     pairs, delta_factors, input_factors, scratch, moments,
 ):  # fmt: skip
     n_outputs, n_lines, last = Y.shape[1], n_units_in(layout), layout.shape[0] - 1
@@ -606,8 +627,9 @@ def _slot_normal_equations(
     basis = weighted[n_padded(n_lines) :]
     panels = basis[n_padded(n_basis + n_outputs) :]
     output_gram = _matrix_at(moments, 0, n_basis + n_outputs, n_basis + n_outputs)
-    moments[:] = 0.0
-    for first in range(slot * BLOCK, X.shape[0], n_slots * BLOCK):
+    if rounds[0] == 0:
+        moments[:] = 0.0
+    for first in _rows_of(slot, n_slots, rounds, X.shape[0]):
         block = units[first // BLOCK % units.shape[0]]
         count, padded = _forward_rows(X, first, x_scaling, theta, layout, block, is_fresh)
         _add_output_moments(Y, root_weight, first, layout, block, basis, count, padded, output_gram)
@@ -650,13 +672,27 @@ def _second_derivatives(theta, direction, layout, units, first, second, count):
 
 @jit()
 def _slot_curvature(
-    slot, n_slots, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs, scratch, sums
+    slot,
+    n_slots,
+    rounds,
+    X,
+    root_weight,
+    x_scaling,
+    theta,
+    direction,
+    layout,
+    is_fresh,
+    units,
+    n_outputs,
+    scratch,
+    sums,
 ):
     n_lines = n_padded(n_units_in(layout))
     first, second = scratch[:n_lines], scratch[n_lines : 2 * n_lines]
     weight_line = scratch[2 * n_lines]
-    sums[:] = 0.0
-    for start in range(slot * BLOCK, X.shape[0], n_slots * BLOCK):
+    if rounds[0] == 0:
+        sums[:] = 0.0
+    for start in _rows_of(slot, n_slots, rounds, X.shape[0]):
         block = units[start // BLOCK % units.shape[0]]
         count, padded = _forward_rows(X, start, x_scaling, theta, layout, block, is_fresh)
         _second_derivatives(theta, direction, layout, block, first, second, padded)
@@ -671,10 +707,10 @@ def _slot_curvature(
 
 
 @jit()
-def _slot_predict(slot, n_slots, X, x_scaling, y_scaling, theta, layout, f):
+def _slot_predict(slot, n_slots, rounds, X, x_scaling, y_scaling, theta, layout, f):
     n_rows, n_outputs = f.shape
     units = np.empty((n_units_in(layout), LINE))
-    for first in range(slot * BLOCK, n_rows, n_slots * BLOCK):
+    for first in _rows_of(slot, n_slots, rounds, n_rows):
         count, _ = _forward_rows(X, first, x_scaling, theta, layout, units, False)
         for output in range(n_outputs):
             line = units[first_output(layout) + output]
@@ -692,17 +728,19 @@ def _sum_slots(slots):
             lines[0, i] += lines[slot, i]
 
 
-@two_ways
-def sum_of_squares(X, Y, root_weight, x_scaling, theta, layout, squares):
+@two_ways(extent)
+def sum_of_squares(part, X, Y, root_weight, x_scaling, theta, layout, squares):
     """squares[slot, o] = sum over the slot's rows of w (f_o - y_o)^2. As everywhere below, slot 0 has the total."""
-    for slot in prange(squares.shape[0]):
-        _slot_squares(slot, squares.shape[0], X, Y, root_weight, x_scaling, theta, layout, squares[slot])
-    _sum_slots(squares)
+    slots, rounds, is_last = part
+    for slot in prange(slots[0], min(slots[1], squares.shape[0])):
+        _slot_squares(slot, squares.shape[0], rounds, X, Y, root_weight, x_scaling, theta, layout, squares[slot])
+    if is_last:
+        _sum_slots(squares)
 
 
-@two_ways
+@two_ways(extent)
 def normal_equations(
-    X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
+    part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
     pairs, delta_factors, input_factors, scratch, moments, strength, squares, gradient, gram,
 ):  # fmt: skip
     """Sums of squares, gradient J'r + penalty and the lower triangle of J'J + penalty; returns F.
@@ -721,11 +759,14 @@ def normal_equations(
         Of the penalty 1/2 sum_j strength_j theta_j^2.
     squares, gradient, gram : results
     """
-    for slot in prange(moments.shape[0]):
+    slots, rounds, is_last = part
+    for slot in prange(slots[0], min(slots[1], moments.shape[0])):
         _slot_normal_equations(
-            slot, moments.shape[0], X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
+            slot, moments.shape[0], rounds, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
             pairs, delta_factors, input_factors, scratch[slot], moments[slot],
         )  # fmt: skip
+    if not is_last:
+        return 0.0
     _sum_slots(moments)
     n_output_moments = _scatter_output_moments(layout, moments[0], squares, gradient, gram)
     _scatter_gradient(layout, layout.shape[0] - 1, moments[0, n_output_moments:], gradient)
@@ -783,19 +824,24 @@ def _scatter_pairs(pairs, delta_factors, input_factors, moments, gram):
                     gram[row + i, column + h] = line[p - p_first]
 
 
-@two_ways
-def solve_output(X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, scratch, moments, strength, solved):
+@two_ways(extent)
+def solve_output(
+    part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, scratch, moments, strength, solved
+):
     """`solved` = theta with its output layer solved for by penalised least squares; returns F there.
 
     Variable projection in its plainest form (Golub & Pereyra 1973). The equations are those of the *change* of
     the output layer, so their right-hand side is the gradient, which is exact where the solution is near. `moments`
     is (n_slots, n, n), n = n_padded(n_basis + n_outputs); the other arguments are those of `normal_equations`.
     """
-    for slot in prange(moments.shape[0]):
+    slots, rounds, is_last = part
+    for slot in prange(slots[0], min(slots[1], moments.shape[0])):
         _slot_output_moments(
-            slot, moments.shape[0], X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
+            slot, moments.shape[0], rounds, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
             scratch[slot], moments[slot],
         )  # fmt: skip
+    if not is_last:
+        return 0.0
     _sum_slots(moments)
     return _solve_output_moments(layout, moments[0], Y.shape[1], strength, theta, solved)
 
@@ -830,23 +876,28 @@ def _solve_output_moments(layout, products, n_outputs, strength, theta, solved):
     return cost
 
 
-@two_ways
-def curvature(X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs, scratch, sums, gradient):
+@two_ways(extent)
+def curvature(
+    part, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs, scratch, sums, gradient
+):
     """gradient = J'W r_vv, with r_vv the second derivative of the residuals along `direction`."""
-    for slot in prange(sums.shape[0]):
+    slots, rounds, is_last = part
+    for slot in prange(slots[0], min(slots[1], sums.shape[0])):
         _slot_curvature(
-            slot, sums.shape[0], X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs,
-            scratch[slot], sums[slot],
+            slot, sums.shape[0], rounds, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units,
+            n_outputs, scratch[slot], sums[slot],
         )  # fmt: skip
-    _sum_slots(sums)
-    _scatter_gradient(layout, layout.shape[0], sums[0], gradient)
+    if is_last:
+        _sum_slots(sums)
+        _scatter_gradient(layout, layout.shape[0], sums[0], gradient)
 
 
-@two_ways
-def predict(X, x_scaling, y_scaling, theta, layout, n_slots, f):
+@two_ways(extent)
+def predict(part, X, x_scaling, y_scaling, theta, layout, n_slots, f):
     """f[i, o] = y_offset_o + y_scale_o f_o(x_i), in the target's own units."""
-    for slot in prange(n_slots):
-        _slot_predict(slot, n_slots, X, x_scaling, y_scaling, theta, layout, f)
+    slots, rounds, _ = part
+    for slot in prange(slots[0], min(slots[1], n_slots)):
+        _slot_predict(slot, n_slots, rounds, X, x_scaling, y_scaling, theta, layout, f)
 
 
 # ---- linear algebra -----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ FIT = """
 import hashlib, warnings, numba
 import numpy as np
 from sklearn_lm import LMRegressor, _jit
-_jit.SMALL_WORK = {small_work}
+_jit.SMALL_WORK, _jit.LARGE_WORK = {small_work}, {large_work}
 rng = np.random.default_rng(0)
 X = rng.normal(size=({n_rows}, 3))
 y = np.sin(X @ [1, 2, 3])
@@ -27,9 +27,9 @@ print(hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest())
 """
 
 
-def digest(small_work: int, threads: int) -> str:
+def digest(small_work: int, threads: int, large_work: float = 1e9) -> str:
     n_rows, max_iter, hidden = (3000, 10, (12, 12)) if COMPILED else (300, 1, (2, 2))
-    code = FIT.format(small_work=small_work, n_rows=n_rows, max_iter=max_iter, hidden=hidden)
+    code = FIT.format(small_work=small_work, large_work=large_work, n_rows=n_rows, max_iter=max_iter, hidden=hidden)
     # BLAS as well: LAPACK's factors of matrices of 128 rows and more have other last bits with other threads.
     environment = {**os.environ, "NUMBA_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(1 + threads % 2)}
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300)
@@ -43,6 +43,13 @@ def test_same_bits_for_any_number_of_threads():
     assert [digest(0, threads) for threads in (1, 2, 3)] == [serial] * 3
 
 
+@pytest.mark.parametrize("large_work", [1.0, 3e5])
+def test_same_bits_in_many_calls(large_work):
+    """Would fail on a build that clears a slot's sums in every call, or adds the slots in more than one."""
+    serial = digest(10**12, 1)
+    assert [digest(10**12, 1, large_work), digest(0, 3, large_work)] == [serial] * 2
+
+
 @pytest.fixture
 def kernel(monkeypatch):
     """A driver whose two twins tell themselves apart."""
@@ -50,15 +57,16 @@ def kernel(monkeypatch):
 
     def fake_jit(parallel=False):
         def decorate(function):
-            return lambda value: calls.append("parallel" if parallel else "serial") or function(value)
+            return lambda part, value: calls.append("parallel" if parallel else "serial") or function(part, value)
 
         return decorate
 
     monkeypatch.setattr(_jit, "jit", fake_jit)
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(numba, "threading_layer", lambda: "omp")
 
-    @_jit.two_ways
-    def double(value):
+    @_jit.two_ways(lambda value: (1, 1))
+    def double(part, value):
         """Twice the value."""
         return 2 * value
 
@@ -81,7 +89,7 @@ def test_one_thread_runs_serially(kernel, monkeypatch):
 
 
 def test_a_second_python_thread_runs_serially(kernel):
-    """Two threads inside numba's workqueue layer would abort the process."""
+    """More threads than processors gain nothing."""
     double, calls = kernel
     with _jit._parallel_region:
         thread = threading.Thread(target=double, args=(_jit.SMALL_WORK, 21))
@@ -89,6 +97,81 @@ def test_a_second_python_thread_runs_serially(kernel):
         thread.join()
     double(_jit.SMALL_WORK, 21)
     assert calls == ["serial", "parallel"]
+
+
+@pytest.fixture
+def parts(monkeypatch):
+    """A driver that writes down for which parts of its work it was called, for 4 slots of 3 rounds each."""
+    calls: list[tuple] = []
+    monkeypatch.setattr(_jit, "jit", lambda parallel=False: lambda function: function)
+    monkeypatch.setattr(_jit, "_twin", lambda function, suffix: function)
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(numba, "threading_layer", lambda: "omp")
+
+    @_jit.two_ways(lambda value: (4, 3))
+    def note(part, value):
+        calls.append(part)
+        return part[2]
+
+    return note, calls
+
+
+def covered(calls):
+    """Slots and rounds of all parts."""
+    cells = [
+        (slot, round_)
+        for (first, end), (begin, stop), _ in calls
+        for slot in range(first, min(end, 4))
+        for round_ in range(begin, min(stop, 3))
+    ]
+    assert len(cells) == len(set(cells))
+    return set(cells)
+
+
+ALL_CELLS = {(slot, round_) for slot in range(4) for round_ in range(3)}
+
+
+def test_work_that_is_not_large_is_one_call(parts):
+    note, calls = parts
+    assert note(_jit.LARGE_WORK - 1, None)
+    assert calls == [_jit.WHOLE]
+    assert covered(calls) == ALL_CELLS
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 5, 100])
+@pytest.mark.parametrize("threads", [1, 2, 3, 16])
+def test_large_work_is_divided_so_that_ctrl_c_is_heard(parts, monkeypatch, times, threads):
+    note, calls = parts
+    monkeypatch.setattr(numba, "get_num_threads", lambda: threads)
+    assert note(times * _jit.LARGE_WORK, None)
+    assert covered(calls) == ALL_CELLS
+    assert [is_last for _, _, is_last in calls] == [False] * (len(calls) - 1) + [True]
+    assert len(calls) >= min(times, 3 * -(-4 // threads))
+
+
+@pytest.mark.parametrize("times", [0.1, 2, 100])
+def test_workqueue_is_never_entered(parts, monkeypatch, times):
+    """Numba aborts the process when two threads are in it, and the other thread may be another library's."""
+    note, calls = parts
+    monkeypatch.setattr(numba, "threading_layer", lambda: "workqueue")
+    assert note(times * _jit.LARGE_WORK, None)
+    assert covered(calls) == ALL_CELLS
+    assert [is_last for _, _, is_last in calls] == [False] * (len(calls) - 1) + [True]
+    assert all(end - first <= 1 for (first, end), _, _ in calls)
+
+
+def test_an_error_in_one_of_our_threads_is_raised(monkeypatch):
+    monkeypatch.setattr(_jit, "jit", lambda parallel=False: lambda function: function)
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(numba, "threading_layer", lambda: "workqueue")
+
+    @_jit.two_ways(lambda value: (4, 3))
+    def fail(part, value):
+        raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        fail(_jit.SMALL_WORK, None)
+    assert not _jit._parallel_region.locked()
 
 
 def test_a_forked_child_runs_serially(kernel, monkeypatch):
