@@ -29,7 +29,7 @@ from ._jit import full_width, jit, two_ways
 BLOCK = 512  # samples; a tile of lines (7 x 4 KiB) stays in the first-level cache
 VECTOR = 8  # samples in the widest vector
 LINE = BLOCK + VECTOR  # length of a line in memory: lines a power of two apart would evict each other from the cache
-STRIP = 60  # samples taken together where all parameters have a line each
+STRIP = 64  # samples taken together where all parameters have a line each
 MAX_SLOTS = 8
 TILE_ROWS, TILE_COLUMNS = 4, 3  # of the Gram matrix, see `_add_tile`
 DELTA_PANEL, INPUT_PANEL = 4, 96  # lines; the first stays in the first-level cache, the second in the next
@@ -1198,24 +1198,26 @@ def jacobian_rows(X, root_weight, x_scaling, theta, layout, rows):
 
 
 # ---- variances ----------------------------------------------------------------------------------------
-@two_ways
-def variances(X, x_scaling, theta, layout, whitener, n_slots, products):
+@two_ways(extent)
+def variances(part, X, x_scaling, theta, layout, whitener, n_slots, products):
     """products[i, o, q] = J_o(x_i) H^-1 J_q(x_i)', for H^-1 = V'V with a lower triangle V.
 
     `whitener` is V with zeros around it: n_padded(p) rows and a multiple of VECTOR columns.
     """
-    for slot in prange(n_slots):
-        _slot_variances(slot, n_slots, X, x_scaling, theta, layout, whitener, products)
+    slots, rounds, _ = part
+    for slot in prange(slots[0], min(slots[1], n_slots)):
+        for block in _rows_of(slot, n_slots, rounds, X.shape[0]):
+            _block_variances(block, X, x_scaling, theta, layout, whitener, products)
 
 
 @jit()
-def _slot_variances(slot, n_slots, X, x_scaling, theta, layout, whitener, products):
+def _block_variances(block, X, x_scaling, theta, layout, whitener, products):
     n_outputs, width = products.shape[1], whitener.shape[1]
     units, ones = np.empty((n_units_in(layout), LINE)), np.ones(LINE)
     deltas, lines = np.empty_like(units), np.empty((theta.size, STRIP + VECTOR))
     rows = np.zeros((n_padded(STRIP * n_outputs), width))
     z = np.zeros((rows.shape[0], n_padded(width)))
-    for first in range(slot * STRIP, X.shape[0], n_slots * STRIP):
+    for first in range(block, min(block + BLOCK, X.shape[0]), STRIP):
         count, padded = _forward_rows(X[first : first + STRIP], 0, x_scaling, theta, layout, units, False)
         for output in range(n_outputs):
             _output_deltas(layout, output, ones, deltas, padded)
