@@ -79,6 +79,8 @@ def _rank(model: Any) -> Finding:
     name = "rank of the Gram matrix"
     if model._equations is None:
         return Finding(name, "not known", "the fit was interrupted before its first iteration")
+    if not hasattr(model._equations, "gram") and not hasattr(model._equations, "jacobian"):
+        return Finding(name, "not known", "steps were found without a Gram matrix (solver)")
     n_parameters = _n_parameters(model)
     rank = effective_rank(model._equations)
     missing = n_parameters - rank

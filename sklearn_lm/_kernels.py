@@ -47,6 +47,11 @@ ACTIVATIONS = {
     "softplus": SOFTPLUS,
 }
 
+# Parts of the rows, added together: sums begin with the first part, and are done with the last. A part is all rows, or
+# as many blocks as there are slots, or a multiple of that: then the sums have the bits that they have over all rows.
+BEGINS, ENDS = 1, 2
+WHOLE = BEGINS | ENDS
+
 # Columns of `pairs`, one row per pair of layers, see `_products.py`.
 D_FIRST, D_END, P_FIRST, P_END, AT, IS_SAME = range(6)
 
@@ -480,12 +485,13 @@ def n_scratch_lines(layout):
 
 
 @jit()
-def _slot_squares(slot, n_slots, X, Y, root_weight, x_scaling, theta, layout, squares):
+def _slot_squares(slot, n_slots, part, X, Y, root_weight, x_scaling, theta, layout, gram):
     n_rows, n_outputs = Y.shape
     units = np.empty((n_units_in(layout), LINE))
     lines = np.zeros((n_padded(n_outputs), LINE))
-    gram = np.zeros((n_padded(n_outputs), n_padded(n_outputs)))
     weight_line = np.empty(LINE)
+    if part & BEGINS:
+        gram[:] = 0.0
     for first in range(slot * BLOCK, n_rows, n_slots * BLOCK):
         count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, False)
         _weigh(root_weight, first, count, padded, weight_line)
@@ -493,8 +499,6 @@ def _slot_squares(slot, n_slots, X, Y, root_weight, x_scaling, theta, layout, sq
             f = units[first_output(layout) + output]
             _residual_line(Y, first, output, f, weight_line, lines[output], count, padded)
         _add_gram(lines, n_outputs, padded, gram)  # in tiles as below, so that all sums of squares have the same bits
-    for output in range(n_outputs):
-        squares[output] = gram[output, output]
 
 
 @jit()
@@ -514,8 +518,11 @@ def _add_output_moments(Y, root_weight, first, layout, units, basis, count, padd
 
 
 @jit()
-def _slot_output_moments(slot, n_slots, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, scratch, moments):
-    moments[:] = 0.0
+def _slot_output_moments(
+    slot, n_slots, part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, scratch, moments
+):
+    if part & BEGINS:
+        moments[:] = 0.0
     for first in range(slot * BLOCK, X.shape[0], n_slots * BLOCK):
         block = units[first // BLOCK % units.shape[0]]
         count, padded = _forward_rows(X, first, x_scaling, theta, layout, block, is_fresh)
@@ -595,7 +602,7 @@ def _weigh_deltas(layout, deltas, residuals, weighted, count):
 
 @jit()
 def _slot_normal_equations(
-    slot, n_slots, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
+    slot, n_slots, part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
     pairs, delta_factors, input_factors, scratch, moments,
 ):  # fmt: skip
     n_outputs, n_lines, last = Y.shape[1], n_units_in(layout), layout.shape[0] - 1
@@ -605,7 +612,8 @@ def _slot_normal_equations(
     basis = weighted[n_padded(n_lines) :]
     panels = basis[n_padded(n_basis + n_outputs) :]
     output_gram = _matrix_at(moments, 0, n_basis + n_outputs, n_basis + n_outputs)
-    moments[:] = 0.0
+    if part & BEGINS:
+        moments[:] = 0.0
     for first in range(slot * BLOCK, X.shape[0], n_slots * BLOCK):
         block = units[first // BLOCK % units.shape[0]]
         count, padded = _forward_rows(X, first, x_scaling, theta, layout, block, is_fresh)
@@ -649,12 +657,13 @@ def _second_derivatives(theta, direction, layout, units, first, second, count):
 
 @jit()
 def _slot_curvature(
-    slot, n_slots, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs, scratch, sums
+    slot, n_slots, part, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs, scratch, sums
 ):
     n_lines = n_padded(n_units_in(layout))
     first, second = scratch[:n_lines], scratch[n_lines : 2 * n_lines]
     weight_line = scratch[2 * n_lines]
-    sums[:] = 0.0
+    if part & BEGINS:
+        sums[:] = 0.0
     for start in range(slot * BLOCK, X.shape[0], n_slots * BLOCK):
         block = units[start // BLOCK % units.shape[0]]
         count, padded = _forward_rows(X, start, x_scaling, theta, layout, block, is_fresh)
@@ -692,22 +701,31 @@ def _sum_slots(slots):
 
 
 @two_ways
-def sum_of_squares(X, Y, root_weight, x_scaling, theta, layout, squares):
-    """squares[slot, o] = sum over the slot's rows of w (f_o - y_o)^2. As everywhere below, slot 0 has the total."""
-    for slot in prange(squares.shape[0]):
-        _slot_squares(slot, squares.shape[0], X, Y, root_weight, x_scaling, theta, layout, squares[slot])
-    _sum_slots(squares)
+def sum_of_squares(part, X, Y, root_weight, x_scaling, theta, layout, grams, squares):
+    """squares[o] = sum of w (f_o - y_o)^2.
+
+    As in all drivers below `part` tells which sums are to begin and which to end, and each slot adds up products of its
+    own, here in `grams` (n_slots, n, n), n = n_padded(n_outputs). Slot 0 has the total at the end.
+    """
+    for slot in prange(grams.shape[0]):
+        _slot_squares(slot, grams.shape[0], part, X, Y, root_weight, x_scaling, theta, layout, grams[slot])
+    if part & ENDS:
+        _sum_slots(grams)
+        for o in range(squares.size):
+            squares[o] = grams[0, o, o]
 
 
 @two_ways
 def normal_equations(
-    X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
+    part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
     pairs, delta_factors, input_factors, scratch, moments, strength, squares, gradient, gram,
 ):  # fmt: skip
     """Sums of squares, gradient J'r + penalty and the lower triangle of J'J + penalty; returns F.
 
     Parameters
     ----------
+    part : int
+        BEGINS and ENDS, if the sums do so with these rows. F and the results are there after the last part.
     is_fresh : bool
         `units` (n_rooms, n_units, LINE) has the hidden units of this theta: block b in room b modulo n_rooms.
     pairs, delta_factors, input_factors : integer tables
@@ -722,13 +740,25 @@ def normal_equations(
     """
     for slot in prange(moments.shape[0]):
         _slot_normal_equations(
-            slot, moments.shape[0], X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
+            slot, moments.shape[0], part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
             pairs, delta_factors, input_factors, scratch[slot], moments[slot],
         )  # fmt: skip
+    if not part & ENDS:
+        return math.nan
     _sum_slots(moments)
-    n_output_moments = _scatter_output_moments(layout, moments[0], squares, gradient, gram)
-    _scatter_gradient(layout, layout.shape[0] - 1, moments[0, n_output_moments:], gradient)
-    _scatter_pairs(pairs, delta_factors, input_factors, moments[0], gram)
+    return finish_normal_equations(
+        theta, layout, pairs, delta_factors, input_factors, moments[0], strength, squares, gradient, gram
+    )
+
+
+@jit()
+def finish_normal_equations(
+    theta, layout, pairs, delta_factors, input_factors, moments, strength, squares, gradient, gram
+):
+    """What `normal_equations` gives, from the products that all rows have added to."""
+    n_output_moments = _scatter_output_moments(layout, moments, squares, gradient, gram)
+    _scatter_gradient(layout, layout.shape[0] - 1, moments[n_output_moments:], gradient)
+    _scatter_pairs(pairs, delta_factors, input_factors, moments, gram)
     for j in range(theta.size):
         gradient[j] += strength[j] * theta[j]
         gram[j, j] += strength[j]
@@ -783,7 +813,9 @@ def _scatter_pairs(pairs, delta_factors, input_factors, moments, gram):
 
 
 @two_ways
-def solve_output(X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, scratch, moments, strength, solved):
+def solve_output(
+    part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, scratch, moments, strength, solved
+):
     """`solved` = theta with its output layer solved for by penalised least squares; returns F there.
 
     Variable projection in its plainest form (Golub & Pereyra 1973). The equations are those of the *change* of
@@ -792,15 +824,18 @@ def solve_output(X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, s
     """
     for slot in prange(moments.shape[0]):
         _slot_output_moments(
-            slot, moments.shape[0], X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
+            slot, moments.shape[0], part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
             scratch[slot], moments[slot],
         )  # fmt: skip
+    if not part & ENDS:
+        return math.nan
     _sum_slots(moments)
-    return _solve_output_moments(layout, moments[0], Y.shape[1], strength, theta, solved)
+    return solve_output_moments(layout, moments[0], Y.shape[1], strength, theta, solved)
 
 
 @jit()
-def _solve_output_moments(layout, products, n_outputs, strength, theta, solved):
+def solve_output_moments(layout, products, n_outputs, strength, theta, solved):
+    """What `solve_output` gives, from the products that all rows have added to."""
     last = layout.shape[0] - 1
     n_basis, offset = layout[last, N_IN] + 1, layout[last, OFFSET]
     squares = np.empty(n_outputs)
@@ -830,15 +865,18 @@ def _solve_output_moments(layout, products, n_outputs, strength, theta, solved):
 
 
 @two_ways
-def curvature(X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs, scratch, sums, gradient):
+def curvature(
+    part, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs, scratch, sums, gradient
+):
     """gradient = J'W r_vv, with r_vv the second derivative of the residuals along `direction`."""
     for slot in prange(sums.shape[0]):
         _slot_curvature(
-            slot, sums.shape[0], X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs,
+            slot, sums.shape[0], part, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs,
             scratch[slot], sums[slot],
         )  # fmt: skip
-    _sum_slots(sums)
-    _scatter_gradient(layout, layout.shape[0], sums[0], gradient)
+    if part & ENDS:
+        _sum_slots(sums)
+        _scatter_gradient(layout, layout.shape[0], sums[0], gradient)
 
 
 @two_ways
@@ -920,11 +958,11 @@ def damped_step(gram, gradient, mu, diagonal, L, theta, step, trial):
     for j in range(step.size):
         step[j] = -gradient[j]
     cholesky_solve(L, step)
-    return _take_step(gradient, mu, diagonal, theta, step, trial)
+    return take_step(gradient, mu, diagonal, theta, step, trial)
 
 
 @jit()
-def _take_step(gradient, mu, diagonal, theta, step, trial):
+def take_step(gradient, mu, diagonal, theta, step, trial):
     """trial = theta + step, and what the step promises, see `damped_step`."""
     promised = 0.0
     for j in range(step.size):
@@ -962,7 +1000,7 @@ def dual_step(jacobian, residual, strength, mu, diagonal, scaled, gram, L, gradi
             total += jacobian[i, j] * step[j]
         right[i] = total
     _subtract_dual(jacobian, strength, mu, diagonal, L, right, step)
-    return _take_step(gradient, mu, diagonal, theta, step, trial)
+    return take_step(gradient, mu, diagonal, theta, step, trial)
 
 
 @jit()
@@ -982,7 +1020,7 @@ def add_dual_bend(jacobian, strength, mu, diagonal, L, bend, largest, step, tria
     """What `add_bend` does, after `dual_step`: J' bend takes the place of `curvature`."""
     acceleration = np.zeros(step.size)
     _subtract_dual(jacobian, strength, mu, diagonal, L, bend, acceleration)
-    _add_half(acceleration, diagonal, largest, step, trial)
+    add_half(acceleration, diagonal, largest, step, trial)
 
 
 @jit()
@@ -991,11 +1029,11 @@ def add_bend(L, curvature, diagonal, largest, step, trial):
     for j in range(step.size):
         curvature[j] = -curvature[j]
     cholesky_solve(L, curvature)
-    _add_half(curvature, diagonal, largest, step, trial)
+    add_half(curvature, diagonal, largest, step, trial)
 
 
 @jit()
-def _add_half(acceleration, diagonal, largest, step, trial):
+def add_half(acceleration, diagonal, largest, step, trial):
     """trial += acceleration / 2, unless that is too long, see `add_bend`."""
     bend, straight = 0.0, 0.0
     for j in range(step.size):
@@ -1143,3 +1181,244 @@ def jacobian_rows(X, root_weight, x_scaling, theta, layout, rows):
     deltas, lines = np.empty_like(units), np.empty((theta.size, LINE))
     for first in range(0, X.shape[0], BLOCK):
         _jacobian_block(X, root_weight, first, x_scaling, theta, layout, units, deltas, lines, rows)
+
+
+# ---- without a Gram matrix ----------------------------------------------------------------------------
+@jit()
+def _first_derivatives(theta, direction, layout, units, first, line, count):
+    """J v of every unit: derivatives along `direction` in theta, z' = W a' + V [a, 1], as in `_second_derivatives`."""
+    for layer in range(layout.shape[0]):
+        n_weights, source = layout[layer, N_IN] + 1, layout[layer, SOURCE]
+        for j in range(layout[layer, N_OUT]):
+            row, at = layout[layer, OFFSET] + j * n_weights, source + n_weights + j
+            z = first[at]
+            _combine(direction, row, 1, units, source, n_weights, z, count)
+            if layer > 0:
+                _combine(theta, row, 1, first, source, n_weights - 1, line, count)
+                for s in range(count):
+                    z[s] += line[s]
+            _times_slope(layout[layer, ACTIVATION], units[at], z, count)
+
+
+@jit()
+def _slot_gram_times(
+    slot, n_slots, part, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs, scratch, sums
+):
+    n_lines = n_padded(n_units_in(layout))
+    first, weight_line, line = scratch[:n_lines], scratch[n_lines], scratch[n_lines + 1]
+    if part & BEGINS:
+        sums[:] = 0.0
+    for start in range(slot * BLOCK, X.shape[0], n_slots * BLOCK):
+        block = units[start // BLOCK % units.shape[0]]
+        count, padded = _forward_rows(X, start, x_scaling, theta, layout, block, is_fresh)
+        _first_derivatives(theta, direction, layout, block, first, line, padded)
+        # J'W u is the gradient of a sum of squares whose residuals are u = J v: outputs first, then backward.
+        _weigh(root_weight, start, count, padded, weight_line)
+        for output in range(n_outputs):
+            u = first[first_output(layout) + output]
+            for s in range(padded):
+                u[s] *= weight_line[s] * weight_line[s]
+        _backward(theta, layout, block, first, padded)
+        _add_gradient(layout, layout.shape[0], first, block, padded, sums)
+
+
+@two_ways
+def gram_times(
+    part, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs, scratch, sums,
+    strength, product,
+):  # fmt: skip
+    """product = (J'W J + penalty) direction, by J v and J'u over blocks of rows: neither J nor J'J exists."""
+    for slot in prange(sums.shape[0]):
+        _slot_gram_times(
+            slot, sums.shape[0], part, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs,
+            scratch[slot], sums[slot],
+        )  # fmt: skip
+    if part & ENDS:
+        _sum_slots(sums)
+        _scatter_gradient(layout, layout.shape[0], sums[0], product)
+        for j in range(theta.size):
+            product[j] += strength[j] * direction[j]
+
+
+@jit()
+def n_first_order_lines(layout):
+    """Lines of working room that one slot needs for `first_order`."""
+    n_lines, n_outputs = n_padded(n_units_in(layout)), layout[layout.shape[0] - 1, N_OUT]
+    return (n_outputs + 3) * n_lines + n_padded(n_outputs) + 1
+
+
+@jit()
+def _energies(layout, deltas, weight_line, energies, count):
+    """D_jj = sum_o delta_oj^2 of every unit: with a_i^2 it makes the diagonal of J'J, see `_products.py`."""
+    last = layout.shape[0] - 1
+    for line in range(layout[0, N_IN] + 1, layout[last, SOURCE] + layout[last, N_IN]):
+        energy = energies[line]
+        energy[:count] = 0.0
+        for o in range(deltas.shape[0]):
+            delta = deltas[o, line]
+            for s in range(count):
+                energy[s] += delta[s] * delta[s]
+    for o in range(layout[last, N_OUT]):
+        energy = energies[first_output(layout) + o]
+        for s in range(count):
+            energy[s] = weight_line[s] * weight_line[s]
+
+
+@jit()
+def _slot_first_order(
+    slot, n_slots, part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, every, scratch, sums, kept
+):
+    n_outputs, n_used, n_layers = Y.shape[1], n_units_in(layout), layout.shape[0]
+    n_lines, n_sums = n_padded(n_used), n_gradient_sums(layout, n_layers)
+    deltas = scratch[: n_outputs * n_lines].reshape((n_outputs, n_lines, LINE))
+    weighted = scratch[n_outputs * n_lines :]
+    energies, squared = weighted[n_lines:], weighted[2 * n_lines :]
+    residuals, weight_line = weighted[3 * n_lines :], scratch[scratch.shape[0] - 1]
+    gram = _matrix_at(sums, 2 * n_sums, n_outputs, n_outputs)
+    if part & BEGINS:
+        sums[:] = 0.0
+    for first in range(slot * BLOCK, X.shape[0], n_slots * BLOCK):
+        block = units[first // BLOCK % units.shape[0]]
+        count, padded = _forward_rows(X, first, x_scaling, theta, layout, block, is_fresh)
+        _weigh(root_weight, first, count, padded, weight_line)
+        for o in range(n_outputs):
+            f = first_output(layout) + o
+            _residual_line(Y, first, o, block[f], weight_line, residuals[o], count, padded)
+            _output_deltas(layout, o, weight_line, deltas[o], padded)
+            _backward(theta, layout, block, deltas[o], padded)
+            for s in range(padded):
+                weighted[f, s] = weight_line[s] * residuals[o, s]
+        _add_gram(residuals, n_outputs, padded, gram)  # as in `_slot_squares`
+        _weigh_deltas(layout, deltas, residuals, weighted, padded)
+        _energies(layout, deltas, weight_line, energies, padded)
+        for line in range(first_output(layout)):
+            a, square = block[line], squared[line]
+            for s in range(padded):
+                square[s] = a[s] * a[s]
+        _add_gradient(layout, n_layers, weighted, block, padded, sums)
+        _add_gradient(layout, n_layers, energies, squared, padded, sums[n_sums:])
+        number = first // BLOCK
+        if part & BEGINS and number % every == 0 and number // every < kept.shape[0]:
+            room = kept[number // every]
+            for line in range(n_used):
+                room[0, line, :padded] = block[line, :padded]
+                room[1, line, :padded] = energies[line, :padded]
+
+
+@two_ways
+def first_order(
+    part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, every, scratch, sums, kept,
+    strength, squares, gradient, diagonal,
+):  # fmt: skip
+    """Sums of squares, gradient J'r + penalty and the diagonal of J'J, without the penalty; returns F.
+
+    Parameters
+    ----------
+    every : int
+        Of the first part, block number k `every` leaves what `block_grams` needs in kept[k].
+    scratch : (n_slots, n_first_order_lines, LINE)
+    sums : (n_slots, 2 n_gradient_sums + n_padded(n_outputs)^2)
+    kept : (n_kept, 2, n_units, LINE), zeros
+        Lines of the units, and their energies D_jj.
+    """
+    for slot in prange(sums.shape[0]):
+        _slot_first_order(
+            slot, sums.shape[0], part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, every,
+            scratch[slot], sums[slot], kept,
+        )  # fmt: skip
+    if not part & ENDS:
+        return math.nan
+    _sum_slots(sums)
+    n_layers, n_outputs = layout.shape[0], squares.size
+    n_sums = n_gradient_sums(layout, n_layers)
+    _scatter_gradient(layout, n_layers, sums[0], gradient)
+    _scatter_gradient(layout, n_layers, sums[0, n_sums:], diagonal)
+    gram = _matrix_at(sums[0], 2 * n_sums, n_outputs, n_outputs)
+    for o in range(n_outputs):
+        squares[o] = gram[o, o]
+    for j in range(theta.size):
+        gradient[j] += strength[j] * theta[j]
+    return total_cost(squares, strength, theta)
+
+
+# Columns of `blocks`, one row per diagonal block of the preconditioner, see `_matrix_free.py`.
+UNIT_LINE, INPUT_LINE, PARAMETER, SIZE, PLACE = range(5)
+
+
+@jit()
+def _slot_block_grams(slot, n_slots, blocks, kept, lines, grams):
+    root = np.empty(LINE)
+    for b in range(slot, blocks.shape[0], n_slots):
+        size, source = blocks[b, SIZE], blocks[b, INPUT_LINE]
+        gram = _matrix_at(grams, blocks[b, PLACE], size, size)
+        gram[:] = 0.0
+        for room in range(kept.shape[0]):
+            energy = kept[room, 1, blocks[b, UNIT_LINE]]
+            for s in range(BLOCK):
+                root[s] = math.sqrt(energy[s])
+            for i in range(size):
+                a, line = kept[room, 0, source + i], lines[i]
+                for s in range(BLOCK):
+                    line[s] = root[s] * a[s]
+            _add_gram(lines, size, BLOCK, gram)
+
+
+@two_ways
+def block_grams(blocks, kept, lines, grams):
+    """Blocks of J'J over the rows that were kept, one per unit and group of its inputs; `lines` has room a slot."""
+    for slot in prange(lines.shape[0]):
+        _slot_block_grams(slot, lines.shape[0], blocks, kept, lines[slot], grams)
+
+
+@jit()
+def _slot_factor_blocks(slot, n_slots, blocks, grams, exact, added, ridge, factors):
+    for b in range(slot, blocks.shape[0], n_slots):
+        size, first = blocks[b, SIZE], blocks[b, PARAMETER]
+        gram = _matrix_at(grams, blocks[b, PLACE], size, size)
+        L = _matrix_at(factors, blocks[b, PLACE], size, size)
+        A, scale, diagonal = np.empty((size, size)), np.zeros(size), np.empty(size)
+        for i in range(size):
+            if gram[i, i] > 0.0:
+                scale[i] = math.sqrt(exact[first + i] / gram[i, i])
+            diagonal[i] = (1.0 + ridge) * exact[first + i] + added[first + i]
+        for i in range(size):
+            for k in range(i):
+                A[i, k] = scale[i] * gram[i, k] * scale[k]
+            A[i, i] = diagonal[i]
+        if not cholesky(A, 0.0, np.ones(size), L):
+            L[:] = 0.0
+            for i in range(size):
+                L[i, i] = math.sqrt(diagonal[i])
+
+
+@two_ways
+def factor_blocks(blocks, grams, exact, added, ridge, factors):
+    """Cholesky factors of the preconditioner's blocks: `exact` is the diagonal of J'J, `added` what is on top of it.
+
+    Off the diagonal stands the correlation that the kept rows have. Where rounding leaves no factor the diagonal alone
+    takes the block's place.
+    """
+    n_slots = min(MAX_SLOTS, blocks.shape[0])
+    for slot in prange(n_slots):
+        _slot_factor_blocks(slot, n_slots, blocks, grams, exact, added, ridge, factors)
+
+
+@jit()
+def _slot_precondition(slot, n_slots, blocks, factors, z):
+    for b in range(slot, blocks.shape[0], n_slots):
+        size, first = blocks[b, SIZE], blocks[b, PARAMETER]
+        cholesky_solve(_matrix_at(factors, blocks[b, PLACE], size, size), z[first : first + size])
+
+
+@two_ways
+def precondition(blocks, factors, z):
+    """Replace z by the solution of M z = z, with M the preconditioner."""
+    n_slots = min(MAX_SLOTS, blocks.shape[0])
+    for slot in prange(n_slots):
+        _slot_precondition(slot, n_slots, blocks, factors, z)
+
+
+@jit()
+def dot(a, b):
+    """Inner product; BLAS would give other last bits with another number of its threads."""
+    return _dot(a, b, a.size)

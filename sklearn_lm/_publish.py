@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ._health import sample_of
+from ._matrix_free import MatrixFreeEquations
 from ._monitor import print_starts
 from ._network import unpack
 from ._objective import Problem
@@ -31,7 +32,8 @@ def publish(model: Any, problem: Problem, race: Race, winner: Runner, draft: Any
     model._set_sizes = {name: len(rows.X) for name, rows in problem.rows.items()}
     model._sample_X = sample_of(problem.rows["train"].X)
     if winner.state is not None:
-        model._equations = winner.state.point
+        point = winner.state.point
+        model._equations = point.without_rows() if isinstance(point, MatrixFreeEquations) else point
     elif not hasattr(model, "_equations"):  # else it did not move, and they are there from the fit before
         model._equations = None
     if model.warm_start:

@@ -68,6 +68,10 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
         Solve for the output layer by linear least squares at every trial point (variable projection).
     acceleration : bool, default=True
         Add the geodesic correction, of second order, to every step.
+    solver : {"auto", "cholesky", "cg"}, default="auto"
+        How steps are found. "cholesky": from the Gram matrix J'J, or from J where residuals are fewer than parameters.
+        "cg": by preconditioned conjugate gradients, with no matrix, in memory proportional to the parameters. "auto":
+        "cg" where the matrix would have more than 5000 x 5000 numbers.
     damping : {"nielsen", "marquardt"}, default="nielsen"
         How the damping mu follows the steps. "nielsen": by the gain ratio, smoothly. "marquardt": times
         `mu_decrease` after a success, times `mu_increase` after a failure, as in MATLAB's ``trainlm``.
@@ -171,6 +175,8 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
 
     M. K. Transtrum and J. P. Sethna (2012), arXiv:1201.5885 (geodesic acceleration).
 
+    S. G. Nash and A. Sofer (1990), Operations Research Letters 9, 219-221 (when conjugate gradients are ended).
+
     M. T. Hagan and M. B. Menhaj (1994), "Training feedforward networks with the Marquardt algorithm", IEEE
     Transactions on Neural Networks 5, 989-993.
 
@@ -194,6 +200,7 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
         "n_starts": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "solve_output": ["boolean"],
         "acceleration": ["boolean"],
+        "solver": [StrOptions({"auto", "cholesky", "cg"})],
         "damping": [StrOptions({"nielsen", "marquardt"})],
         "mu": [Interval(Real, 0, None, closed="neither")],
         "mu_increase": [Interval(Real, 1, None, closed="neither")],
@@ -227,6 +234,7 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
         n_starts="auto",
         solve_output=True,
         acceleration=True,
+        solver="auto",
         damping="nielsen",
         mu=1e-3,
         mu_increase=10.0,
@@ -256,6 +264,7 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
         self.n_starts = n_starts
         self.solve_output = solve_output
         self.acceleration = acceleration
+        self.solver = solver
         self.damping = damping
         self.mu = mu
         self.mu_increase = mu_increase
@@ -331,7 +340,7 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
         )
         scalings = before.scalings if before else make_scaling(self.scaling, *sets["train"])
         rows = {name: make_rows(*part, scalings[1]) for name, part in sets.items()}
-        problem = Problem(network, *scalings, rows, fixed_l2(self.alpha, is_weight(network)))
+        problem = Problem(network, *scalings, rows, fixed_l2(self.alpha, is_weight(network)), self.solver)
 
         if before:
             starts, n_starts = [("warm_start", before.theta)], before.n_starts
@@ -351,7 +360,7 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
         scouting = self._course(problem._replace(rows={"train": sample}), False) if sample else None
         memory = before.race if before else None
         save = partial(checkpoint.save_race, scalings, draft.split_indices_) if checkpoint else None
-        race = Race(starts, course, self._settings(network), start_time, self.n_jobs, scouting, memory, tasks, save)
+        race = Race(starts, course, self._settings(problem), start_time, self.n_jobs, scouting, memory, tasks, save)
         try:
             winner = race.run()
         except KeyboardInterrupt:
@@ -411,10 +420,10 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
     def _course(self, problem: Problem, is_alone: bool) -> Course:
         return Course(problem.objective, partial(self._monitor, problem, is_alone), problem.negligible())
 
-    def _settings(self, network: Network) -> Settings:
+    def _settings(self, problem: Problem) -> Settings:
         settings = Settings(**{name: getattr(self, name) for name in Settings._fields if hasattr(self, name)})
         # A linear network is one least-squares problem: solving a part of it first would leave nothing to iterate.
-        return settings._replace(solve_output=bool(self.solve_output and network.bends))
+        return settings._replace(solve_output=bool(self.solve_output and problem.projects))
 
     def _monitor(self, problem: Problem, is_alone: bool) -> Monitor:
         """Who watches one run: errors of all sets, the stopping rules, progress."""
