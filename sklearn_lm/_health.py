@@ -6,6 +6,7 @@ import numpy as np
 
 from . import _kernels
 from ._network import make_network, pack
+from ._rows import Source
 
 # Rows of X that a model keeps for this.
 SAMPLE = 256
@@ -31,7 +32,7 @@ class Finding(NamedTuple):
     advice: str
 
 
-def sample_of(X: np.ndarray) -> np.ndarray:
+def sample_of(X: np.ndarray | Source) -> np.ndarray:
     """Up to `SAMPLE` rows, evenly spread."""
     step = -(-len(X) // SAMPLE)
     return X[::step].copy()

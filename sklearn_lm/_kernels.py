@@ -1266,7 +1266,7 @@ def _energies(layout, deltas, weight_line, energies, count):
 
 @jit()
 def _slot_first_order(
-    slot, n_slots, part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, every, scratch, sums, kept
+    slot, n_slots, part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, begin, every, scratch, sums, kept
 ):
     n_outputs, n_used, n_layers = Y.shape[1], n_units_in(layout), layout.shape[0]
     n_lines, n_sums = n_padded(n_used), n_gradient_sums(layout, n_layers)
@@ -1297,8 +1297,8 @@ def _slot_first_order(
                 square[s] = a[s] * a[s]
         _add_gradient(layout, n_layers, weighted, block, padded, sums)
         _add_gradient(layout, n_layers, energies, squared, padded, sums[n_sums:])
-        number = first // BLOCK
-        if part & BEGINS and number % every == 0 and number // every < kept.shape[0]:
+        number = (begin + first) // BLOCK
+        if number % every == 0:
             room = kept[number // every]
             for line in range(n_used):
                 room[0, line, :padded] = block[line, :padded]
@@ -1307,15 +1307,15 @@ def _slot_first_order(
 
 @two_ways
 def first_order(
-    part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, every, scratch, sums, kept,
+    part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, begin, every, scratch, sums, kept,
     strength, squares, gradient, diagonal,
 ):  # fmt: skip
     """Sums of squares, gradient J'r + penalty and the diagonal of J'J, without the penalty; returns F.
 
     Parameters
     ----------
-    every : int
-        Of the first part, block number k `every` leaves what `block_grams` needs in kept[k].
+    begin, every : int
+        The part begins at row `begin` of all. Block number k `every` of all leaves what `block_grams` needs in kept[k].
     scratch : (n_slots, n_first_order_lines, LINE)
     sums : (n_slots, 2 n_gradient_sums + n_padded(n_outputs)^2)
     kept : (n_kept, 2, n_units, LINE), zeros
@@ -1323,7 +1323,7 @@ def first_order(
     """
     for slot in prange(sums.shape[0]):
         _slot_first_order(
-            slot, sums.shape[0], part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, every,
+            slot, sums.shape[0], part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, begin, every,
             scratch[slot], sums[slot], kept,
         )  # fmt: skip
     if not part & ENDS:

@@ -81,25 +81,20 @@ class GramOperator:
         rows, layout, strength = self.rows, self.network.layout, self.penalty.strength
         gradient, diagonal, squares = np.empty_like(theta), np.empty_like(theta), np.empty(rows.Y.shape[1])
         n_units = _kernels.n_units_in(layout)
-        every, n_kept = self._kept()
-        kept = np.zeros((n_kept, 2, n_units, _kernels.LINE))
+        n_blocks = -(-len(rows.X) // _kernels.BLOCK)
+        every = -(-n_blocks // KEPT_BLOCKS)
+        kept = np.zeros((-(-n_blocks // every), 2, n_units, _kernels.LINE))
         units, is_fresh = self.activations.before(theta)
-        cost = np.nan
+        cost, begin = np.nan, 0
         for part, X, Y, root_weight in rows.parts():
             cost = _kernels.first_order(
                 (4 + 2 * rows.Y.shape[1]) * len(X) * theta.size,
-                part, X, Y, root_weight, self.x_scaling, theta, layout, is_fresh, units, every,
+                part, X, Y, root_weight, self.x_scaling, theta, layout, is_fresh, units, begin, every,
                 self._scratch, self._sums, kept, strength, squares, gradient, diagonal,
             )  # fmt: skip
+            begin += len(X)
         self.activations.after(theta)
         return MatrixFreeEquations(cost, gradient, squares, diagonal, strength, theta, kept, self)
-
-    def _kept(self) -> tuple[int, int]:
-        """Every how many blocks one is kept, and how many are, of the rows that come first."""
-        n_first = len(next(iter(self.rows.parts()))[1])
-        n_blocks = max(1, -(-n_first // _kernels.BLOCK))
-        every = -(-n_blocks // KEPT_BLOCKS)
-        return every, -(-n_blocks // every)
 
     def times(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
         rows, product = self.rows, np.empty_like(v)

@@ -21,6 +21,7 @@ from ._matrix_free import GramOperator, MatrixFreeEquations
 from ._network import Network
 from ._products import make_products
 from ._regularization import Penalty
+from ._rows import Source, sweep
 from ._scaling import Scaling
 
 EPS = float(np.finfo(np.float64).eps)
@@ -36,7 +37,8 @@ LARGEST_PROJECTION = 1000
 class Rows(NamedTuple):
     """A set of rows with their weights, ready for the kernels (`make_rows`)."""
 
-    X: np.ndarray  # (n_rows, n_inputs), as the caller gave it: kernels scale it block by block
+    # (n_rows, n_inputs), as the caller gave it: kernels scale it block by block, and a source is read part by part
+    X: np.ndarray | Source
     Y: np.ndarray  # (n_rows, n_outputs), scaled
     root_weight: np.ndarray  # (n_rows,), square roots of the weights
     weight: float  # sum of the weights
@@ -46,10 +48,14 @@ class Rows(NamedTuple):
         return _rows.parts(self.X, self.Y, self.root_weight)
 
 
-def make_rows(X: np.ndarray, Y: np.ndarray, weight: np.ndarray, y_scaling: Scaling) -> Rows:
+def make_rows(X: np.ndarray | Source, Y: np.ndarray, weight: np.ndarray, y_scaling: Scaling) -> Rows:
     with np.errstate(over="ignore"):  # a validation set may be far away from the training set: its error is inf
         Y = np.ascontiguousarray(y_scaling.forward(Y))
-    return Rows(read_only(X), read_only(Y), read_only(np.sqrt(weight)), float(weight.sum()))
+    if isinstance(X, Source):
+        X = X.in_place()
+    if isinstance(X, np.ndarray):
+        X = read_only(X)
+    return Rows(X, read_only(Y), read_only(np.sqrt(weight)), float(weight.sum()))
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
@@ -130,13 +136,15 @@ class NetworkObjective:
         # J is smaller than the Gram matrix, and a system of so many equations than one of as many as parameters.
         self.is_matrix_free = is_matrix_free(solver, network, rows.Y.size)
         self.is_dual = not self.is_matrix_free and rows.Y.size < network.n_parameters
+        if self.is_dual and isinstance(rows.X, Source):  # it is smaller than J
+            self.rows = rows = rows._replace(X=read_only(rows.X[:]))
         # Room for the kernels, made once: a fresh page costs about as much as the arithmetic on it.
         n_slots, n_outputs = _kernels.n_slots_for(len(rows.X)), rows.Y.shape[1]
         self._scratch = aligned_zeros(n_slots, _kernels.n_scratch_lines(network.layout), _kernels.LINE)
         n_basis = _kernels.n_padded(network.sizes[-2] + 1 + n_outputs)
         self._output_moments = np.empty((n_slots, n_basis, n_basis))
         self._gradient_sums = np.empty((n_slots, _kernels.n_gradient_sums(network.layout, len(network.layout))))
-        self._activations = Activations(network, len(rows.X))
+        self._activations = Activations(network, rows.X)
         if self.is_matrix_free:
             self._operator = GramOperator(network, rows, x_scaling, penalty, self._activations)
         else:
@@ -219,13 +227,15 @@ class NetworkObjective:
 class Activations:
     """Hidden units of all rows at the two points visited last, so that no evaluation at a point repeats a forward pass.
 
-    Where they would take more than `MOST_KEPT` bytes there is room for one block a slot instead, and nothing is kept.
+    Where they would take more than `MOST_KEPT` bytes, or where rows come in parts, there is room for one block a slot
+    instead, and nothing is kept.
     """
 
-    def __init__(self, network: Network, n_rows: int):
-        n_lines = _kernels.n_units_in(network.layout)
+    def __init__(self, network: Network, X: np.ndarray | Source):
+        n_lines, n_rows = _kernels.n_units_in(network.layout), len(X)
         n_blocks = -(-n_rows // _kernels.BLOCK)
-        self._is_kept = 2 * n_blocks * n_lines * _kernels.LINE * 8 <= MOST_KEPT
+        is_small = 2 * n_blocks * n_lines * _kernels.LINE * 8 <= MOST_KEPT
+        self._is_kept = is_small and isinstance(X, np.ndarray)
         n_rooms = n_blocks if self._is_kept else _kernels.n_slots_for(n_rows)
         # The point visited last comes last.
         self._rooms = [
@@ -280,8 +290,8 @@ class Problem(NamedTuple):
     def negligible(self) -> float:
         """Errors below this, of the measure by which fits are compared, are rounding errors of a perfect fit."""
         train = self.rows["train"]
-        share = train.root_weight**2 / train.weight
-        variance = share @ (train.Y - share @ train.Y) ** 2
+        mean = _mean(train, np.zeros(train.Y.shape[1]), 1)
+        variance = _mean(train, mean, 2)
         if "validation" in self.rows:
             return EPS * float(np.mean(self.y_scaling.scale**2 * variance))
         return EPS * 0.5 * train.weight * float(variance.sum())
@@ -292,12 +302,27 @@ class Problem(NamedTuple):
         return mean_squared_error(self.rows[name], squares, self.y_scaling)
 
 
-def predict(X: np.ndarray, x_scaling: Scaling, y_scaling: Scaling, network: Network, theta: np.ndarray) -> np.ndarray:
+def _mean(rows: Rows, centre: np.ndarray, power: int) -> np.ndarray:
+    """Weighted mean of (y - centre)^power over the rows."""
+    sums, begin = np.zeros_like(centre), 0
+    for Y in sweep(rows.Y):
+        share = rows.root_weight[begin : begin + len(Y)] ** 2 / rows.weight
+        sums += share @ (Y - centre) ** power
+        begin += len(Y)
+    return sums
+
+
+def predict(
+    X: np.ndarray | Source, x_scaling: Scaling, y_scaling: Scaling, network: Network, theta: np.ndarray
+) -> np.ndarray:
     """f(X) in the target's own units, (n_rows, n_outputs), block by block."""
     f = np.empty((len(X), network.sizes[-1]))
-    _kernels.predict(
-        len(X) * network.n_parameters,
-        read_only(X), x_scaling.table(), y_scaling.table(), theta, network.layout,
-        _kernels.n_slots_for(len(X)), f,
-    )  # fmt: skip
+    n_slots = _kernels.n_slots_for(len(X))
+    if isinstance(X, Source):
+        X = X.in_place()
+    for _, X_part, f_part, _ in _rows.parts(X, f, f):
+        _kernels.predict(
+            len(X_part) * network.n_parameters,
+            read_only(X_part), x_scaling.table(), y_scaling.table(), theta, network.layout, n_slots, f_part,
+        )  # fmt: skip
     return f

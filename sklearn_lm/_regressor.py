@@ -12,11 +12,11 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ._callbacks import CallbackSupport, Tasks
 from ._checkpoint import Before, Checkpoint, fingerprint
-from ._data import DataSet, check_rows, check_validation_set, divide
+from ._data import DataSet, check_inputs, check_rows, check_validation_set, divide
 from ._kernels import ACTIVATIONS
 from ._lineup import judges_of, line_up
 from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress
@@ -448,7 +448,7 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
             In the target's own units, with as many dimensions as the y that was fitted.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64, order="C")
+        X = check_inputs(self, X)
         network = make_network(
             X.shape[1],
             [len(b) for b in self.intercepts_[:-1]],
