@@ -16,6 +16,7 @@ import numpy as np
 
 from . import _monitor, _optimizer, _race
 from ._power import Power, Scalings
+from ._rows import Source, sweep
 from ._scaling import Scaling
 
 FORMAT = 1
@@ -113,7 +114,7 @@ class Checkpoint:
         self._temporary.unlink(missing_ok=True)  # of a process that was killed while it wrote
 
 
-def fingerprint(arrays: Iterable[np.ndarray | None]) -> str:
+def fingerprint(arrays: Iterable[np.ndarray | Source | None]) -> str:
     """The same for equal arrays, and practically never for others."""
     digest = hashlib.blake2b(digest_size=16)
     for array in arrays:
@@ -121,7 +122,8 @@ def fingerprint(arrays: Iterable[np.ndarray | None]) -> str:
             digest.update(b"none")
             continue
         digest.update(repr(array.shape).encode())
-        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+        for block in sweep(array):
+            digest.update(np.ascontiguousarray(block).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -10,8 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _check_y,
+    assert_all_finite,
+    check_array,
+    check_consistent_length,
+    validate_data,
+)
 
+from ._rows import SWEEP, Source, is_range, is_source, sweep
 from ._scaling import LARGEST, refuse_overflow
 
 SETS = ("train", "validation", "test")
@@ -20,14 +28,17 @@ SETS = ("train", "validation", "test")
 class DataSet(NamedTuple):
     """Rows in the caller's own units."""
 
-    X: np.ndarray  # (n_rows, n_inputs) float64, C order
+    X: np.ndarray | Source  # (n_rows, n_inputs) float64, C order
     Y: np.ndarray  # (n_rows, n_outputs) float64
     weight: np.ndarray  # (n_rows,)
 
     def take(self, rows: np.ndarray) -> "DataSet":
-        if len(rows) == len(self.X):  # all of them: no copy
+        """Some of the rows, by ascending numbers. Where they are neighbours, and of a source, no copy is made."""
+        if len(rows) == len(self.X):
             return self
-        return DataSet(self.X[rows], self.Y[rows], self.weight[rows])
+        where = slice(int(rows[0]), int(rows[-1]) + 1) if is_range(rows) else rows
+        X = self.X.take(rows) if isinstance(self.X, Source) else self.X[where]
+        return DataSet(X, self.Y[where], self.weight[where])
 
 
 def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[DataSet, bool]:
@@ -40,11 +51,38 @@ def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, 
     """
     if sparse.issparse(y):
         raise ValueError("y is sparse; LMRegressor needs a dense y: pass y.toarray().")
-    X, y = validate_data(estimator, X, y, reset=reset, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
+    if is_source(X):
+        X, y = _check_source(estimator, X, y, reset=reset)
+    else:
+        X, y = validate_data(
+            estimator, X, y, reset=reset, dtype=np.float64, order="C", multi_output=True, y_numeric=True
+        )
     Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
     # Errors are reported in the target's own squared units, so its size matters under any scaling.
     refuse_overflow("y", Y, "divide it by a constant")
     return DataSet(X, Y, _check_weight(sample_weight, X)), y.ndim == 1
+
+
+def check_inputs(estimator: BaseEstimator, X: Any) -> np.ndarray | Source:
+    """Rows to predict for."""
+    if is_source(X):
+        return _check_source(estimator, X, "no_validation", reset=False)[0]
+    return validate_data(estimator, X, reset=False, dtype=np.float64, order="C")
+
+
+def _check_source(estimator: BaseEstimator, X: Any, y: Any, *, reset: bool) -> tuple[Source, Any]:
+    """What `validate_data` does, block by block: it would make a copy of all rows, or refuse to."""
+    validate_data(estimator, X, y, reset=reset, skip_check_array=True)
+    if 0 in X.shape:
+        check_array(np.empty(X.shape), estimator=estimator, input_name="X")  # says which of the two is missing
+    source = Source(X)
+    for block in sweep(source):
+        assert_all_finite(block, estimator_name=type(estimator).__name__, input_name="X")
+    if not isinstance(y, str):
+        y = y if isinstance(y, np.ndarray) or not hasattr(y, "dtype") else np.asarray(y[:])
+        y = _check_y(y, multi_output=True, y_numeric=True, estimator=estimator)
+        check_consistent_length(source, y)
+    return source, y
 
 
 def check_validation_set(
@@ -67,7 +105,7 @@ def check_validation_set(
     return data
 
 
-def _check_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
+def _check_weight(sample_weight: Any, X: np.ndarray | Source) -> np.ndarray:
     if sample_weight is None:
         return np.ones(len(X))
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, allow_all_zero_weights=True)
@@ -148,29 +186,46 @@ def distinct_rows(data: DataSet, n_most: int) -> DataSet:
     Which rows are kept, and their order, follows from a hash of their values: neither the order in which the rows
     come nor how often one is repeated plays a part, as it would with row numbers drawn at random.
     """
-    hashes = _hash_rows(data)
-    _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
-    weight = np.bincount(inverse, weights=data.weight)
-    kept = first[:n_most]
-    return DataSet(data.X[kept], data.Y[kept], weight[:n_most])
+    # Those with the least hashes so far: what is not among them after some rows will not be at the end.
+    kept: tuple[np.ndarray, ...] = (np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.intp), np.empty(0))
+    begin = 0
+    for X in sweep(data.X):
+        end = begin + len(X)
+        hashes = _hash_rows(X, data.Y[begin:end])
+        new = np.arange(len(X)) if len(kept[0]) < n_most else np.flatnonzero(hashes <= kept[0][-1])
+        candidates = np.concatenate([kept[0], hashes[new]])
+        rows = np.concatenate([kept[1], begin + new])
+        weights = np.concatenate([kept[2], data.weight[begin:end][new]])
+        unique, first, inverse = np.unique(candidates, return_index=True, return_inverse=True)
+        weight = np.bincount(inverse, weights=weights)
+        kept = unique[:n_most], rows[first[:n_most]], weight[:n_most]
+        begin = end
+    return DataSet(data.X[kept[1]], data.Y[kept[1]], kept[2])
 
 
 def thinned(data: DataSet, n_most: int) -> np.ndarray:
     """Numbers of at most `n_most` rows, chosen by a hash of their values, in ascending order."""
     if len(data.X) <= n_most:
         return np.arange(len(data.X))
-    return np.sort(np.argsort(_hash_rows(data), kind="stable")[:n_most])
+    return np.sort(np.argsort(_hashes(data), kind="stable")[:n_most])
 
 
 def folds_of(data: DataSet, n_folds: int) -> np.ndarray:
     """A fold for each row, 0 to n_folds - 1, by a hash of its values: equal rows are in one, whatever the order."""
-    return np.unique(_hash_rows(data), return_inverse=True)[1] % n_folds
+    return np.unique(_hashes(data), return_inverse=True)[1] % n_folds
 
 
-def _hash_rows(data: DataSet) -> np.ndarray:
+def _hashes(data: DataSet) -> np.ndarray:
+    """Of all rows."""
+    begins = range(0, len(data.X), SWEEP)
+    blocks = zip(sweep(data.X), begins, strict=True)
+    return np.concatenate([_hash_rows(X, data.Y[begin : begin + SWEEP]) for X, begin in blocks])
+
+
+def _hash_rows(X: np.ndarray, Y: np.ndarray) -> np.ndarray:
     """One well-mixed uint64 per row; equal rows have equal ones."""
-    hashes = np.zeros(len(data.X), dtype=np.uint64)
-    for column in (*data.X.T, *data.Y.T):
+    hashes = np.zeros(len(X), dtype=np.uint64)
+    for column in (*X.T, *Y.T):
         hashes ^= (column + 0.0).view(np.uint64)  # + 0.0: -0.0 and 0.0 are the same number
         # Multiplications with odd constants and shifts: the finaliser of MurmurHash3.
         for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):

@@ -20,7 +20,7 @@ from ._lineup import judges_of, line_up
 from ._loss import Loss, RobustObjective
 from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress
 from ._network import Network, is_weight, make_network, pack
-from ._objective import NetworkObjective, Problem, make_rows
+from ._objective import NetworkObjective, Problem, is_matrix_free, make_rows
 from ._optimizer import Ending, Settings
 from ._posterior import LeftOut
 from ._power import Scalings, make_power, no_power
@@ -79,7 +79,7 @@ def fit_network(model: Any, given: Given, split_rng: np.random.RandomState | Non
     draft.x_power_ = scalings.power
     rows = {name: make_rows(*part, scalings.y) for name, part in sets.items()}
     penalty = fixed_l2(0.0 if model.alpha == "evidence" else model.alpha, is_weight(network))
-    problem = Problem(network, scalings.x, scalings.y, rows, penalty, objective_kind(model, scalings.y))
+    problem = Problem(network, scalings.x, scalings.y, rows, penalty, objective_kind(model, scalings.y), model.solver)
 
     passed = {"X": given.X, "y": given.y, "metadata": None}
     if given.sample_weight is not None:
@@ -122,7 +122,7 @@ def make_plain_race(
         n_starts = len(starts)
     course = make_course(model, problem, n_starts == 1)
     scouting = make_course(model, problem._replace(rows={"train": sample}), False) if sample else None
-    settings, memory, audience = make_settings(model, problem.network), before and before.race, tasks(problem, n_starts)
+    settings, memory, audience = make_settings(model, problem), before and before.race, tasks(problem, n_starts)
     return Race(starts, course, settings, start_time, model.n_jobs, scouting, memory, audience, save)
 
 
@@ -137,13 +137,18 @@ def make_evidence_race(
     save: Callable[..., None] | None,
 ) -> EvidenceRace:
     """The same, with a penalty that is found on the way."""
+    if is_matrix_free(model.solver, problem.network, problem.rows["train"].Y.size):
+        raise ValueError(
+            f"alpha='evidence' needs the Gram matrix, which solver={model.solver!r} does not make for "
+            f"{problem.network.n_parameters} parameters. Fit fewer units, set alpha to a number, or solver='cholesky'."
+        )
     groups = make_groups(problem.network, model.penalty_groups)
     starts = [
         draw_start(problem.network, groups, rng) for _ in range(1 if model.n_starts == "auto" else model.n_starts)
     ]
     if before:
         starts = [starts[0].resumed(before.theta, getattr(model, "_precisions", None))]
-    course, settings = make_course(model, problem, len(starts) == 1), make_settings(model, problem.network)
+    course, settings = make_course(model, problem, len(starts) == 1), make_settings(model, problem)
     audience = tasks(problem, len(starts))
     return EvidenceRace(starts, course, settings, start_time, model.n_jobs, audience, problem, groups)
 
@@ -152,10 +157,10 @@ def make_course(model: Any, problem: Problem, is_alone: bool) -> Course:
     return Course(problem.objective, partial(make_monitor, model, problem, is_alone), problem.negligible())
 
 
-def make_settings(model: Any, network: Network) -> Settings:
+def make_settings(model: Any, problem: Problem) -> Settings:
     settings = Settings(**{name: getattr(model, name) for name in Settings._fields if hasattr(model, name)})
     # A linear network is one least-squares problem: solving a part of it first would leave nothing to iterate.
-    return settings._replace(solve_output=bool(model.solve_output and network.bends))
+    return settings._replace(solve_output=bool(model.solve_output and problem.projects))
 
 
 def make_monitor(model: Any, problem: Problem, is_alone: bool) -> Monitor:
@@ -219,9 +224,10 @@ def make_scalings(model: Any, train: DataSet) -> Scalings:
     kind = model.scaling
     if kind == "auto":
         kind = "power" if model.alpha == "evidence" else "minmax"
-    power = make_power(train.X, train.weight) if kind == "power" else no_power()
-    mapped = train._replace(X=power.forward(train.X))
-    return Scalings(power, *make_scaling("standard" if kind == "power" else kind, *mapped))
+    if kind != "power":
+        return Scalings(no_power(), *make_scaling(kind, *train))
+    power = make_power(train.X[:], train.weight)  # of rows on disk, a copy in memory
+    return Scalings(power, *make_scaling("standard", *train._replace(X=power.forward(train.X))))
 
 
 def objective_kind(model: Any, y_scaling: Scaling) -> Callable[..., NetworkObjective]:

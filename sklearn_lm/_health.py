@@ -6,6 +6,7 @@ import numpy as np
 
 from . import _kernels
 from ._network import make_network, pack
+from ._rows import Source
 
 # Rows of X that a model keeps for this.
 SAMPLE = 256
@@ -31,7 +32,7 @@ class Finding(NamedTuple):
     advice: str
 
 
-def sample_of(X: np.ndarray) -> np.ndarray:
+def sample_of(X: np.ndarray | Source) -> np.ndarray:
     """Up to `SAMPLE` rows, evenly spread."""
     step = -(-len(X) // SAMPLE)
     return X[::step].copy()
@@ -60,7 +61,10 @@ def hidden_units(model: Any) -> list[np.ndarray]:
 
 
 def _rank(model: Any) -> Finding:
-    n_parameters, rank = _n_parameters(model), model._posterior.factor.rank
+    name, n_parameters = "rank of the Gram matrix", _n_parameters(model)
+    if model._posterior is None:
+        return Finding(name, "not known", "steps were found without a Gram matrix (solver)")
+    rank = model._posterior.factor.rank
     missing = n_parameters - rank
     if missing == 0:
         advice = "every parameter is determined by the data"
@@ -68,7 +72,7 @@ def _rank(model: Any) -> Finding:
         advice = "no more are missing than there are relu units, whose scale is free by nature"
     else:
         advice = f"{missing} combinations of parameters have no influence: {_remedy(model)}"
-    return Finding("rank of the Gram matrix", f"{rank} of {n_parameters}", advice)
+    return Finding(name, f"{rank} of {n_parameters}", advice)
 
 
 def _n_parameters(model: Any) -> int:

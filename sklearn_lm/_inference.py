@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from ._data import check_inputs
 from ._mixture import mix
 from ._network import Network, make_network, pack
 from ._noise import NoiseModel
@@ -128,7 +129,7 @@ class InferenceMixin:
 
     def _mapped(self, X: Any) -> np.ndarray:
         """X as it is checked, with its skewed columns mapped."""
-        return self.x_power_.forward(validate_data(self, X, reset=False, dtype=np.float64, order="C"))
+        return self.x_power_.forward(check_inputs(self, X))
 
     def _network_of(self, X: np.ndarray) -> tuple[np.ndarray, Network, np.ndarray]:
         """x_scaling, network and theta of the fitted model, for rows like X."""
@@ -144,6 +145,7 @@ class InferenceMixin:
 
     def _leverages(self, X: np.ndarray) -> np.ndarray:
         """J H^-1 J' at mapped X, (n_rows, n_outputs)."""
+        self._need_posterior()
         return np.einsum("ioo->io", self._posterior.products(X, *self._network_of(X)))
 
     def _variance(self, X: np.ndarray) -> np.ndarray:
@@ -158,12 +160,20 @@ class InferenceMixin:
 
     def _covariance(self, X: np.ndarray) -> np.ndarray:
         """Of new values at mapped X, (n_rows, n_rows, n_outputs)."""
+        self._need_posterior()
         Z = self._posterior.whitened_rows(X, *self._network_of(X))
         covariance = np.einsum("iop,jop->ijo", Z, Z, optimize=True)
         covariance[np.diag_indices(len(X))] += 1.0
         covariance *= self._posterior.noise_variance * self.y_scale_**2
         root = np.sqrt(correct(np.ones((len(X), self.n_outputs_)), self._noise_models, X, self._values(X)))
         return covariance * root[:, None] * root[None, :]
+
+    def _need_posterior(self) -> None:
+        if self._posterior is None:
+            raise ValueError(
+                "Standard deviations need the Gram matrix, which was not made for so many parameters. "
+                "Fit with solver='cholesky', or fewer units."
+            )
 
     def _extrapolation(self, X: np.ndarray) -> np.ndarray:
         if self._posterior.largest is None:

@@ -7,6 +7,7 @@ they give the same bits, and a call is free to take whichever is safe and worth 
 No threading layer is chosen and no global of numba is set: both belong to the application.
 """
 
+import inspect
 import os
 import threading
 from collections.abc import Callable
@@ -23,8 +24,11 @@ SMALL_WORK = 4_000_000
 # Above this many a call is divided, since Ctrl-C is heard between calls only: about 0.1 s of one thread.
 LARGE_WORK = 500_000_000
 
+# Rows may come in parts, added together: sums begin with the first part, and are done with the last. A part is all
+# rows, or as many blocks as there are slots, or a multiple of that: then the sums have the bits of those over all rows.
+BEGINS, ENDS = 1, 2
+WHOLE = BEGINS | ENDS
 ALL = (0, 2**31)  # slots or rounds
-WHOLE = (ALL, ALL, True)  # of a kernel's work, see `two_ways`
 
 # A forked child of the "omp" layer is killed at its first parallel region (numba manual, "The threading layers"), so it
 # never takes the parallel way. The lock lets one thread at a time take it: more threads than processors gain nothing.
@@ -90,33 +94,43 @@ def _twin(function: Callable, suffix: str) -> Callable:
     return twin
 
 
-def two_ways(extent: Callable[[Any], tuple[int, int]]) -> Callable[[Callable], Callable]:
+def two_ways(slots: str, block: int | None = None) -> Callable[[Callable], Callable]:
     """Compile a loop over slots written with `numba.prange` as a serial and as a parallel kernel, of the same bits.
 
     Parameters
     ----------
-    extent : callable
-        From the body's first argument to the number of its slots, and of the rounds of its longest slot.
+    slots : str
+        The argument of the body that has an entry for each slot, or is their number.
+    block : int, optional
+        Rows that a slot takes in one round, of those of the body's first argument. Without it there is one round.
 
-    The body is called as `body(part, *arguments)` with `part = (slots, rounds, is_last)`: which slots shall go through
-    which of their rounds, both as (first, end), where an end may be beyond the last; and whether all sums are complete
-    then, so that the result can be made of them. The decorated kernel is called as `kernel(work, *arguments)`, where
-    `work` estimates the multiply-adds.
+    The body is called as `body(part, *arguments)` with `part = (slots, rounds, begins, ends)`: which slots shall go
+    through which of their rounds, both as (first, end), where an end may be beyond the last; whether sums begin with
+    these; and whether they are complete then, so that the result can be made of them.
+
+    The decorated kernel is called as `kernel(work, which, *arguments)`. `work` estimates the multiply-adds, and `which`
+    part of the rows these are: `WHOLE`, or the one that `BEGINS` or `ENDS` the sums, or neither (0).
     """
 
     def decorate(body: Callable) -> Callable:
         serial = jit()(_twin(body, "_serial"))
         parallel = jit(parallel=True)(body)
+        position = list(inspect.signature(body).parameters).index(slots) - 1
 
-        def call(work: float, *arguments: Any) -> Any:
+        def extent(arguments: tuple) -> tuple[int, int]:
+            """Number of slots, and of the rounds of the longest of them."""
+            n_slots = arguments[position] if isinstance(arguments[position], int) else len(arguments[position])
+            return n_slots, 1 if block is None else -(-len(arguments[0]) // (block * n_slots))
+
+        def call(work: float, which: int, *arguments: Any) -> Any:
             if work < SMALL_WORK or _forked or (n_threads := numba.get_num_threads()) == 1:
-                return _in_turn(serial, work, extent, arguments)
+                return _in_turn(serial, work, which, extent, arguments)
             if not _parallel_region.acquire(blocking=False):
-                return _in_turn(serial, work, extent, arguments)
+                return _in_turn(serial, work, which, extent, arguments)
             try:
                 if numba.threading_layer() == "workqueue":
-                    return _in_own_threads(serial, work, extent, arguments, n_threads)
-                return _in_turn(parallel, work, extent, arguments, n_threads)
+                    return _in_own_threads(serial, work, which, extent, arguments, n_threads)
+                return _in_turn(parallel, work, which, extent, arguments, n_threads)
             finally:
                 _parallel_region.release()
 
@@ -127,11 +141,12 @@ def two_ways(extent: Callable[[Any], tuple[int, int]]) -> Callable[[Callable], C
     return decorate
 
 
-def _in_turn(kernel: Callable, work: float, extent: Callable, arguments: tuple, n_threads: int = 1) -> Any:
+def _in_turn(kernel: Callable, work: float, which: int, extent: Callable, arguments: tuple, n_threads: int = 1) -> Any:
     """The whole work, in as many calls as it takes for Ctrl-C to be heard between them."""
+    begins, ends = which & BEGINS > 0, which & ENDS > 0
     if work < LARGE_WORK:
-        return kernel(WHOLE, *arguments)
-    n_slots, n_rounds = extent(arguments[0])
+        return kernel((ALL, ALL, begins, ends), *arguments)
+    n_slots, n_rounds = extent(arguments)
     n_rounds_a_call = _rounds_of_a_call(work, n_rounds)
     # Where a round of all slots is too much, as many of them as keep the threads busy.
     n_slots_a_call = n_slots if work / n_rounds < LARGE_WORK else min(n_threads, n_slots)
@@ -139,18 +154,21 @@ def _in_turn(kernel: Callable, work: float, extent: Callable, arguments: tuple, 
         for slot in range(0, n_slots, n_slots_a_call):
             end, slot_end = first + n_rounds_a_call, slot + n_slots_a_call
             is_last = end >= n_rounds and slot_end >= n_slots
-            result = kernel(((slot, slot_end), (first, end), is_last), *arguments)
+            part = (slot, slot_end), (first, end), begins and first == 0, ends and is_last
+            result = kernel(part, *arguments)
     return result
 
 
-def _in_own_threads(serial: Callable, work: float, extent: Callable, arguments: tuple, n_threads: int) -> Any:
+def _in_own_threads(
+    serial: Callable, work: float, which: int, extent: Callable, arguments: tuple, n_threads: int
+) -> Any:
     """The slots spread over Python threads: numba's "workqueue" layer is not entered.
 
     It aborts the process when a second thread comes in, and that thread may belong to another library.
     """
-    n_slots, n_rounds = extent(arguments[0])
+    n_slots, n_rounds = extent(arguments)
     step = _rounds_of_a_call(work, n_rounds)
-    waiting, is_over = list(range(n_slots)), False
+    waiting, is_over, begins = list(range(n_slots)), False, which & BEGINS > 0
 
     def run() -> None:
         while waiting and not is_over:
@@ -161,7 +179,7 @@ def _in_own_threads(serial: Callable, work: float, extent: Callable, arguments: 
             for first in range(0, n_rounds, step):
                 if is_over:
                     return
-                serial(((slot, slot + 1), (first, first + step), False), *arguments)
+                serial(((slot, slot + 1), (first, first + step), begins and first == 0, False), *arguments)
 
     n_threads = min(n_threads, n_slots)
     with ThreadPoolExecutor(n_threads) as pool:
@@ -171,7 +189,7 @@ def _in_own_threads(serial: Callable, work: float, extent: Callable, arguments: 
         except BaseException:  # Ctrl-C: the others end with their call
             is_over = True
             raise
-    return serial(((0, 0), (n_rounds, n_rounds), True), *arguments)
+    return serial(((0, 0), (n_rounds, n_rounds), False, which & ENDS > 0), *arguments)
 
 
 def _rounds_of_a_call(work: float, n_rounds: int) -> int:

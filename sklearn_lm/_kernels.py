@@ -24,7 +24,7 @@ import math
 import numpy as np
 from numba import prange
 
-from ._jit import full_width, jit, two_ways
+from ._jit import BEGINS, ENDS, WHOLE, full_width, jit, two_ways  # noqa: F401 (the first three are for callers)
 
 BLOCK = 512  # samples; a tile of lines (7 x 4 KiB) stays in the first-level cache
 VECTOR = 8  # samples in the widest vector
@@ -460,12 +460,6 @@ def n_slots_for(n_rows):
     return n_slots
 
 
-def extent(X):
-    """Number of slots, and of blocks in the fullest of them: a driver's work can be divided along both."""
-    n_slots, n_blocks = n_slots_for(len(X)), -(-len(X) // BLOCK)
-    return n_slots, -(-n_blocks // n_slots)
-
-
 @jit(forceinline=True)
 def _rows_of(slot, n_slots, rounds, n_rows):
     """First rows of the slot's blocks number rounds[0], ..., rounds[1] - 1."""
@@ -496,15 +490,13 @@ def n_scratch_lines(layout):
 
 
 @jit()
-def _slot_squares(slot, n_slots, rounds, X, Y, root_weight, x_scaling, theta, layout, squares):
+def _slot_squares(slot, n_slots, begins, rounds, X, Y, root_weight, x_scaling, theta, layout, gram):
     n_rows, n_outputs = Y.shape
     units = np.empty((n_units_in(layout), LINE))
     lines = np.zeros((n_padded(n_outputs), LINE))
-    gram = np.zeros((n_padded(n_outputs), n_padded(n_outputs)))
     weight_line = np.empty(LINE)
-    if rounds[0] > 0:
-        for output in range(n_outputs):
-            gram[output, output] = squares[output]
+    if begins:
+        gram[:] = 0.0
     for first in _rows_of(slot, n_slots, rounds, n_rows):
         count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, False)
         _weigh(root_weight, first, count, padded, weight_line)
@@ -512,8 +504,6 @@ def _slot_squares(slot, n_slots, rounds, X, Y, root_weight, x_scaling, theta, la
             f = units[first_output(layout) + output]
             _residual_line(Y, first, output, f, weight_line, lines[output], count, padded)
         _add_gram(lines, n_outputs, padded, gram)  # in tiles as below, so that all sums of squares have the same bits
-    for output in range(n_outputs):
-        squares[output] = gram[output, output]
 
 
 @jit()
@@ -534,9 +524,9 @@ def _add_output_moments(Y, root_weight, first, layout, units, basis, count, padd
 
 @jit()
 def _slot_output_moments(
-    slot, n_slots, rounds, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, scratch, moments
+    slot, n_slots, begins, rounds, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, scratch, moments
 ):
-    if rounds[0] == 0:
+    if begins:
         moments[:] = 0.0
     for first in _rows_of(slot, n_slots, rounds, X.shape[0]):
         block = units[first // BLOCK % units.shape[0]]
@@ -617,7 +607,7 @@ def _weigh_deltas(layout, deltas, residuals, weighted, count):
 
 @jit()
 def _slot_normal_equations(
-    slot, n_slots, rounds, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
+    slot, n_slots, begins, rounds, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
     pairs, delta_factors, input_factors, scratch, moments,
 ):  # fmt: skip
     n_outputs, n_lines, last = Y.shape[1], n_units_in(layout), layout.shape[0] - 1
@@ -627,7 +617,7 @@ def _slot_normal_equations(
     basis = weighted[n_padded(n_lines) :]
     panels = basis[n_padded(n_basis + n_outputs) :]
     output_gram = _matrix_at(moments, 0, n_basis + n_outputs, n_basis + n_outputs)
-    if rounds[0] == 0:
+    if begins:
         moments[:] = 0.0
     for first in _rows_of(slot, n_slots, rounds, X.shape[0]):
         block = units[first // BLOCK % units.shape[0]]
@@ -674,6 +664,7 @@ def _second_derivatives(theta, direction, layout, units, first, second, count):
 def _slot_curvature(
     slot,
     n_slots,
+    begins,
     rounds,
     X,
     root_weight,
@@ -690,7 +681,7 @@ def _slot_curvature(
     n_lines = n_padded(n_units_in(layout))
     first, second = scratch[:n_lines], scratch[n_lines : 2 * n_lines]
     weight_line = scratch[2 * n_lines]
-    if rounds[0] == 0:
+    if begins:
         sums[:] = 0.0
     for start in _rows_of(slot, n_slots, rounds, X.shape[0]):
         block = units[start // BLOCK % units.shape[0]]
@@ -728,17 +719,23 @@ def _sum_slots(slots):
             lines[0, i] += lines[slot, i]
 
 
-@two_ways(extent)
-def sum_of_squares(part, X, Y, root_weight, x_scaling, theta, layout, squares):
-    """squares[slot, o] = sum over the slot's rows of w (f_o - y_o)^2. As everywhere below, slot 0 has the total."""
-    slots, rounds, is_last = part
-    for slot in prange(slots[0], min(slots[1], squares.shape[0])):
-        _slot_squares(slot, squares.shape[0], rounds, X, Y, root_weight, x_scaling, theta, layout, squares[slot])
-    if is_last:
-        _sum_slots(squares)
+@two_ways(slots="grams", block=BLOCK)
+def sum_of_squares(part, X, Y, root_weight, x_scaling, theta, layout, grams, squares):
+    """squares[o] = sum of w (f_o - y_o)^2.
+
+    As in all drivers below each slot adds up products of its own, here in `grams` (n_slots, n, n),
+    n = n_padded(n_outputs), and slot 0 has the total at the end. `part` is what `_jit.two_ways` says it is.
+    """
+    slots, rounds, begins, ends = part
+    for slot in prange(slots[0], min(slots[1], grams.shape[0])):
+        _slot_squares(slot, grams.shape[0], begins, rounds, X, Y, root_weight, x_scaling, theta, layout, grams[slot])
+    if ends:
+        _sum_slots(grams)
+        for o in range(squares.size):
+            squares[o] = grams[0, o, o]
 
 
-@two_ways(extent)
+@two_ways(slots="moments", block=BLOCK)
 def normal_equations(
     part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
     pairs, delta_factors, input_factors, scratch, moments, strength, squares, gradient, gram,
@@ -759,18 +756,28 @@ def normal_equations(
         Of the penalty 1/2 sum_j strength_j theta_j^2.
     squares, gradient, gram : results
     """
-    slots, rounds, is_last = part
+    slots, rounds, begins, ends = part
     for slot in prange(slots[0], min(slots[1], moments.shape[0])):
         _slot_normal_equations(
-            slot, moments.shape[0], rounds, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
+            slot, moments.shape[0], begins, rounds, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
             pairs, delta_factors, input_factors, scratch[slot], moments[slot],
         )  # fmt: skip
-    if not is_last:
-        return 0.0
+    if not ends:
+        return math.nan
     _sum_slots(moments)
-    n_output_moments = _scatter_output_moments(layout, moments[0], squares, gradient, gram)
-    _scatter_gradient(layout, layout.shape[0] - 1, moments[0, n_output_moments:], gradient)
-    _scatter_pairs(pairs, delta_factors, input_factors, moments[0], gram)
+    return finish_normal_equations(
+        theta, layout, pairs, delta_factors, input_factors, moments[0], strength, squares, gradient, gram
+    )
+
+
+@jit()
+def finish_normal_equations(
+    theta, layout, pairs, delta_factors, input_factors, moments, strength, squares, gradient, gram
+):
+    """What `normal_equations` gives, from the products that all rows have added to."""
+    n_output_moments = _scatter_output_moments(layout, moments, squares, gradient, gram)
+    _scatter_gradient(layout, layout.shape[0] - 1, moments[n_output_moments:], gradient)
+    _scatter_pairs(pairs, delta_factors, input_factors, moments, gram)
     for j in range(theta.size):
         gradient[j] += strength[j] * theta[j]
         gram[j, j] += strength[j]
@@ -824,7 +831,7 @@ def _scatter_pairs(pairs, delta_factors, input_factors, moments, gram):
                     gram[row + i, column + h] = line[p - p_first]
 
 
-@two_ways(extent)
+@two_ways(slots="moments", block=BLOCK)
 def solve_output(
     part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, scratch, moments, strength, solved
 ):
@@ -834,20 +841,21 @@ def solve_output(
     the output layer, so their right-hand side is the gradient, which is exact where the solution is near. `moments`
     is (n_slots, n, n), n = n_padded(n_basis + n_outputs); the other arguments are those of `normal_equations`.
     """
-    slots, rounds, is_last = part
+    slots, rounds, begins, ends = part
     for slot in prange(slots[0], min(slots[1], moments.shape[0])):
         _slot_output_moments(
-            slot, moments.shape[0], rounds, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
+            slot, moments.shape[0], begins, rounds, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
             scratch[slot], moments[slot],
         )  # fmt: skip
-    if not is_last:
-        return 0.0
+    if not ends:
+        return math.nan
     _sum_slots(moments)
-    return _solve_output_moments(layout, moments[0], Y.shape[1], strength, theta, solved)
+    return solve_output_moments(layout, moments[0], Y.shape[1], strength, theta, solved)
 
 
 @jit()
-def _solve_output_moments(layout, products, n_outputs, strength, theta, solved):
+def solve_output_moments(layout, products, n_outputs, strength, theta, solved):
+    """What `solve_output` gives, from the products that all rows have added to."""
     last = layout.shape[0] - 1
     n_basis, offset = layout[last, N_IN] + 1, layout[last, OFFSET]
     squares = np.empty(n_outputs)
@@ -876,26 +884,26 @@ def _solve_output_moments(layout, products, n_outputs, strength, theta, solved):
     return cost
 
 
-@two_ways(extent)
+@two_ways(slots="sums", block=BLOCK)
 def curvature(
     part, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs, scratch, sums, gradient
 ):
     """gradient = J'W r_vv, with r_vv the second derivative of the residuals along `direction`."""
-    slots, rounds, is_last = part
+    slots, rounds, begins, ends = part
     for slot in prange(slots[0], min(slots[1], sums.shape[0])):
         _slot_curvature(
-            slot, sums.shape[0], rounds, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units,
+            slot, sums.shape[0], begins, rounds, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units,
             n_outputs, scratch[slot], sums[slot],
         )  # fmt: skip
-    if is_last:
+    if ends:
         _sum_slots(sums)
         _scatter_gradient(layout, layout.shape[0], sums[0], gradient)
 
 
-@two_ways(extent)
+@two_ways(slots="n_slots", block=BLOCK)
 def predict(part, X, x_scaling, y_scaling, theta, layout, n_slots, f):
     """f[i, o] = y_offset_o + y_scale_o f_o(x_i), in the target's own units."""
-    slots, rounds, _ = part
+    slots, rounds, _, _ = part
     for slot in prange(slots[0], min(slots[1], n_slots)):
         _slot_predict(slot, n_slots, rounds, X, x_scaling, y_scaling, theta, layout, f)
 
@@ -972,11 +980,11 @@ def damped_step(gram, gradient, mu, diagonal, L, theta, step, trial):
     for j in range(step.size):
         step[j] = -gradient[j]
     cholesky_solve(L, step)
-    return _take_step(gradient, mu, diagonal, theta, step, trial)
+    return take_step(gradient, mu, diagonal, theta, step, trial)
 
 
 @jit()
-def _take_step(gradient, mu, diagonal, theta, step, trial):
+def take_step(gradient, mu, diagonal, theta, step, trial):
     """trial = theta + step, and what the step promises, see `damped_step`."""
     promised = 0.0
     for j in range(step.size):
@@ -1014,7 +1022,7 @@ def dual_step(jacobian, residual, strength, mu, diagonal, scaled, gram, L, gradi
             total += jacobian[i, j] * step[j]
         right[i] = total
     _subtract_dual(jacobian, strength, mu, diagonal, L, right, step)
-    return _take_step(gradient, mu, diagonal, theta, step, trial)
+    return take_step(gradient, mu, diagonal, theta, step, trial)
 
 
 @jit()
@@ -1034,7 +1042,7 @@ def add_dual_bend(jacobian, strength, mu, diagonal, L, bend, largest, step, tria
     """What `add_bend` does, after `dual_step`: J' bend takes the place of `curvature`."""
     acceleration = np.zeros(step.size)
     _subtract_dual(jacobian, strength, mu, diagonal, L, bend, acceleration)
-    _add_half(acceleration, diagonal, largest, step, trial)
+    add_half(acceleration, diagonal, largest, step, trial)
 
 
 @jit()
@@ -1043,11 +1051,11 @@ def add_bend(L, curvature, diagonal, largest, step, trial):
     for j in range(step.size):
         curvature[j] = -curvature[j]
     cholesky_solve(L, curvature)
-    _add_half(curvature, diagonal, largest, step, trial)
+    add_half(curvature, diagonal, largest, step, trial)
 
 
 @jit()
-def _add_half(acceleration, diagonal, largest, step, trial):
+def add_half(acceleration, diagonal, largest, step, trial):
     """trial += acceleration / 2, unless that is too long, see `add_bend`."""
     bend, straight = 0.0, 0.0
     for j in range(step.size):
@@ -1198,13 +1206,13 @@ def jacobian_rows(X, root_weight, x_scaling, theta, layout, rows):
 
 
 # ---- variances ----------------------------------------------------------------------------------------
-@two_ways(extent)
+@two_ways(slots="n_slots", block=BLOCK)
 def variances(part, X, x_scaling, theta, layout, whitener, n_slots, products):
     """products[i, o, q] = J_o(x_i) H^-1 J_q(x_i)', for H^-1 = V'V with a lower triangle V.
 
     `whitener` is V with zeros around it: n_padded(p) rows and a multiple of VECTOR columns.
     """
-    slots, rounds, _ = part
+    slots, rounds, _, _ = part
     for slot in prange(slots[0], min(slots[1], n_slots)):
         for block in _rows_of(slot, n_slots, rounds, X.shape[0]):
             _block_variances(block, X, x_scaling, theta, layout, whitener, products)
@@ -1267,3 +1275,277 @@ def invert_factor(L, n, V):
             total = 1.0 if i == c else 0.0
             column[i] = (total - _dot(L[i, c:], column[c:], i - c)) / L[i, i]
             V[i, c] = column[i]
+
+
+# ---- without a Gram matrix ----------------------------------------------------------------------------
+@jit()
+def _first_derivatives(theta, direction, layout, units, first, line, count):
+    """J v of every unit: derivatives along `direction` in theta, z' = W a' + V [a, 1], as in `_second_derivatives`."""
+    for layer in range(layout.shape[0]):
+        n_weights, source = layout[layer, N_IN] + 1, layout[layer, SOURCE]
+        for j in range(layout[layer, N_OUT]):
+            row, at = layout[layer, OFFSET] + j * n_weights, source + n_weights + j
+            z = first[at]
+            _combine(direction, row, 1, units, source, n_weights, z, count)
+            if layer > 0:
+                _combine(theta, row, 1, first, source, n_weights - 1, line, count)
+                for s in range(count):
+                    z[s] += line[s]
+            _times_slope(layout[layer, ACTIVATION], units[at], z, count)
+
+
+@jit()
+def _slot_gram_times(
+    slot,
+    n_slots,
+    begins,
+    rounds,
+    X,
+    root_weight,
+    x_scaling,
+    theta,
+    direction,
+    layout,
+    is_fresh,
+    units,
+    n_outputs,
+    scratch,
+    sums,
+):
+    n_lines = n_padded(n_units_in(layout))
+    first, weight_line, line = scratch[:n_lines], scratch[n_lines], scratch[n_lines + 1]
+    if begins:
+        sums[:] = 0.0
+    for start in _rows_of(slot, n_slots, rounds, X.shape[0]):
+        block = units[start // BLOCK % units.shape[0]]
+        count, padded = _forward_rows(X, start, x_scaling, theta, layout, block, is_fresh)
+        _first_derivatives(theta, direction, layout, block, first, line, padded)
+        # J'W u is the gradient of a sum of squares whose residuals are u = J v: outputs first, then backward.
+        _weigh(root_weight, start, count, padded, weight_line)
+        for output in range(n_outputs):
+            u = first[first_output(layout) + output]
+            for s in range(padded):
+                u[s] *= weight_line[s] * weight_line[s]
+        _backward(theta, layout, block, first, padded)
+        _add_gradient(layout, layout.shape[0], first, block, padded, sums)
+
+
+@two_ways(slots="sums", block=BLOCK)
+def gram_times(
+    part, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs, scratch, sums,
+    strength, product,
+):  # fmt: skip
+    """product = (J'W J + penalty) direction, by J v and J'u over blocks of rows: neither J nor J'J exists."""
+    slots, rounds, begins, ends = part
+    for slot in prange(slots[0], min(slots[1], sums.shape[0])):
+        _slot_gram_times(
+            slot, sums.shape[0], begins, rounds, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units,
+            n_outputs, scratch[slot], sums[slot],
+        )  # fmt: skip
+    if ends:
+        _sum_slots(sums)
+        _scatter_gradient(layout, layout.shape[0], sums[0], product)
+        for j in range(theta.size):
+            product[j] += strength[j] * direction[j]
+
+
+@jit()
+def n_first_order_lines(layout):
+    """Lines of working room that one slot needs for `first_order`."""
+    n_lines, n_outputs = n_padded(n_units_in(layout)), layout[layout.shape[0] - 1, N_OUT]
+    return (n_outputs + 3) * n_lines + n_padded(n_outputs) + 1
+
+
+@jit()
+def _energies(layout, deltas, weight_line, energies, count):
+    """D_jj = sum_o delta_oj^2 of every unit: with a_i^2 it makes the diagonal of J'J, see `_products.py`."""
+    last = layout.shape[0] - 1
+    for line in range(layout[0, N_IN] + 1, layout[last, SOURCE] + layout[last, N_IN]):
+        energy = energies[line]
+        energy[:count] = 0.0
+        for o in range(deltas.shape[0]):
+            delta = deltas[o, line]
+            for s in range(count):
+                energy[s] += delta[s] * delta[s]
+    for o in range(layout[last, N_OUT]):
+        energy = energies[first_output(layout) + o]
+        for s in range(count):
+            energy[s] = weight_line[s] * weight_line[s]
+
+
+@jit()
+def _slot_first_order(
+    slot,
+    n_slots,
+    begins,
+    rounds,
+    X,
+    Y,
+    root_weight,
+    x_scaling,
+    theta,
+    layout,
+    is_fresh,
+    units,
+    begin,
+    every,
+    scratch,
+    sums,
+    kept,
+):
+    n_outputs, n_used, n_layers = Y.shape[1], n_units_in(layout), layout.shape[0]
+    n_lines, n_sums = n_padded(n_used), n_gradient_sums(layout, n_layers)
+    deltas = scratch[: n_outputs * n_lines].reshape((n_outputs, n_lines, LINE))
+    weighted = scratch[n_outputs * n_lines :]
+    energies, squared = weighted[n_lines:], weighted[2 * n_lines :]
+    residuals, weight_line = weighted[3 * n_lines :], scratch[scratch.shape[0] - 1]
+    gram = _matrix_at(sums, 2 * n_sums, n_outputs, n_outputs)
+    if begins:
+        sums[:] = 0.0
+    for first in _rows_of(slot, n_slots, rounds, X.shape[0]):
+        block = units[first // BLOCK % units.shape[0]]
+        count, padded = _forward_rows(X, first, x_scaling, theta, layout, block, is_fresh)
+        _weigh(root_weight, first, count, padded, weight_line)
+        for o in range(n_outputs):
+            f = first_output(layout) + o
+            _residual_line(Y, first, o, block[f], weight_line, residuals[o], count, padded)
+            _output_deltas(layout, o, weight_line, deltas[o], padded)
+            _backward(theta, layout, block, deltas[o], padded)
+            for s in range(padded):
+                weighted[f, s] = weight_line[s] * residuals[o, s]
+        _add_gram(residuals, n_outputs, padded, gram)  # as in `_slot_squares`
+        _weigh_deltas(layout, deltas, residuals, weighted, padded)
+        _energies(layout, deltas, weight_line, energies, padded)
+        for line in range(first_output(layout)):
+            a, square = block[line], squared[line]
+            for s in range(padded):
+                square[s] = a[s] * a[s]
+        _add_gradient(layout, n_layers, weighted, block, padded, sums)
+        _add_gradient(layout, n_layers, energies, squared, padded, sums[n_sums:])
+        number = (begin + first) // BLOCK
+        if number % every == 0:
+            room = kept[number // every]
+            for line in range(n_used):
+                room[0, line, :padded] = block[line, :padded]
+                room[1, line, :padded] = energies[line, :padded]
+
+
+@two_ways(slots="sums", block=BLOCK)
+def first_order(
+    part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, begin, every, scratch, sums, kept,
+    strength, squares, gradient, diagonal,
+):  # fmt: skip
+    """Sums of squares, gradient J'r + penalty and the diagonal of J'J, without the penalty; returns F.
+
+    Parameters
+    ----------
+    begin, every : int
+        The part begins at row `begin` of all. Block number k `every` of all leaves what `block_grams` needs in kept[k].
+    scratch : (n_slots, n_first_order_lines, LINE)
+    sums : (n_slots, 2 n_gradient_sums + n_padded(n_outputs)^2)
+    kept : (n_kept, 2, n_units, LINE), zeros
+        Lines of the units, and their energies D_jj.
+    """
+    slots, rounds, begins, ends = part
+    for slot in prange(slots[0], min(slots[1], sums.shape[0])):
+        _slot_first_order(
+            slot, sums.shape[0], begins, rounds, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
+            begin, every, scratch[slot], sums[slot], kept,
+        )  # fmt: skip
+    if not ends:
+        return math.nan
+    _sum_slots(sums)
+    n_layers, n_outputs = layout.shape[0], squares.size
+    n_sums = n_gradient_sums(layout, n_layers)
+    _scatter_gradient(layout, n_layers, sums[0], gradient)
+    _scatter_gradient(layout, n_layers, sums[0, n_sums:], diagonal)
+    gram = _matrix_at(sums[0], 2 * n_sums, n_outputs, n_outputs)
+    for o in range(n_outputs):
+        squares[o] = gram[o, o]
+    for j in range(theta.size):
+        gradient[j] += strength[j] * theta[j]
+    return total_cost(squares, strength, theta)
+
+
+# Columns of `blocks`, one row per diagonal block of the preconditioner, see `_matrix_free.py`.
+UNIT_LINE, INPUT_LINE, PARAMETER, SIZE, PLACE = range(5)
+
+
+@jit()
+def _slot_block_grams(slot, n_slots, blocks, kept, lines, grams):
+    root = np.empty(LINE)
+    for b in range(slot, blocks.shape[0], n_slots):
+        size, source = blocks[b, SIZE], blocks[b, INPUT_LINE]
+        gram = _matrix_at(grams, blocks[b, PLACE], size, size)
+        gram[:] = 0.0
+        for room in range(kept.shape[0]):
+            energy = kept[room, 1, blocks[b, UNIT_LINE]]
+            for s in range(BLOCK):
+                root[s] = math.sqrt(energy[s])
+            for i in range(size):
+                a, line = kept[room, 0, source + i], lines[i]
+                for s in range(BLOCK):
+                    line[s] = root[s] * a[s]
+            _add_gram(lines, size, BLOCK, gram)
+
+
+@two_ways(slots="lines")
+def block_grams(part, blocks, kept, lines, grams):
+    """Blocks of J'J over the rows that were kept, one per unit and group of its inputs; `lines` has room a slot."""
+    slots, _, _, _ = part
+    for slot in prange(slots[0], min(slots[1], lines.shape[0])):
+        _slot_block_grams(slot, lines.shape[0], blocks, kept, lines[slot], grams)
+
+
+@jit()
+def _slot_factor_blocks(slot, n_slots, blocks, grams, exact, added, ridge, factors):
+    for b in range(slot, blocks.shape[0], n_slots):
+        size, first = blocks[b, SIZE], blocks[b, PARAMETER]
+        gram = _matrix_at(grams, blocks[b, PLACE], size, size)
+        L = _matrix_at(factors, blocks[b, PLACE], size, size)
+        A, scale, diagonal = np.empty((size, size)), np.zeros(size), np.empty(size)
+        for i in range(size):
+            if gram[i, i] > 0.0:
+                scale[i] = math.sqrt(exact[first + i] / gram[i, i])
+            diagonal[i] = (1.0 + ridge) * exact[first + i] + added[first + i]
+        for i in range(size):
+            for k in range(i):
+                A[i, k] = scale[i] * gram[i, k] * scale[k]
+            A[i, i] = diagonal[i]
+        if not cholesky(A, 0.0, np.ones(size), L):
+            L[:] = 0.0
+            for i in range(size):
+                L[i, i] = math.sqrt(diagonal[i])
+
+
+@two_ways(slots="n_slots")
+def factor_blocks(part, blocks, grams, exact, added, ridge, n_slots, factors):
+    """Cholesky factors of the preconditioner's blocks: `exact` is the diagonal of J'J, `added` what is on top of it.
+
+    Off the diagonal stands the correlation that the kept rows have. Where rounding leaves no factor the diagonal alone
+    takes the block's place.
+    """
+    slots, _, _, _ = part
+    for slot in prange(slots[0], min(slots[1], n_slots)):
+        _slot_factor_blocks(slot, n_slots, blocks, grams, exact, added, ridge, factors)
+
+
+@jit()
+def _slot_precondition(slot, n_slots, blocks, factors, z):
+    for b in range(slot, blocks.shape[0], n_slots):
+        size, first = blocks[b, SIZE], blocks[b, PARAMETER]
+        cholesky_solve(_matrix_at(factors, blocks[b, PLACE], size, size), z[first : first + size])
+
+
+@two_ways(slots="n_slots")
+def precondition(part, blocks, factors, n_slots, z):
+    """Replace z by the solution of M z = z, with M the preconditioner."""
+    slots, _, _, _ = part
+    for slot in prange(slots[0], min(slots[1], n_slots)):
+        _slot_precondition(slot, n_slots, blocks, factors, z)
+
+
+@jit()
+def dot(a, b):
+    """Inner product; BLAS would give other last bits with another number of its threads."""
+    return _dot(a, b, a.size)

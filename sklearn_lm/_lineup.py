@@ -19,6 +19,7 @@ def line_up(
         n_starts = _affordable(problem.network, train)
     assert isinstance(n_starts, int)
     distinct = distinct_rows(train, SAMPLE_ROWS)
+    assert isinstance(distinct.X, np.ndarray)
     sample = Sample(
         problem.x_scaling.forward(distinct.X).T,
         distinct.weight / distinct.weight.sum(),

@@ -18,8 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from . import _kernels
-from ._objective import DualEquations, NetworkObjective, NormalEquations, Rows, read_only
+from ._matrix_free import MatrixFreeEquations
+from ._objective import DualEquations, NetworkObjective, NormalEquations, Rows, predict, read_only
+from ._scaling import Scaling
 
 # Efficiency of 95 % under normal noise.
 TUNING = {"huber": 1.3450, "soft_l1": 1.2871, "cauchy": 2.3849}
@@ -85,7 +86,7 @@ class RobustObjective(NetworkObjective):
         self._weigh(self._norms(theta))
         return super().curvature(theta, direction)
 
-    def normal_equations(self, theta: np.ndarray) -> NormalEquations | DualEquations:
+    def normal_equations(self, theta: np.ndarray) -> NormalEquations | DualEquations | MatrixFreeEquations:
         """Those of the weighted squares, but with F itself, and with `squares` that rho' does not weigh."""
         norms = self._norms(theta)
         if self.loss.scale is None:
@@ -103,13 +104,9 @@ class RobustObjective(NetworkObjective):
         return slope(self.loss.name, (self._norms(theta) / self.scale) ** 2)
 
     def _residuals(self, theta: np.ndarray) -> np.ndarray:
-        rows, n_outputs = self.given, self.given.Y.shape[1]
-        f = np.empty_like(rows.Y)
-        _kernels.predict(
-            self._pass, rows.X, self.x_scaling, np.vstack([np.zeros(n_outputs), np.ones(n_outputs)]), theta,
-            self.network.layout, _kernels.n_slots_for(len(f)), f,
-        )  # fmt: skip
-        return f - rows.Y
+        n_outputs = self.given.Y.shape[1]
+        as_they_are = Scaling(np.zeros(n_outputs), np.ones(n_outputs))
+        return predict(self.given.X, Scaling(*self.x_scaling), as_they_are, self.network, theta) - self.given.Y
 
     def _norms(self, theta: np.ndarray) -> np.ndarray:
         norms = np.sqrt((self._residuals(theta) ** 2).sum(axis=1))

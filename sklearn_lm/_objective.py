@@ -11,37 +11,52 @@ Jacobian J (rows multiplied by the square root of the weights) the normal equati
 the Gauss-Newton approximation of the Hessian of F.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from . import _kernels
+from . import _kernels, _rows
+from ._matrix_free import GramOperator, MatrixFreeEquations
 from ._network import Network
 from ._products import make_products
 from ._regularization import Penalty
+from ._rows import Source, sweep
 from ._scaling import Scaling
 
 EPS = float(np.finfo(np.float64).eps)
 # The activations of all rows are kept between the evaluations at one point where they, twice, take no more than this:
 # about what a last-level cache holds. Beyond it, reading them back takes as long as computing them anew.
 MOST_KEPT = 32 * 2**20  # bytes
+# Numbers in the Gram matrix, or in J where residuals are fewer than parameters, up to which solver="auto" makes it.
+LARGEST_MATRIX = 5000**2
+# Inputs of the output layer up to which it is solved for where there is no Gram matrix: 64 MiB of products.
+LARGEST_PROJECTION = 1000
 
 
 class Rows(NamedTuple):
     """A set of rows with their weights, ready for the kernels (`make_rows`)."""
 
-    X: np.ndarray  # (n_rows, n_inputs), as the caller gave it: kernels scale it block by block
+    # (n_rows, n_inputs), as the caller gave it: kernels scale it block by block, and a source is read part by part
+    X: np.ndarray | Source
     Y: np.ndarray  # (n_rows, n_outputs), scaled
     root_weight: np.ndarray  # (n_rows,), square roots of the weights
     weight: float  # sum of the weights
 
+    def parts(self) -> Iterable[_rows.Part]:
+        """What the kernels take, one part after the other; all rows at once if they are in memory."""
+        return _rows.parts(self.X, self.Y, self.root_weight)
 
-def make_rows(X: np.ndarray, Y: np.ndarray, weight: np.ndarray, y_scaling: Scaling) -> Rows:
+
+def make_rows(X: np.ndarray | Source, Y: np.ndarray, weight: np.ndarray, y_scaling: Scaling) -> Rows:
     with np.errstate(over="ignore"):  # a validation set may be far away from the training set: its error is inf
         Y = np.ascontiguousarray(y_scaling.forward(Y))
-    return Rows(read_only(X), read_only(Y), read_only(np.sqrt(weight)), float(weight.sum()))
+    if isinstance(X, Source):
+        X = X.in_place()
+    if isinstance(X, np.ndarray):
+        X = read_only(X)
+    return Rows(X, read_only(Y), read_only(np.sqrt(weight)), float(weight.sum()))
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
@@ -82,17 +97,25 @@ class DualEquations(NamedTuple):
 def sum_of_squares(rows: Rows, x_scaling: np.ndarray, network: Network, theta: np.ndarray) -> np.ndarray:
     """sum_i w_i (f_o(x_i) - y_io)^2 for each output o, in standardised units."""
     n_rows, n_outputs = rows.Y.shape
-    slots = np.empty((_kernels.n_slots_for(n_rows), n_outputs))
-    _kernels.sum_of_squares(
-        n_rows * network.n_parameters,
-        rows.X, rows.Y, rows.root_weight, x_scaling, theta, network.layout, slots,
-    )  # fmt: skip
-    return slots[0]
+    n_padded = _kernels.n_padded(n_outputs)
+    grams, squares = np.empty((_kernels.n_slots_for(n_rows), n_padded, n_padded)), np.empty(n_outputs)
+    for part, X, Y, root_weight in rows.parts():
+        _kernels.sum_of_squares(
+            len(X) * network.n_parameters,
+            part, X, Y, root_weight, x_scaling, theta, network.layout, grams, squares,
+        )  # fmt: skip
+    return squares
 
 
 def mean_squared_error(rows: Rows, squares: np.ndarray, y_scaling: Scaling) -> float:
     """Weighted mean over rows and outputs, in the target's own squared units, from `sum_of_squares`."""
     return float(squares @ y_scaling.scale**2) / (rows.weight * len(squares))
+
+
+def is_matrix_free(solver: str, network: Network, n_residuals: int) -> bool:
+    """Whether steps are found by conjugate gradients: asked for, or because the matrix of the others is too large."""
+    n_numbers = network.n_parameters * min(network.n_parameters, n_residuals)
+    return solver == "cg" or (solver == "auto" and n_numbers > LARGEST_MATRIX)
 
 
 class NetworkObjective:
@@ -105,24 +128,29 @@ class NetworkObjective:
     x_scaling : ndarray of shape (2, n_inputs)
         Offsets and scales of the inputs.
     penalty : Penalty
+    solver : {"auto", "cholesky", "cg"}
     """
 
-    def __init__(self, network: Network, rows: Rows, x_scaling: np.ndarray, penalty: Penalty):
+    def __init__(self, network: Network, rows: Rows, x_scaling: np.ndarray, penalty: Penalty, solver: str = "cholesky"):
         self.network, self.rows, self.x_scaling, self.penalty = network, rows, x_scaling, penalty
         self.weight = rows.weight
         # J is smaller than the Gram matrix, and a system of so many equations than one of as many as parameters.
-        self.is_dual = rows.Y.size < network.n_parameters
-        self._products = make_products(network.layout)
+        self.is_matrix_free = is_matrix_free(solver, network, rows.Y.size)
+        self.is_dual = not self.is_matrix_free and rows.Y.size < network.n_parameters
+        if self.is_dual and isinstance(rows.X, Source):  # it is smaller than J
+            self.rows = rows = rows._replace(X=read_only(rows.X[:]))
         # Room for the kernels, made once: a fresh page costs about as much as the arithmetic on it.
         n_slots, n_outputs = _kernels.n_slots_for(len(rows.X)), rows.Y.shape[1]
         self._scratch = aligned_zeros(n_slots, _kernels.n_scratch_lines(network.layout), _kernels.LINE)
-        self._moments = np.empty((n_slots, self._products.n_moments))
         n_basis = _kernels.n_padded(network.sizes[-2] + 1 + n_outputs)
         self._output_moments = np.empty((n_slots, n_basis, n_basis))
         self._gradient_sums = np.empty((n_slots, _kernels.n_gradient_sums(network.layout, len(network.layout))))
-        self._activations = Activations(network, len(rows.X))
-        # Multiply-adds of a pass over all rows, by which the kernels decide about threads.
-        self._pass = len(rows.X) * network.n_parameters
+        self._activations = Activations(network, rows.X)
+        if self.is_matrix_free:
+            self._operator = GramOperator(network, rows, x_scaling, penalty, self._activations)
+        else:
+            self._products = make_products(network.layout)
+            self._moments = np.empty((n_slots, self._products.n_moments))
 
     def cost(self, theta: np.ndarray) -> float:
         squares = sum_of_squares(self.rows, self.x_scaling, self.network, theta)
@@ -133,11 +161,13 @@ class NetworkObjective:
         rows = self.rows
         solved = np.empty_like(theta)
         units, is_fresh = self._activations.before(theta)
-        cost = _kernels.solve_output(
-            self._pass * rows.Y.shape[1],
-            rows.X, rows.Y, rows.root_weight, self.x_scaling, theta, self.network.layout, is_fresh, units,
-            self._scratch, self._output_moments, self.penalty.strength, solved,
-        )  # fmt: skip
+        cost = np.nan
+        for part, X, Y, root_weight in rows.parts():
+            cost = _kernels.solve_output(
+                len(X) * theta.size * rows.Y.shape[1],
+                part, X, Y, root_weight, self.x_scaling, theta, self.network.layout, is_fresh, units,
+                self._scratch, self._output_moments, self.penalty.strength, solved,
+            )  # fmt: skip
         self._activations.after(theta)
         return solved, cost
 
@@ -154,16 +184,19 @@ class NetworkObjective:
             )
             return bend
         units, is_fresh = self._activations.before(theta)
-        _kernels.curvature(
-            self._pass * 4 * rows.Y.shape[1],
-            rows.X, rows.root_weight, self.x_scaling, theta, direction, self.network.layout, is_fresh, units,
-            rows.Y.shape[1], self._scratch, self._gradient_sums, gradient,
-        )  # fmt: skip
+        for part, X, _, root_weight in rows.parts():
+            _kernels.curvature(
+                len(X) * theta.size * 4 * rows.Y.shape[1],
+                part, X, root_weight, self.x_scaling, theta, direction, self.network.layout, is_fresh, units,
+                rows.Y.shape[1], self._scratch, self._gradient_sums, gradient,
+            )  # fmt: skip
         self._activations.after(theta)
         return gradient
 
-    def normal_equations(self, theta: np.ndarray) -> NormalEquations | DualEquations:
+    def normal_equations(self, theta: np.ndarray) -> NormalEquations | DualEquations | MatrixFreeEquations:
         """What an iteration needs at an accepted point."""
+        if self.is_matrix_free:
+            return self._operator.equations(theta)
         return self._dual_equations(theta) if self.is_dual else self._normal_equations(theta)
 
     def _dual_equations(self, theta: np.ndarray) -> DualEquations:
@@ -180,12 +213,14 @@ class NetworkObjective:
         rows, p, products = self.rows, self.network.n_parameters, self._products
         gram, gradient, squares = np.empty((p, p)), np.empty(p), np.empty(rows.Y.shape[1])
         units, is_fresh = self._activations.before(theta)
-        cost = _kernels.normal_equations(
-            self._pass * p / 2,
-            rows.X, rows.Y, rows.root_weight, self.x_scaling, theta, self.network.layout, is_fresh, units,
-            products.pairs, products.delta_factors, products.input_factors,
-            self._scratch, self._moments, self.penalty.strength, squares, gradient, gram,
-        )  # fmt: skip
+        cost = np.nan
+        for part, X, Y, root_weight in rows.parts():
+            cost = _kernels.normal_equations(
+                len(X) * p * p / 2,
+                part, X, Y, root_weight, self.x_scaling, theta, self.network.layout, is_fresh, units,
+                products.pairs, products.delta_factors, products.input_factors,
+                self._scratch, self._moments, self.penalty.strength, squares, gradient, gram,
+            )  # fmt: skip
         self._activations.after(theta)
         return NormalEquations(cost, gradient, gram, squares)
 
@@ -193,13 +228,15 @@ class NetworkObjective:
 class Activations:
     """Hidden units of all rows at the two points visited last, so that no evaluation at a point repeats a forward pass.
 
-    Where they would take more than `MOST_KEPT` bytes there is room for one block a slot instead, and nothing is kept.
+    Where they would take more than `MOST_KEPT` bytes, or where rows come in parts, there is room for one block a slot
+    instead, and nothing is kept.
     """
 
-    def __init__(self, network: Network, n_rows: int):
-        n_lines = _kernels.n_units_in(network.layout)
+    def __init__(self, network: Network, X: np.ndarray | Source):
+        n_lines, n_rows = _kernels.n_units_in(network.layout), len(X)
         n_blocks = -(-n_rows // _kernels.BLOCK)
-        self._is_kept = 2 * n_blocks * n_lines * _kernels.LINE * 8 <= MOST_KEPT
+        is_small = 2 * n_blocks * n_lines * _kernels.LINE * 8 <= MOST_KEPT
+        self._is_kept = is_small and isinstance(X, np.ndarray)
         n_rooms = n_blocks if self._is_kept else _kernels.n_slots_for(n_rows)
         # The point visited last comes last.
         self._rooms = [
@@ -235,12 +272,20 @@ class Problem(NamedTuple):
     rows: dict[str, Rows]  # "train" and, where there are such sets, "validation" and "test"
     penalty: Penalty
     kind: Callable[..., NetworkObjective] = NetworkObjective  # with another loss, another class
+    solver: str = "auto"
+
+    @property
+    def projects(self) -> bool:
+        """Whether the output layer can be solved for at each trial point, and is not all there is."""
+        network = self.network
+        is_free = is_matrix_free(self.solver, network, self.rows["train"].Y.size)
+        return network.bends and not (is_free and network.sizes[-2] > LARGEST_PROJECTION)
 
     def objective(self) -> NetworkObjective:
         """A new one, with working room of its own: one for each thread that minimises."""
-        return self.kind(self.network, self.rows["train"], self.x_scaling.table(), self.penalty)
+        return self.kind(self.network, self.rows["train"], self.x_scaling.table(), self.penalty, self.solver)
 
-    def train_error(self, equations: NormalEquations | DualEquations) -> float:
+    def train_error(self, equations: NormalEquations | DualEquations | MatrixFreeEquations) -> float:
         """Mean squared training error, in the target's own squared units, of a point already evaluated."""
         return mean_squared_error(self.rows["train"], equations.squares, self.y_scaling)
 
@@ -256,8 +301,8 @@ class Problem(NamedTuple):
     def negligible(self) -> float:
         """Errors below this, of the measure by which fits are compared, are rounding errors of a perfect fit."""
         train = self.rows["train"]
-        share = train.root_weight**2 / train.weight
-        variance = share @ (train.Y - share @ train.Y) ** 2
+        mean = _mean(train, np.zeros(train.Y.shape[1]), 1)
+        variance = _mean(train, mean, 2)
         if "validation" in self.rows:
             return EPS * float(np.mean(self.y_scaling.scale**2 * variance))
         return EPS * 0.5 * train.weight * float(variance.sum())
@@ -268,12 +313,27 @@ class Problem(NamedTuple):
         return mean_squared_error(self.rows[name], squares, self.y_scaling)
 
 
-def predict(X: np.ndarray, x_scaling: Scaling, y_scaling: Scaling, network: Network, theta: np.ndarray) -> np.ndarray:
+def _mean(rows: Rows, centre: np.ndarray, power: int) -> np.ndarray:
+    """Weighted mean of (y - centre)^power over the rows."""
+    sums, begin = np.zeros_like(centre), 0
+    for Y in sweep(rows.Y):
+        share = rows.root_weight[begin : begin + len(Y)] ** 2 / rows.weight
+        sums += share @ (Y - centre) ** power
+        begin += len(Y)
+    return sums
+
+
+def predict(
+    X: np.ndarray | Source, x_scaling: Scaling, y_scaling: Scaling, network: Network, theta: np.ndarray
+) -> np.ndarray:
     """f(X) in the target's own units, (n_rows, n_outputs), block by block."""
     f = np.empty((len(X), network.sizes[-1]))
-    _kernels.predict(
-        len(X) * network.n_parameters,
-        read_only(X), x_scaling.table(), y_scaling.table(), theta, network.layout,
-        _kernels.n_slots_for(len(X)), f,
-    )  # fmt: skip
+    n_slots = _kernels.n_slots_for(len(X))
+    if isinstance(X, Source):
+        X = X.in_place()
+    for _, X_part, f_part, _ in _rows.parts(X, f, f):
+        _kernels.predict(
+            len(X_part) * network.n_parameters, _kernels.WHOLE,
+            read_only(X_part), x_scaling.table(), y_scaling.table(), theta, network.layout, n_slots, f_part,
+        )  # fmt: skip
     return f

@@ -19,6 +19,7 @@ import numpy as np
 from . import _kernels
 from ._network import Network
 from ._objective import read_only
+from ._rows import Source, sweep
 
 EPS = float(np.finfo(np.float64).eps)
 # The noise is estimated from at least this share of the residuals: a network that reproduces its data has no
@@ -87,21 +88,28 @@ class Posterior:
             return self._noise_variance
         return self.squares / self.degrees_of_freedom
 
-    def products(self, X: np.ndarray, x_scaling: np.ndarray, network: Network, theta: np.ndarray) -> np.ndarray:
+    def products(
+        self, X: np.ndarray | Source, x_scaling: np.ndarray, network: Network, theta: np.ndarray
+    ) -> np.ndarray:
         """J_o(x_i) H^-1 J_q(x_i)', of shape (n_rows, n_outputs, n_outputs)."""
         n_outputs = len(self.squares)
-        products, n_slots = np.empty((len(X), n_outputs, n_outputs)), _kernels.n_slots_for(len(X))
-        _kernels.variances(
-            len(X) * n_outputs * network.n_parameters**2 / 2,
-            read_only(X), x_scaling, theta, network.layout, self.factor.whitener, n_slots, products,
-        )  # fmt: skip
+        products, begin = np.empty((len(X), n_outputs, n_outputs)), 0
+        for block in sweep(X):
+            _kernels.variances(
+                len(block) * n_outputs * network.n_parameters**2 / 2, _kernels.WHOLE,
+                read_only(block), x_scaling, theta, network.layout, self.factor.whitener,
+                _kernels.n_slots_for(len(block)), products[begin : begin + len(block)],
+            )  # fmt: skip
+            begin += len(block)
         return products
 
-    def whitened_rows(self, X: np.ndarray, x_scaling: np.ndarray, network: Network, theta: np.ndarray) -> np.ndarray:
+    def whitened_rows(
+        self, X: np.ndarray | Source, x_scaling: np.ndarray, network: Network, theta: np.ndarray
+    ) -> np.ndarray:
         """V J_o(x_i)' for all rows and outputs, (n_rows, n_outputs, n_parameters): products of two are covariances."""
         n_outputs, p = len(self.squares), network.n_parameters
         J = np.empty((len(X) * n_outputs, p))
-        _kernels.jacobian_rows(read_only(X), np.ones(len(X)), x_scaling, theta, network.layout, J)
+        _kernels.jacobian_rows(read_only(X[:]), np.ones(len(X)), x_scaling, theta, network.layout, J)
         return (J @ self.factor.whitener[:p, :p].T).reshape(len(X), n_outputs, p)
 
 

@@ -10,7 +10,7 @@ A column whose skewness exceeds 1 is standardised, z = (x - centre) / spread, an
 everywhere. That z, and not x, is mapped makes it the same whatever the units of x.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -32,11 +32,11 @@ class Power(NamedTuple):
     spread: np.ndarray  # (n_mapped,)
     exponent: np.ndarray  # (n_mapped,)
 
-    def forward(self, X: np.ndarray) -> np.ndarray:
-        """X with the columns mapped: a copy, or X itself where there is nothing to map."""
+    def forward(self, X: Any) -> Any:
+        """X with the columns mapped: a copy in memory, or X itself where there is nothing to map."""
         if len(self.column) == 0:
             return X
-        X = X.copy()
+        X = np.array(X[:])
         for j, centre, spread, exponent in zip(*self, strict=True):
             X[:, j] = yeo_johnson((X[:, j] - centre) / spread, exponent)
         return X

@@ -25,7 +25,7 @@ def fit_noise_models(train: DataSet, left_out: Sequence[LeftOut]) -> list[NoiseM
     rows = thinned(train, MOST_ROWS)
     train, mean, z_squared = train.take(rows), mean[rows], z_squared[rows]
     fold = folds_of(train, N_FOLDS)
-    return [fit_noise(train.X, mean[:, o], z_squared[:, o], train.weight, fold) for o in range(train.Y.shape[1])]
+    return [fit_noise(train.X[:], mean[:, o], z_squared[:, o], train.weight, fold) for o in range(train.Y.shape[1])]
 
 
 def correct(variance: np.ndarray, noise_models: Sequence[NoiseModel], X: np.ndarray, mean: np.ndarray) -> np.ndarray:

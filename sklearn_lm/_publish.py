@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from ._evidence import EvidenceRunner
 from ._health import sample_of
 from ._loss import RobustObjective
+from ._matrix_free import MatrixFreeEquations
 from ._monitor import print_starts
 from ._network import unpack
 from ._objective import Problem, predict
@@ -105,6 +106,9 @@ def _publish_posterior(model: Any, problem: Problem, winner: Runner, theta: np.n
         equations = winner.state.point
     else:
         equations = problem.objective().normal_equations(theta)
+    if isinstance(equations, MatrixFreeEquations):  # there is no factor
+        model._posterior = None
+        return None
     model._posterior = Posterior(equations, strength, train.weight, noise)
     work = train.Y.size * network.n_parameters**2 / 2
     is_needed = model.alpha == "evidence" and model.noise == "auto"

@@ -74,6 +74,10 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         Solve for the output layer by linear least squares at every trial point (variable projection).
     acceleration : bool, default=True
         Add the geodesic correction, of second order, to every step.
+    solver : {"auto", "cholesky", "cg"}, default="auto"
+        How steps are found. "cholesky": from the Gram matrix J'J, or from J where residuals are fewer than parameters.
+        "cg": by preconditioned conjugate gradients, with no matrix, in memory proportional to the parameters. "auto":
+        "cg" where the matrix would have more than 5000 x 5000 numbers.
     damping : {"nielsen", "marquardt"}, default="nielsen"
         How the damping mu follows the steps. "nielsen": by the gain ratio, smoothly. "marquardt": times
         `mu_decrease` after a success, times `mu_increase` after a failure, as in MATLAB's ``trainlm``.
@@ -208,6 +212,8 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
 
     M. K. Transtrum and J. P. Sethna (2012), arXiv:1201.5885 (geodesic acceleration).
 
+    S. G. Nash and A. Sofer (1990), Operations Research Letters 9, 219-221 (when conjugate gradients are ended).
+
     M. T. Hagan and M. B. Menhaj (1994), "Training feedforward networks with the Marquardt algorithm", IEEE
     Transactions on Neural Networks 5, 989-993.
 
@@ -244,6 +250,7 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         "n_starts": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "solve_output": ["boolean"],
         "acceleration": ["boolean"],
+        "solver": [StrOptions({"auto", "cholesky", "cg"})],
         "damping": [StrOptions({"nielsen", "marquardt"})],
         "mu": [Interval(Real, 0, None, closed="neither")],
         "mu_increase": [Interval(Real, 1, None, closed="neither")],
@@ -283,6 +290,7 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         n_starts="auto",
         solve_output=True,
         acceleration=True,
+        solver="auto",
         damping="nielsen",
         mu=1e-3,
         mu_increase=10.0,
@@ -318,6 +326,7 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         self.n_starts = n_starts
         self.solve_output = solve_output
         self.acceleration = acceleration
+        self.solver = solver
         self.damping = damping
         self.mu = mu
         self.mu_increase = mu_increase

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._rows import Source, column_range, sweep
+
 # Squares of residuals and of inputs enter the normal equations: beyond this magnitude they overflow float64.
 LARGEST = 1e150
 
@@ -17,11 +19,14 @@ class Scaling(NamedTuple):
     scale: np.ndarray  # (n_columns,)
 
     def forward(self, Z: np.ndarray) -> np.ndarray:
-        return (Z - self.offset) / self.scale
+        scaled = Z - self.offset
+        scaled /= self.scale  # in place: there may be very many rows
+        return scaled
 
     def range_of(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Least and largest scaled value in each column."""
-        return self.forward(Z.min(axis=0)), self.forward(Z.max(axis=0))
+        low, high = column_range(Z)
+        return self.forward(low), self.forward(high)
 
     def table(self) -> np.ndarray:
         """Both rows as one array (2, n_columns), the form that kernels take."""
@@ -32,36 +37,47 @@ def identity_scaling(n_columns: int) -> Scaling:
     return Scaling(np.zeros(n_columns), np.ones(n_columns))
 
 
-def minmax_scaling(Z: np.ndarray) -> Scaling:
+def minmax_scaling(Z: np.ndarray | Source) -> Scaling:
     """To [-1, 1]: offset (max + min) / 2, scale (max - min) / 2. Weights play no part in a range."""
-    low, high = Z.min(axis=0), Z.max(axis=0)
+    low, high = column_range(Z)
     half = high / 2 - low / 2  # halves first: max - min may overflow
     return Scaling(low + half, np.where(half > 0, half, 1.0))
 
 
-def standard_scaling(Z: np.ndarray, weight: np.ndarray) -> Scaling:
+def standard_scaling(Z: np.ndarray | Source, weight: np.ndarray) -> Scaling:
     """To weighted mean 0 and weighted variance 1.
 
-    The moments are taken of columns already brought to [-1, 1], one at a time: no square overflows or
+    The moments are taken of columns already brought to [-1, 1], some rows at a time: no square overflows or
     underflows whatever the units, and no second copy of the data is made.
     """
-    box = minmax_scaling(Z)
-    offset, scale = box.offset.copy(), box.scale.copy()
+    low, high = column_range(Z)
+    box = minmax_scaling(np.vstack([low, high]))
     share = weight / weight.max()
     share /= share.sum()
-    for j in range(Z.shape[1]):
-        z = (Z[:, j] - box.offset[j]) / box.scale[j]
-        if z.min() == z.max():
-            continue
-        mean = np.dot(share, z)
-        variance = np.dot(share, (z - mean) ** 2)
-        if variance > 0:  # else all weight is on equal values, as far as float64 can tell
-            offset[j] += box.scale[j] * mean
-            scale[j] *= np.sqrt(variance)
-    return Scaling(offset, scale)
+    varies = box.forward(low) != box.forward(high)
+    mean = _weighted_sums(Z, box, np.zeros(len(low)), share, 1)
+    variance = _weighted_sums(Z, box, mean, share, 2)
+    # Where it is zero all weight is on equal values, as far as float64 can tell.
+    varies &= variance > 0
+    offset = np.where(varies, box.offset + box.scale * mean, box.offset)
+    return Scaling(offset, np.where(varies, box.scale * np.sqrt(variance), box.scale))
 
 
-def make_scaling(scaling: str | None, X: np.ndarray, Y: np.ndarray, weight: np.ndarray) -> tuple[Scaling, Scaling]:
+def _weighted_sums(Z: np.ndarray | Source, box: Scaling, mean: np.ndarray, share: np.ndarray, power: int) -> np.ndarray:
+    """sum_i share_i (z_ij - mean_j)^power of each column, z what `box` makes of Z."""
+    sums, first = np.zeros(len(mean)), 0
+    for block in sweep(Z):
+        part = share[first : first + len(block)]
+        for j in range(len(mean)):
+            z = (block[:, j] - box.offset[j]) / box.scale[j]
+            sums[j] += np.dot(part, z if power == 1 else (z - mean[j]) ** power)
+        first += len(block)
+    return sums
+
+
+def make_scaling(
+    scaling: str | None, X: np.ndarray | Source, Y: np.ndarray, weight: np.ndarray
+) -> tuple[Scaling, Scaling]:
     """Scalings of X and Y for the estimator's `scaling` parameter. Targets are standardised, or left alone.
 
     Raises
@@ -80,9 +96,10 @@ def make_scaling(scaling: str | None, X: np.ndarray, Y: np.ndarray, weight: np.n
     return x_scaling, y_scaling
 
 
-def refuse_overflow(name: str, Z: np.ndarray, remedy: str) -> None:
+def refuse_overflow(name: str, Z: np.ndarray | Source, remedy: str) -> None:
     """Raise ValueError for a column whose squares overflow."""
-    largest = np.maximum(np.abs(Z.min(axis=0)), np.abs(Z.max(axis=0)))
+    low, high = column_range(Z)
+    largest = np.maximum(np.abs(low), np.abs(high))
     if (largest > LARGEST).any():
         column = int(np.argmax(largest))
         raise ValueError(
@@ -93,7 +110,8 @@ def refuse_overflow(name: str, Z: np.ndarray, remedy: str) -> None:
 
 def refuse_underflow(name: str, Z: np.ndarray, remedy: str) -> None:
     """Raise ValueError for a column that varies so little that squares of its differences are zero."""
-    range_ = Z.max(axis=0) / 2 - Z.min(axis=0) / 2
+    low, high = column_range(Z)
+    range_ = high / 2 - low / 2
     tiny = (range_ > 0) & (range_ < 1 / LARGEST)
     if tiny.any():
         column = int(np.argmax(tiny))

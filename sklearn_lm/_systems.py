@@ -2,14 +2,27 @@
 
 `GramSystem` has the Gram matrix H and a Cholesky factor of as many rows as there are parameters. `DualSystem` has J
 itself and a factor of as many rows as there are residuals; it takes the other's place where those are fewer, and finds
-the same step. Which of the two an objective needs follows from what its normal equations are.
+the same step. `MatrixFreeSystem` has products with H and no matrix; it comes near that step, as near as is worth the
+while. Which of them an objective needs follows from what its normal equations are.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 
 from . import _kernels
+
+# Conjugate gradients end at iteration j when it brought less than this part of a j-th of the reduction so far. (0.5, as
+# Nash and Sofer have it, takes more time to an error, and so does 0.02.)
+FORCING = 0.1
+# The same for the second-order correction, of which less is lost.
+BEND_FORCING = 0.5
+# They end when the norm of the residual, in that of the preconditioner, has fallen by this factor.
+LEAST_RESIDUAL = 1e-12
+MOST_PRODUCTS = 1000
+# On the diagonal of the preconditioner, relative to it: rounding errors of a block of dependent inputs stay below it.
+BLOCK_RIDGE = 1e-10
 
 
 class GramSystem:
@@ -95,6 +108,97 @@ class DualSystem:
         )
 
 
-def system_for(equations: Any) -> GramSystem | DualSystem:
+class MatrixFreeSystem:
+    """For equations with `gradient`, `diagonal`, `strength`, `times`, see `_matrix_free.MatrixFreeEquations`.
+
+    Preconditioned conjugate gradients from zero (Hestenes & Stiefel 1952). Each iterate d minimises the quadratic model
+    on the space searched so far, so that d'(H + mu D) d = -g'd, and what it promises is given by the same formula
+    as for the whole step. They are truncated by the rule of Nash & Sofer (1990), "Assessing a search direction within
+    a truncated-Newton method", Operations Research Letters 9, eq. 5: with Q_j the reduction of the model after j
+    iterations, at j (Q_j - Q_{j-1}) <= `FORCING` Q_j. It depends on nothing but the point and its damping.
+    """
+
+    def __init__(self, equations: Any):
+        self._grams = np.empty(0)
+        self._of: Any = None  # the equations that `_grams` is of
+        self._factors: np.ndarray | None = None
+        self._mu = math.nan  # that `_factors` is for
+
+    @staticmethod
+    def diagonal(equations: Any) -> np.ndarray:
+        return equations.diagonal + equations.strength
+
+    @staticmethod
+    def is_finite(equations: Any) -> bool:
+        return bool(np.isfinite(equations.gradient).all() and np.isfinite(equations.diagonal).all())
+
+    def step(
+        self, equations: Any, mu: float, diagonal: np.ndarray, theta: np.ndarray, step: np.ndarray, trial: np.ndarray
+    ) -> float:
+        """As `GramSystem.step`, of a truncated solution."""
+        self._factor(equations, mu, diagonal)
+        step[:] = self._solve(equations, mu * diagonal, -equations.gradient, FORCING)
+        if not step.any():
+            return math.inf if equations.gradient.any() else 0.0
+        return _kernels.take_step(equations.gradient, mu, diagonal, theta, step, trial)
+
+    def add_bend(
+        self,
+        equations: Any,
+        mu: float,
+        diagonal: np.ndarray,
+        curvature: np.ndarray,
+        largest: float,
+        step: np.ndarray,
+        trial: np.ndarray,
+    ) -> None:
+        """As `GramSystem.add_bend`, of a truncated solution."""
+        acceleration = self._solve(equations, mu * diagonal, -curvature, BEND_FORCING)
+        _kernels.add_half(acceleration, diagonal, largest, step, trial)
+
+    def _factor(self, equations: Any, mu: float, diagonal: np.ndarray) -> None:
+        """The preconditioner for this damping."""
+        if self._of is not equations:
+            self._grams, self._of, self._mu = equations.block_grams(), equations, math.nan
+        if self._mu != mu:
+            if self._factors is None:
+                self._factors = np.zeros_like(self._grams)
+            added = equations.strength + mu * diagonal
+            _kernels.factor_blocks(
+                len(self._grams) * 20, _kernels.WHOLE, equations.blocks, self._grams, equations.diagonal, added,
+                BLOCK_RIDGE, min(_kernels.MAX_SLOTS, len(equations.blocks)), self._factors,
+            )  # fmt: skip
+            self._mu = mu
+
+    def _solve(self, equations: Any, damping: np.ndarray, right: np.ndarray, forcing: float) -> np.ndarray:
+        """x with (H + damping) x near `right`; zero where there is none."""
+        x, residual = np.zeros_like(right), right
+        direction, before, first, reduction = np.zeros_like(right), 1.0, 0.0, 0.0
+        for j in range(1, MOST_PRODUCTS + 1):
+            z = residual.copy()
+            n_slots = min(_kernels.MAX_SLOTS, len(equations.blocks))
+            _kernels.precondition(2 * len(self._grams), _kernels.WHOLE, equations.blocks, self._factors, n_slots, z)
+            square = _kernels.dot(residual, z)
+            first = first or square
+            if not square > LEAST_RESIDUAL**2 * first:  # NaN included
+                break
+            direction = z + (square / before) * direction
+            product = equations.times(direction) + damping * direction
+            curvature = _kernels.dot(direction, product)
+            if not curvature > 0.0:
+                break
+            length = square / curvature
+            x += length * direction
+            residual = residual - length * product
+            gain = 0.5 * length * square
+            reduction, before = reduction + gain, square
+            if j * gain <= forcing * reduction:
+                break
+        return x
+
+
+def system_for(equations: Any) -> GramSystem | DualSystem | MatrixFreeSystem:
     """The one that such equations need, with working room of its own."""
+    if hasattr(equations, "times"):
+        return MatrixFreeSystem(equations)
     return DualSystem(equations) if hasattr(equations, "jacobian") else GramSystem(equations)

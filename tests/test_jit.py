@@ -57,7 +57,7 @@ def kernel(monkeypatch):
 
     def fake_jit(parallel=False):
         def decorate(function):
-            return lambda part, value: calls.append("parallel" if parallel else "serial") or function(part, value)
+            return lambda part, *rest: calls.append("parallel" if parallel else "serial") or function(part, *rest)
 
         return decorate
 
@@ -65,37 +65,37 @@ def kernel(monkeypatch):
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
     monkeypatch.setattr(numba, "threading_layer", lambda: "omp")
 
-    @_jit.two_ways(lambda value: (1, 1))
-    def double(part, value):
+    @_jit.two_ways(slots="n_slots")
+    def double(part, value, n_slots):
         """Twice the value."""
         return 2 * value
 
-    return double, calls
+    return lambda work: double(work, _jit.WHOLE, 21, 1), calls, double
 
 
 def test_small_work_runs_serially(kernel):
-    double, calls = kernel
-    assert double(_jit.SMALL_WORK - 1, 21) == 42
-    assert double(_jit.SMALL_WORK, 21) == 42
+    double, calls, driver = kernel
+    assert double(_jit.SMALL_WORK - 1) == 42
+    assert double(_jit.SMALL_WORK) == 42
     assert calls == ["serial", "parallel"]
-    assert (double.__name__, double.__doc__) == ("double", "Twice the value.")
+    assert (driver.__name__, driver.__doc__) == ("double", "Twice the value.")
 
 
 def test_one_thread_runs_serially(kernel, monkeypatch):
-    double, calls = kernel
+    double, calls, _ = kernel
     monkeypatch.setattr(numba, "get_num_threads", lambda: 1)
-    double(_jit.SMALL_WORK, 21)
+    double(_jit.SMALL_WORK)
     assert calls == ["serial"]
 
 
 def test_a_second_python_thread_runs_serially(kernel):
     """More threads than processors gain nothing."""
-    double, calls = kernel
+    double, calls, _ = kernel
     with _jit._parallel_region:
-        thread = threading.Thread(target=double, args=(_jit.SMALL_WORK, 21))
+        thread = threading.Thread(target=double, args=(_jit.SMALL_WORK,))
         thread.start()
         thread.join()
-    double(_jit.SMALL_WORK, 21)
+    double(_jit.SMALL_WORK)
     assert calls == ["serial", "parallel"]
 
 
@@ -108,19 +108,19 @@ def parts(monkeypatch):
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
     monkeypatch.setattr(numba, "threading_layer", lambda: "omp")
 
-    @_jit.two_ways(lambda value: (4, 3))
-    def note(part, value):
+    @_jit.two_ways(slots="sums", block=10)
+    def note(part, rows, sums):
         calls.append(part)
-        return part[2]
+        return part[3]
 
-    return note, calls
+    return lambda work, which=_jit.WHOLE: note(work, which, np.zeros(101), np.zeros(4)), calls
 
 
 def covered(calls):
     """Slots and rounds of all parts."""
     cells = [
         (slot, round_)
-        for (first, end), (begin, stop), _ in calls
+        for (first, end), (begin, stop), _, _ in calls
         for slot in range(first, min(end, 4))
         for round_ in range(begin, min(stop, 3))
     ]
@@ -133,8 +133,8 @@ ALL_CELLS = {(slot, round_) for slot in range(4) for round_ in range(3)}
 
 def test_work_that_is_not_large_is_one_call(parts):
     note, calls = parts
-    assert note(_jit.LARGE_WORK - 1, None)
-    assert calls == [_jit.WHOLE]
+    assert note(_jit.LARGE_WORK - 1)
+    assert calls == [(_jit.ALL, _jit.ALL, True, True)]
     assert covered(calls) == ALL_CELLS
 
 
@@ -143,10 +143,23 @@ def test_work_that_is_not_large_is_one_call(parts):
 def test_large_work_is_divided_so_that_ctrl_c_is_heard(parts, monkeypatch, times, threads):
     note, calls = parts
     monkeypatch.setattr(numba, "get_num_threads", lambda: threads)
-    assert note(times * _jit.LARGE_WORK, None)
+    assert note(times * _jit.LARGE_WORK)
     assert covered(calls) == ALL_CELLS
-    assert [is_last for _, _, is_last in calls] == [False] * (len(calls) - 1) + [True]
+    assert [ends for _, _, _, ends in calls] == [False] * (len(calls) - 1) + [True]
+    assert all(begins == (rounds[0] == 0) for _, rounds, begins, _ in calls if rounds[0] < 3)
     assert len(calls) >= min(times, 3 * -(-4 // threads))
+
+
+@pytest.mark.parametrize("which", [0, _jit.BEGINS, _jit.ENDS])
+@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+@pytest.mark.parametrize("times", [0.1, 3])
+def test_a_part_of_the_rows_begins_and_ends_what_it_should(parts, monkeypatch, which, layer, times):
+    note, calls = parts
+    monkeypatch.setattr(numba, "threading_layer", lambda: layer)
+    assert note(times * _jit.LARGE_WORK, which) == (which == _jit.ENDS)
+    assert covered(calls) == ALL_CELLS
+    assert any(begins for _, _, begins, _ in calls) == (which == _jit.BEGINS)
+    assert any(ends for _, _, _, ends in calls) == (which == _jit.ENDS)
 
 
 @pytest.mark.parametrize("times", [0.1, 2, 100])
@@ -154,10 +167,11 @@ def test_workqueue_is_never_entered(parts, monkeypatch, times):
     """Numba aborts the process when two threads are in it, and the other thread may be another library's."""
     note, calls = parts
     monkeypatch.setattr(numba, "threading_layer", lambda: "workqueue")
-    assert note(times * _jit.LARGE_WORK, None)
+    assert note(times * _jit.LARGE_WORK)
     assert covered(calls) == ALL_CELLS
-    assert [is_last for _, _, is_last in calls] == [False] * (len(calls) - 1) + [True]
-    assert all(end - first <= 1 for (first, end), _, _ in calls)
+    assert [ends for _, _, _, ends in calls] == [False] * (len(calls) - 1) + [True]
+    assert all(begins == (rounds[0] == 0) for _, rounds, begins, _ in calls if rounds[0] < 3)
+    assert all(end - first <= 1 for (first, end), _, _, _ in calls)
 
 
 def test_an_error_in_one_of_our_threads_is_raised(monkeypatch):
@@ -165,23 +179,23 @@ def test_an_error_in_one_of_our_threads_is_raised(monkeypatch):
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
     monkeypatch.setattr(numba, "threading_layer", lambda: "workqueue")
 
-    @_jit.two_ways(lambda value: (4, 3))
-    def fail(part, value):
+    @_jit.two_ways(slots="n_slots")
+    def fail(part, value, n_slots):
         raise MemoryError("no room")
 
     with pytest.raises(MemoryError, match="no room"):
-        fail(_jit.SMALL_WORK, None)
+        fail(_jit.SMALL_WORK, _jit.WHOLE, None, 4)
     assert not _jit._parallel_region.locked()
 
 
 def test_a_forked_child_runs_serially(kernel, monkeypatch):
     """Whatever the parent was doing at the moment of the fork."""
-    double, calls = kernel
+    double, calls, _ = kernel
     monkeypatch.setattr(_jit, "_forked", False)
     monkeypatch.setattr(_jit, "_parallel_region", _jit._parallel_region)
     with _jit._parallel_region:
         _jit._after_fork_in_child()
-        double(_jit.SMALL_WORK, 21)
+        double(_jit.SMALL_WORK)
     assert calls == ["serial"]
     assert not _jit._parallel_region.locked()
 
