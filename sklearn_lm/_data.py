@@ -40,7 +40,10 @@ def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, 
     """
     if sparse.issparse(y):
         raise ValueError("y is sparse; LMRegressor needs a dense y: pass y.toarray().")
-    X, y = validate_data(estimator, X, y, reset=reset, dtype=np.float64, order="C", multi_output=True, y_numeric=True)
+    with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn looks for NaN in a sum first, which may overflow
+        X, y = validate_data(
+            estimator, X, y, reset=reset, dtype=np.float64, order="C", multi_output=True, y_numeric=True
+        )
     Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
     # Errors are reported in the target's own squared units, so its size matters under any scaling.
     refuse_overflow("y", Y, "divide it by a constant")
@@ -86,6 +89,11 @@ def _check_weight(sample_weight: Any, X: np.ndarray) -> np.ndarray:
         raise ValueError(
             f"sample_weight reaches {weight.max():.3g}: sums of weighted squares overflow float64. "
             "Divide it by a constant."
+        )
+    if weight.max() < 1 / LARGEST:
+        raise ValueError(
+            f"sample_weight is not above {weight.max():.3g}: weighted squares underflow float64. "
+            "Multiply it by a constant."
         )
     return weight
 

@@ -27,7 +27,7 @@ from ._publish import model_attributes, publish, warn_of
 from ._race import Course, Race
 from ._regularization import fixed_l2
 from ._report import ReportMixin
-from ._scaling import Scaling, make_scaling
+from ._scaling import Scaling, make_scaling, refuse_not_finite
 from ._starts import FAMILIES
 
 # Parameters that may be others when a fit goes on from its checkpoint.
@@ -437,9 +437,15 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             In the target's own units, with as many dimensions as the y that was fitted.
+
+        Raises
+        ------
+        ValueError
+            If X is not finite, has other columns than at `fit`, or lies so far out that the prediction overflows.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64, order="C")
+        with np.errstate(over="ignore", invalid="ignore"):  # as in `check_rows`
+            X = validate_data(self, X, reset=False, dtype=np.float64, order="C")
         network = make_network(
             X.shape[1],
             [len(b) for b in self.intercepts_[:-1]],
@@ -449,6 +455,7 @@ class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
         x_scaling = Scaling(self.x_offset_, self.x_scale_)
         y_scaling = Scaling(self.y_offset_, self.y_scale_)
         f = predict(X, x_scaling, y_scaling, network, pack(self.coefs_, self.intercepts_))
+        refuse_not_finite(f, X)
         return f[:, 0] if self._y_is_1d else f
 
     def __sklearn_tags__(self):

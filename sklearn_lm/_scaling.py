@@ -10,6 +10,10 @@ import numpy as np
 
 # Squares of residuals and of inputs enter the normal equations: beyond this magnitude they overflow float64.
 LARGEST = 1e150
+# Of a column brought to [-1, 1]. A row without weight may lie this far out, and its square must not overflow.
+LEAST_VARIANCE = 1e-100
+# Differences of numbers up to this do not overflow.
+LARGEST_SCALED = float(np.finfo(np.float64).max) / 4
 
 
 class Scaling(NamedTuple):
@@ -55,9 +59,9 @@ def standard_scaling(Z: np.ndarray, weight: np.ndarray) -> Scaling:
             continue
         mean = np.dot(share, z)
         variance = np.dot(share, (z - mean) ** 2)
-        if variance > 0:  # else all weight is on equal values, as far as float64 can tell
+        if variance > LEAST_VARIANCE:  # else all weight that counts is on equal values
             offset[j] += box.scale[j] * mean
-            scale[j] *= np.sqrt(variance)
+            scale[j] = scale[j] * np.sqrt(variance) or scale[j]  # a product of zero has underflowed
     return Scaling(offset, scale)
 
 
@@ -75,18 +79,19 @@ def make_scaling(scaling: str | None, X: np.ndarray, Y: np.ndarray, weight: np.n
         refuse_overflow("X", X, "scale it, or use scaling='minmax' or scaling='standard'")
         x_scaling, y_scaling = identity_scaling(X.shape[1]), identity_scaling(Y.shape[1])
     else:
+        refuse_overflow("X", X, "divide it by a constant", LARGEST_SCALED, "differences")
         x_scaling = minmax_scaling(X) if scaling == "minmax" else standard_scaling(X, weight)
         y_scaling = standard_scaling(Y, weight)
     return x_scaling, y_scaling
 
 
-def refuse_overflow(name: str, Z: np.ndarray, remedy: str) -> None:
-    """Raise ValueError for a column whose squares overflow."""
+def refuse_overflow(name: str, Z: np.ndarray, remedy: str, most: float = LARGEST, what: str = "squares") -> None:
+    """Raise ValueError for a column whose squares overflow, or other things (`what`) beyond `most`."""
     largest = np.maximum(np.abs(Z.min(axis=0)), np.abs(Z.max(axis=0)))
-    if (largest > LARGEST).any():
+    if (largest > most).any():
         column = int(np.argmax(largest))
         raise ValueError(
-            f"{name} reaches {largest[column]:.3g} in column {column}: squares of it overflow float64. "
+            f"{name} reaches {largest[column]:.3g} in column {column}: {what} of it overflow float64. "
             f"Choose other units for this column: {remedy}."
         )
 
@@ -100,4 +105,16 @@ def refuse_underflow(name: str, Z: np.ndarray, remedy: str) -> None:
         raise ValueError(
             f"{name} varies by no more than {2 * range_[column]:.3g} in column {column}: squares of that underflow "
             f"float64. Choose other units for this column: {remedy}."
+        )
+
+
+def refuse_not_finite(f: np.ndarray, X: np.ndarray) -> None:
+    """Raise ValueError for the first prediction that has overflowed, with the row of X that it is of."""
+    is_bad = ~np.isfinite(f).all(axis=1)
+    if is_bad.any():
+        row = int(np.argmax(is_bad))
+        column = int(np.argmax(np.abs(X[row])))
+        raise ValueError(
+            f"The prediction for row {row} of X overflows float64: {X[row, column]:.3g} in column {column} is too far "
+            "from the data that were fitted. Leave the row out, or bound the column."
         )
