@@ -23,6 +23,7 @@ from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress
 from ._network import Network, is_weight, make_network, pack
 from ._objective import Problem, make_rows, predict
 from ._optimizer import Settings
+from ._persistence import PersistenceMixin
 from ._publish import model_attributes, publish, warn_of
 from ._race import Course, Race
 from ._regularization import fixed_l2
@@ -36,7 +37,7 @@ MAY_CHANGE = {
 }  # fmt: skip
 
 
-class LMRegressor(ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
+class LMRegressor(ReportMixin, PersistenceMixin, CallbackSupport, RegressorMixin, BaseEstimator):
     """Feed-forward network fitted by nonlinear least squares with the Levenberg-Marquardt algorithm.
 
     For networks of 10 to some thousand parameters. It minimises

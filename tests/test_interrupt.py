@@ -1,7 +1,7 @@
 """Ctrl-C on many rows: heard between two calls of a kernel, none of which is long.
 
-That a call is divided is tested in `test_jit.py` without a clock. Here a process gets a real SIGINT while it fits, and the
-calls of the kernels that end after it are counted.
+That a call is divided is tested in `test_jit.py` without a clock. Here a process gets a real SIGINT while it fits, and
+the calls of the kernels that begin after it are counted.
 """
 
 import os
