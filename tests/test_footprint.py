@@ -1,4 +1,4 @@
-"""What the package needs of the machine: no writable folder, and no more memory after a thousand fits than after some."""
+"""What the package needs of the machine: no writable folder, and no more memory after a thousand fits."""
 
 import os
 import subprocess
