@@ -55,7 +55,8 @@ class Tasks(Audience):
         self._n_iterations = n_iterations + 1  # the starting point is one
         self._finals: list[tuple[Any, Runner]] = []
         self._root: Any = None
-        if not hasattr(estimator, "_init_callback_context"):
+        # With callbacks of its own, or as part of a fit that may have some.
+        if not (hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx")):
             return
         self._is_race = n_starts > 1
         context = estimator._init_callback_context(

@@ -31,7 +31,6 @@ TUPLES = {
     "scaling": Scaling,
     "scalings": Scalings,
 }
-NAMES = {kind: name for name, kind in TUPLES.items()}
 ENDINGS = {ending.name: ending for ending in _optimizer.Ending}
 
 
@@ -127,35 +126,36 @@ def fingerprint(arrays: Iterable[np.ndarray | Source | None]) -> str:
     return digest.hexdigest()
 
 
-def encode(value: Any, arrays: list[np.ndarray]) -> Any:
+def encode(value: Any, arrays: list[np.ndarray], tuples: Mapping[str, Any] = TUPLES) -> Any:
     """As JSON can hold it; arrays are put into `arrays`. Floats keep all their digits."""
     if isinstance(value, np.ndarray):
         arrays.append(value)
         return {"array": len(arrays) - 1}
     if isinstance(value, _optimizer.Ending):
         return {"ending": value.name}
-    if type(value) in NAMES:
-        return {NAMES[type(value)]: [encode(part, arrays) for part in value]}
+    for name, kind in tuples.items():
+        if type(value) is kind:
+            return {name: [encode(part, arrays, tuples) for part in value]}
     if (
         isinstance(value, list)
         and value
         and all(isinstance(row, dict) and row.keys() == value[0].keys() for row in value)
     ):
         columns = {name: np.array([row[name] for row in value]) for name in value[0]}
-        return {"table": [[name, encode(column, arrays)] for name, column in columns.items()]}
+        return {"table": [[name, encode(column, arrays, tuples)] for name, column in columns.items()]}
     if isinstance(value, list | tuple):
-        return [encode(part, arrays) for part in value]
+        return [encode(part, arrays, tuples) for part in value]
     if isinstance(value, dict):  # as pairs, for keys that are no text
-        return {"dict": [[key, encode(part, arrays)] for key, part in value.items()]}
+        return {"dict": [[key, encode(part, arrays, tuples)] for key, part in value.items()]}
     if isinstance(value, np.generic):
         return value.item()
     return value
 
 
-def decode(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+def decode(value: Any, arrays: Mapping[str, np.ndarray], tuples: Mapping[str, Any] = TUPLES) -> Any:
     """The inverse of `encode`, but for tuples without a name: they become lists."""
     if isinstance(value, list):
-        return [decode(part, arrays) for part in value]
+        return [decode(part, arrays, tuples) for part in value]
     if not isinstance(value, dict):
         return value
     ((name, content),) = value.items()
@@ -164,8 +164,8 @@ def decode(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if name == "ending":
         return ENDINGS[content]
     if name == "table":
-        columns = [decode(column, arrays).tolist() for _, column in content]
+        columns = [decode(column, arrays, tuples).tolist() for _, column in content]
         return [dict(zip([key for key, _ in content], row, strict=True)) for row in zip(*columns, strict=True)]
     if name == "dict":
-        return {key: decode(part, arrays) for key, part in content}
-    return TUPLES[name](*decode(content, arrays))
+        return {key: decode(part, arrays, tuples) for key, part in content}
+    return tuples[name](*decode(content, arrays, tuples))

@@ -54,9 +54,7 @@ def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, 
     if is_source(X):
         X, y = _check_source(estimator, X, y, reset=reset)
     else:
-        X, y = validate_data(
-            estimator, X, y, reset=reset, dtype=np.float64, order="C", multi_output=True, y_numeric=True
-        )
+        X, y = _check_array(estimator, X, y, reset=reset, multi_output=True, y_numeric=True)
     Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
     # Errors are reported in the target's own squared units, so its size matters under any scaling.
     refuse_overflow("y", Y, "divide it by a constant")
@@ -67,7 +65,12 @@ def check_inputs(estimator: BaseEstimator, X: Any) -> np.ndarray | Source:
     """Rows to predict for."""
     if is_source(X):
         return _check_source(estimator, X, "no_validation", reset=False)[0]
-    return validate_data(estimator, X, reset=False, dtype=np.float64, order="C")
+    return _check_array(estimator, X, "no_validation", reset=False)
+
+
+def _check_array(estimator: BaseEstimator, X: Any, y: Any, **options: Any) -> Any:
+    with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn looks for NaN in a sum first, which may overflow
+        return validate_data(estimator, X, y, dtype=np.float64, order="C", **options)
 
 
 def _check_source(estimator: BaseEstimator, X: Any, y: Any, *, reset: bool) -> tuple[Source, Any]:
@@ -124,6 +127,11 @@ def _check_weight(sample_weight: Any, X: np.ndarray | Source) -> np.ndarray:
         raise ValueError(
             f"sample_weight reaches {weight.max():.3g}: sums of weighted squares overflow float64. "
             "Divide it by a constant."
+        )
+    if weight.max() < 1 / LARGEST:
+        raise ValueError(
+            f"sample_weight is not above {weight.max():.3g}: weighted squares underflow float64. "
+            "Multiply it by a constant."
         )
     return weight
 

@@ -16,7 +16,7 @@ from ._checkpoint import Before, Checkpoint, fingerprint
 from ._data import DataSet, check_rows, check_validation_set, divide
 from ._evidence import EvidenceRace, draw_start
 from ._kernels import ACTIVATIONS
-from ._lineup import judges_of, line_up
+from ._lineup import affordable, judges_of, line_up
 from ._loss import Loss, RobustObjective
 from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress
 from ._network import Network, is_weight, make_network, pack
@@ -33,6 +33,8 @@ from ._scaling import Scaling, make_scaling
 MAY_CHANGE = {
     "checkpoint", "goal", "max_iter", "max_time", "min_grad", "n_jobs", "random_state", "tol", "verbose", "warm_start",
 }  # fmt: skip
+# With n_starts="auto" and alpha="evidence".
+MOST_EVIDENCE_STARTS = 5
 
 
 class Given(NamedTuple):
@@ -143,9 +145,10 @@ def make_evidence_race(
             f"{problem.network.n_parameters} parameters. Fit fewer units, set alpha to a number, or solver='cholesky'."
         )
     groups = make_groups(problem.network, model.penalty_groups)
-    starts = [
-        draw_start(problem.network, groups, rng) for _ in range(1 if model.n_starts == "auto" else model.n_starts)
-    ]
+    n_starts = model.n_starts
+    if n_starts == "auto":
+        n_starts = min(MOST_EVIDENCE_STARTS, affordable(problem.network, train))
+    starts = [draw_start(problem.network, groups, rng) for _ in range(n_starts)]
     if before:
         starts = [starts[0].resumed(before.theta, getattr(model, "_precisions", None))]
     course, settings = make_course(model, problem, len(starts) == 1), make_settings(model, problem)

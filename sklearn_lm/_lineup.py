@@ -16,7 +16,7 @@ def line_up(
 ) -> tuple[list[Start], Rows | None]:
     """New starts, and the rows to choose among them by, if not all rows."""
     if n_starts == "auto":
-        n_starts = _affordable(problem.network, train)
+        n_starts = affordable(problem.network, train)
     assert isinstance(n_starts, int)
     distinct = distinct_rows(train, SAMPLE_ROWS)
     assert isinstance(distinct.X, np.ndarray)
@@ -35,7 +35,8 @@ def judges_of(problem: Problem, train: DataSet, n_starts: int) -> Rows | None:
     return _sample_rows(problem, train, distinct_rows(train, SAMPLE_ROWS), n_starts) if n_starts > 1 else None
 
 
-def _affordable(network: Network, train: DataSet) -> int:
+def affordable(network: Network, train: DataSet) -> int:
+    """With n_starts="auto"."""
     if not network.bends:
         return 1
     n_residuals = train.weight.sum() * train.Y.shape[1]

@@ -38,6 +38,8 @@ def fit_networks(model: Any, given: Given) -> list[Fit]:
     for member, seed in zip(members, seeds, strict=True):
         member.set_params(**{**model.get_params(), "n_networks": 1, "n_jobs": None, "random_state": seed})
         member.__dict__.pop("_skl_callbacks", None)
+        if model.alpha == "evidence" and model.n_starts == "auto":
+            member.set_params(n_starts=1)  # they are better mixed than chosen among
 
     @delayed
     def run(member: Any) -> Fit:

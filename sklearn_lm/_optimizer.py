@@ -31,8 +31,10 @@ from . import _kernels
 from ._systems import system_for
 
 EPS = float(np.finfo(np.float64).eps)
-# Damping never falls below this multiple of its unit, so that it can always grow again by multiplication.
+# Damping never falls below this multiple of its unit, nor to zero where that underflows, so that it can always grow
+# again by multiplication.
 LEAST_MU = EPS
+TINY = float(np.finfo(np.float64).tiny)
 # Relative changes of F below this are its rounding errors.
 RESOLUTION = 64 * EPS
 # Reductions are judged over this many accepted steps: a single small step proves nothing.
@@ -202,7 +204,7 @@ class State:
             )
         self.seconds = Seconds(time.perf_counter() - evaluated, 0.0, evaluated - started)
         self.metric = _Metric(settings, self.system.diagonal(self.point))
-        self.damping = Damping(settings.mu * self.metric.unit)
+        self.damping = Damping(max(settings.mu * self.metric.unit, TINY))
         self.costs = [self.point.cost]
         self.gain_ratio = math.nan
         self.n_evaluations = 1
@@ -385,7 +387,8 @@ def _search(
                 jacobian += now - before
                 if improves and state.is_finite(new):
                     gain_ratio = math.nan if is_flat else (point.cost - new.cost) / promised
-                    damping = state.damping.relax(settings, 1.0 if is_flat else gain_ratio, LEAST_MU * unit)
+                    least = max(LEAST_MU * unit, TINY)
+                    damping = state.damping.relax(settings, 1.0 if is_flat else gain_ratio, least)
                     state.accept(trial, new, gain_ratio, damping, Seconds(jacobian, solve, evaluate))
                     return None
         if on_reject is not None:
@@ -393,7 +396,7 @@ def _search(
         state.damping = state.damping.tighten(settings)
         if is_flat:
             return Ending.PRECISION
-        if state.damping.mu > settings.mu_max * unit:
+        if state.damping.mu > settings.mu_max * unit or math.isinf(state.damping.mu):
             return Ending.DAMPING
         if is_late(settings, state.start_time):
             return Ending.MAX_TIME

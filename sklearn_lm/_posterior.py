@@ -58,11 +58,20 @@ class Posterior:
         self._factor: Factor | None = None
         self._lock = threading.Lock()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_lock": None}
+    def memory(self) -> "PosteriorMemory":
+        """Plain data."""
+        return PosteriorMemory(
+            self._equations, self._strength, self.weight, self.squares, self._noise_variance, self._factor, self.largest
+        )
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({**state, "_lock": threading.Lock()})
+    @classmethod
+    def recall(cls, memory: "PosteriorMemory") -> "Posterior":
+        posterior = cls(memory, memory.strength, memory.weight, memory.noise_variance)
+        posterior._equations, posterior._factor, posterior.largest = memory.equations, memory.factor, memory.largest
+        return posterior
+
+    def __reduce__(self) -> tuple:
+        return Posterior.recall, (self.memory(),)
 
     @property
     def factor(self) -> Factor:
@@ -111,6 +120,18 @@ class Posterior:
         J = np.empty((len(X) * n_outputs, p))
         _kernels.jacobian_rows(read_only(X[:]), np.ones(len(X)), x_scaling, theta, network.layout, J)
         return (J @ self.factor.whitener[:p, :p].T).reshape(len(X), n_outputs, p)
+
+
+class PosteriorMemory(NamedTuple):
+    """What a `Posterior` is made of."""
+
+    equations: Any
+    strength: np.ndarray
+    weight: float
+    squares: np.ndarray
+    noise_variance: np.ndarray | None
+    factor: Factor | None
+    largest: float | None
 
 
 def full_gram(equations: Any, strength: np.ndarray) -> np.ndarray:

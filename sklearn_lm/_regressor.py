@@ -15,12 +15,14 @@ from ._inference import InferenceMixin
 from ._kernels import ACTIVATIONS
 from ._loss import TUNING
 from ._networks import fit_networks, learn_from_rows_left_out
+from ._persistence import PersistenceMixin
 from ._publish import warn_of
 from ._report import ReportMixin
+from ._scaling import refuse_not_finite
 from ._starts import FAMILIES
 
 
-class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, BaseEstimator):
+class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport, RegressorMixin, BaseEstimator):
     """Feed-forward network fitted by nonlinear least squares with the Levenberg-Marquardt algorithm.
 
     For networks of 10 to some thousand parameters. It minimises
@@ -69,7 +71,8 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         Starts from a mix of families race: all get 12 iterations, the best 30 % go on to 40, the best 8 % to 90, and
         the best 5 %, but at least two, run to the end. "auto": as many as a small budget of arithmetic allows, up to 40
         for problems of some hundred rows and 60 parameters, 1 for large ones; counted from the sum of the weights.
-        With ``alpha="evidence"`` all run to the end, the one with the largest evidence wins, and "auto" is 1.
+        With ``alpha="evidence"`` all run to the end, the one with the largest evidence wins, and "auto" is at most 5,
+        or 1 for each of several networks.
     solve_output : bool, default=True
         Solve for the output layer by linear least squares at every trial point (variable projection).
     acceleration : bool, default=True
@@ -421,6 +424,9 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
         ------
         RuntimeError
             If both `return_std` and `return_cov` are asked for.
+        ValueError
+            If X is not finite, has other columns than at `fit`, or lies so far out that the prediction overflows; if
+            the covariance of several networks is asked for.
         """
         check_is_fitted(self)
         if return_std and return_cov:
@@ -430,9 +436,11 @@ class LMRegressor(InferenceMixin, ReportMixin, CallbackSupport, RegressorMixin, 
             if len(self._members()) > 1:
                 raise ValueError("return_cov=True needs n_networks=1: a mixture of networks has no such covariance.")
             return self._shaped(self._values(X)), self._shaped(self._covariance(X))
-        if not return_std and len(self._members()) == 1:
-            return self._shaped(self._values(X))
-        mean, variance = self._distribution(X)
+        if return_std or len(self._members()) > 1:
+            mean, variance = self._distribution(X)
+        else:
+            mean = self._values(X)
+        refuse_not_finite(mean, X)
         return (self._shaped(mean), self._shaped(np.sqrt(variance))) if return_std else self._shaped(mean)
 
     def _shaped(self, values):

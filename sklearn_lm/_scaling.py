@@ -12,6 +12,10 @@ from ._rows import Source, column_range, sweep
 
 # Squares of residuals and of inputs enter the normal equations: beyond this magnitude they overflow float64.
 LARGEST = 1e150
+# Of a column brought to [-1, 1]. A row without weight may lie this far out, and its square must not overflow.
+LEAST_VARIANCE = 1e-100
+# Differences of numbers up to this do not overflow.
+LARGEST_SCALED = float(np.finfo(np.float64).max) / 4
 
 
 class Scaling(NamedTuple):
@@ -57,10 +61,10 @@ def standard_scaling(Z: np.ndarray | Source, weight: np.ndarray) -> Scaling:
     varies = box.forward(low) != box.forward(high)
     mean = _weighted_sums(Z, box, np.zeros(len(low)), share, 1)
     variance = _weighted_sums(Z, box, mean, share, 2)
-    # Where it is zero all weight is on equal values, as far as float64 can tell.
-    varies &= variance > 0
+    varies &= variance > LEAST_VARIANCE  # else all weight that counts is on equal values
     offset = np.where(varies, box.offset + box.scale * mean, box.offset)
-    return Scaling(offset, np.where(varies, box.scale * np.sqrt(variance), box.scale))
+    scale = np.where(varies, box.scale * np.sqrt(variance), box.scale)
+    return Scaling(offset, np.where(scale > 0, scale, box.scale))  # a product of zero has underflowed
 
 
 def _weighted_sums(Z: np.ndarray | Source, box: Scaling, mean: np.ndarray, share: np.ndarray, power: int) -> np.ndarray:
@@ -91,19 +95,22 @@ def make_scaling(
         refuse_overflow("X", X, "scale it, or use scaling='minmax' or scaling='standard'")
         x_scaling, y_scaling = identity_scaling(X.shape[1]), identity_scaling(Y.shape[1])
     else:
+        refuse_overflow("X", X, "divide it by a constant", LARGEST_SCALED, "differences")
         x_scaling = minmax_scaling(X) if scaling == "minmax" else standard_scaling(X, weight)
         y_scaling = standard_scaling(Y, weight)
     return x_scaling, y_scaling
 
 
-def refuse_overflow(name: str, Z: np.ndarray | Source, remedy: str) -> None:
-    """Raise ValueError for a column whose squares overflow."""
+def refuse_overflow(
+    name: str, Z: np.ndarray | Source, remedy: str, most: float = LARGEST, what: str = "squares"
+) -> None:
+    """Raise ValueError for a column whose squares overflow, or other things (`what`) beyond `most`."""
     low, high = column_range(Z)
     largest = np.maximum(np.abs(low), np.abs(high))
-    if (largest > LARGEST).any():
+    if (largest > most).any():
         column = int(np.argmax(largest))
         raise ValueError(
-            f"{name} reaches {largest[column]:.3g} in column {column}: squares of it overflow float64. "
+            f"{name} reaches {largest[column]:.3g} in column {column}: {what} of it overflow float64. "
             f"Choose other units for this column: {remedy}."
         )
 
@@ -118,4 +125,17 @@ def refuse_underflow(name: str, Z: np.ndarray, remedy: str) -> None:
         raise ValueError(
             f"{name} varies by no more than {2 * range_[column]:.3g} in column {column}: squares of that underflow "
             f"float64. Choose other units for this column: {remedy}."
+        )
+
+
+def refuse_not_finite(f: np.ndarray, X: np.ndarray | Source) -> None:
+    """Raise ValueError for the first prediction that has overflowed, with the row of X that it is of."""
+    is_bad = ~np.isfinite(f).all(axis=1)
+    if is_bad.any():
+        row = int(np.argmax(is_bad))
+        values = X[row : row + 1][0]
+        column = int(np.argmax(np.abs(values)))
+        raise ValueError(
+            f"The prediction for row {row} of X overflows float64: {values[column]:.3g} in column {column} is too far "
+            "from the data that were fitted. Leave the row out, or bound the column."
         )

@@ -40,6 +40,7 @@ class Sample(NamedTuple):
 Family = Callable[[Sample, int, float, np.random.RandomState], np.ndarray]
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a start that overflows is one that loses
 def draw(network: Network, family: str, sample: Sample, rng: np.random.RandomState) -> np.ndarray:
     """theta of one random start. The output layer starts from Glorot's weights whatever the family."""
     theta = np.empty(network.n_parameters)

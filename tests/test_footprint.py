@@ -1,0 +1,105 @@
+"""What the package needs of the machine: no writable folder, and no more memory after a thousand fits."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import COMPILED
+
+import sklearn_lm
+
+SMALL_FIT = """
+import hashlib, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+from sklearn_lm import LMRegressor
+X = np.random.default_rng(0).normal(size=(20, 1))
+model = LMRegressor(2, n_starts=1, max_iter=3, random_state=0).fit(X, X[:, 0] ** 2)
+print(hashlib.sha256(model.predict(X).tobytes()).hexdigest())
+"""
+
+
+def start(code: str, **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-B", "-c", code], env={**os.environ, **environment},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def output(process: subprocess.Popen) -> str:
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0, err
+    return out.strip()
+
+
+@pytest.mark.skipif(not COMPILED, reason="nothing is compiled, and nothing kept")
+def test_where_nothing_is_writable(tmp_path):
+    """Naive: `cache=True` and no more: "no locator available for file ...", and the import itself fails.
+
+    A file stands in the place of every folder that numba may write to: that stops root as well.
+    """
+    package = tmp_path / "packages" / "sklearn_lm"
+    package.mkdir(parents=True)
+    for module in Path(sklearn_lm.__file__).parent.glob("*.py"):
+        (package / module.name).write_bytes(module.read_bytes())
+    (package / "__pycache__").write_text("not a folder")
+    home = tmp_path / "home"
+    home.write_text("not a folder")
+    places = {name: str(home) for name in ("HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR")}
+    code = f"import sys; sys.path.insert(0, {str(package.parent)!r})\n{SMALL_FIT}" + (
+        "import sklearn_lm\n"
+        f"assert sklearn_lm.__file__.startswith({str(package)!r}), sklearn_lm.__file__\n"
+        "from sklearn_lm import _kernels\n"
+        "assert type(_kernels.norm._cache).__name__ == 'NullCache', _kernels.norm._cache\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    uncached = subprocess.run(
+        [sys.executable, "-B", "-c", code], env={**environment, **places}, capture_output=True, text=True, timeout=400
+    )
+    assert uncached.returncode == 0, uncached.stderr
+    assert uncached.stdout.strip() == output(start(SMALL_FIT))
+    assert home.read_text() == "not a folder"
+
+
+@pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
+def test_two_processes_compile_into_one_empty_folder(tmp_path):
+    """Naive: a cache file written in place: the other process reads half of it."""
+    both = [start(SMALL_FIT, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)]
+    first, second = (output(process) for process in both)
+    assert first == second
+    assert list(tmp_path.rglob("*.nbi"))
+    assert output(start(SMALL_FIT, NUMBA_CACHE_DIR=str(tmp_path))) == first
+
+
+MANY_FITS = """
+import gc, warnings
+import numpy as np
+warnings.simplefilter("ignore")
+from sklearn_lm import LMRegressor
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 / 2**20
+
+def fit(seed):
+    X = np.random.default_rng(seed).normal(size=(20 + seed % 30, 2))
+    LMRegressor(1 + seed % 5, n_starts=1 + seed % 2, max_iter=3, random_state=seed).fit(X, X[:, 0] * X[:, 1]).predict(X)
+
+for seed in range(100):
+    fit(seed)
+gc.collect()
+before = resident()
+for seed in range(1000):
+    fit(seed)
+gc.collect()
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not COMPILED, reason="a thousand fits in plain Python take too long")
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the size of a process is read from Linux's /proc")
+def test_a_thousand_fits_leave_nothing_behind():
+    """Naive: a registry of every objective (say, to end runs by), or a kernel compiled anew for each shape."""
+    assert float(output(start(MANY_FITS))) < 20  # MiB
