@@ -5,6 +5,7 @@ wrong and what to do.
 """
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,11 @@ from sklearn.utils.validation import (
 
 from ._rows import SWEEP, Source, is_range, is_source, sweep
 from ._scaling import LARGEST, refuse_overflow
+
+# Later releases of scikit-learn refuse weights that are all zero; our own message says what to do.
+ALLOW_ZEROS = (
+    {"allow_all_zero_weights": True} if "allow_all_zero_weights" in signature(_check_sample_weight).parameters else {}
+)
 
 SETS = ("train", "validation", "test")
 
@@ -111,7 +117,7 @@ def check_validation_set(
 def _check_weight(sample_weight: Any, X: np.ndarray | Source) -> np.ndarray:
     if sample_weight is None:
         return np.ones(len(X))
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, allow_all_zero_weights=True)
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, **ALLOW_ZEROS)
     if (weight < 0).any():
         row = int(np.argmin(weight))
         raise ValueError(

@@ -21,6 +21,7 @@ _jit.LARGE_WORK = 20_000_000  # a hundredth of a pass over these rows
 X = np.random.default_rng(0).normal(size=(20_000, 8))
 y = np.sin(X.sum(axis=1))
 model = LMRegressor(25, n_starts={n_starts}, n_jobs={n_jobs}, max_iter=100_000, tol=0, min_grad=0, random_state=0)
+LMRegressor(25, n_starts=1, max_iter=2, random_state=0).fit(X, y)  # compiles
 pieces = 0  # begun since the signal was sent
 sent = False
 
@@ -38,7 +39,7 @@ def send():
     sent = True
     os.kill(os.getpid(), signal.SIGINT)
 
-threading.Timer(3.0, send).start()
+threading.Timer(1.0, send).start()
 try:
     model.fit(X, y)
 except KeyboardInterrupt:
