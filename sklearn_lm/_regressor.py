@@ -360,6 +360,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            A `numpy.memmap`, or a table of HDF5, Zarr and their like, is read part by part and never copied as a whole.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             Not negative. An integer weight equals a repeated row, a zero weight a dropped one.

@@ -110,7 +110,9 @@ def _read_parts(X: Source, Y: np.ndarray, root_weight: np.ndarray) -> Iterator[P
     for first in range(0, n_rows, step):
         last = min(first + step, n_rows)
         part = (BEGINS if first == 0 else 0) | (ENDS if last == n_rows else 0)
-        yield part, X[first:last], Y[first:last], root_weight[first:last]
+        rows = X[first:last]
+        rows.flags.writeable = False  # one compiled variant of the kernels for all rows
+        yield part, rows, Y[first:last], root_weight[first:last]
 
 
 def sweep(Z: np.ndarray | Source) -> Iterator[np.ndarray]:
