@@ -14,7 +14,7 @@ from ._mixture import mix
 from ._predictive import fit_noise_models, score_left_out
 
 
-def fit_networks(model: Any, given: Given) -> list[Fit]:
+def fit_networks(model: Any, given: Given, n_units: int | None = None) -> list[Fit]:
     """Fit `model.n_networks` estimators of one network each, and let the model have the attributes of the best one.
 
     Each has a seed of its own, drawn beforehand: the number of threads plays no part in the result. All are fitted to
@@ -24,6 +24,8 @@ def fit_networks(model: Any, given: Given) -> list[Fit]:
     ----------
     model : LMRegressor
     given : Given
+    n_units : int, optional
+        Of the one hidden layer, if that is not what the model's own parameter says.
 
     Returns
     -------
@@ -38,6 +40,8 @@ def fit_networks(model: Any, given: Given) -> list[Fit]:
     for member, seed in zip(members, seeds, strict=True):
         member.set_params(**{**model.get_params(), "n_networks": 1, "n_jobs": None, "random_state": seed})
         member.__dict__.pop("_skl_callbacks", None)
+        if n_units is not None:
+            member.set_params(hidden_layer_sizes=(n_units,))
         if model.alpha == "evidence" and model.n_starts == "auto":
             member.set_params(n_starts=1)  # they are better mixed than chosen among
 
@@ -53,18 +57,24 @@ def fit_networks(model: Any, given: Given) -> list[Fit]:
     except KeyboardInterrupt:
         done = [member for member in members if hasattr(member, "_noise_models")]
         if done:
-            _lend(model, done)
+            _lend_best(model, done)
         raise
-    _lend(model, members)
+    _lend_best(model, members)
     return fits
 
 
-def _lend(model: Any, members: list[Any]) -> None:
-    """The attributes of the best member."""
-    best = min(members, key=lambda member: -member.log_evidence_ if model.alpha == "evidence" else member.loss_)
-    parameters = model.get_params()
-    vars(model).update({name: value for name, value in vars(best).items() if name not in parameters})
+def _lend_best(model: Any, members: list[Any]) -> None:
+    lend(model, min(members, key=lambda member: -member.log_evidence_ if model.alpha == "evidence" else member.loss_))
     model.estimators_ = members
+
+
+def lend(model: Any, member: Any) -> None:
+    """The fitted attributes of the member."""
+    own = {*model.get_params(), "_skl_callbacks", "_parent_callback_ctx"}
+    for name in [name for name in vars(model) if name not in own and not name.startswith("_callback")]:
+        if name.endswith("_") or name in vars(member):
+            del vars(model)[name]
+    vars(model).update({name: value for name, value in vars(member).items() if name not in own})
 
 
 def learn_from_rows_left_out(model: Any, fits: Sequence[Fit]) -> None:

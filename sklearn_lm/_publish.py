@@ -22,7 +22,7 @@ CHEAP = 1e8
 # What not every fit has.
 OCCASIONAL = (
     "n_features_in_", "feature_names_in_", "loss_weights_", "loss_scale_", "alpha_", "log_evidence_",
-    "feature_relevance_", "estimators_", "_precisions", "_memory", "_loo",
+    "feature_relevance_", "growth_", "estimators_", "_precisions", "_memory", "_loo",
 )  # fmt: skip
 
 

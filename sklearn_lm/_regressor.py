@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._callbacks import CallbackSupport
 from ._fit import Given, fit_network
+from ._growth import grow
 from ._inference import InferenceMixin
 from ._kernels import ACTIVATIONS
 from ._loss import TUNING
@@ -33,8 +34,9 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
 
     Parameters
     ----------
-    hidden_layer_sizes : int or sequence of int, default=(10,)
-        Units of each hidden layer. ``()`` is linear regression.
+    hidden_layer_sizes : int, sequence of int or "auto", default=(10,)
+        Units of each hidden layer. ``()`` is linear regression. "auto" grows one hidden layer, each size from the
+        solution of the one before, until the evidence (with a fixed alpha, the leave-one-out error) no longer improves.
     activation : str or sequence of str, default="tanh"
         "tanh", "logistic", "relu", "softplus" or "identity"; one name for all hidden layers, or one for each.
     alpha : float or "evidence", default=0.0
@@ -166,6 +168,9 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         `time_evaluate` (trial points); with a validation set `validation_failures`, the iterations since its least
         error. With ``alpha="evidence"`` also `log_evidence` and `n_effective_parameters`, as of the last update of the
         penalty, and NaN before the first.
+    growth_ : dict of str to ndarray
+        With ``hidden_layer_sizes="auto"``, of each size that was fitted: `n_units`, `n_parameters`, `train_mse`,
+        `criterion` (log evidence, or R2 of rows left out) and `n_iter`.
     starts_ : dict of str to ndarray of shape (n_starts,)
         Of each start: `family`, last `train_mse`, `n_iter` and `fate`.
     noise_variance_ : float or ndarray of shape (n_outputs,)
@@ -240,7 +245,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "hidden_layer_sizes": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "hidden_layer_sizes": [Interval(Integral, 1, None, closed="left"), "array-like", StrOptions({"auto"})],
         "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"evidence"})],
         "penalty_groups": [StrOptions({"single", "layer", "input"})],
@@ -392,7 +397,10 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         goes on to the caller.
         """
         given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
-        fits = fit_networks(self, given) if self.n_networks > 1 else [fit_network(self, given)]
+        if isinstance(self.hidden_layer_sizes, str):
+            fits = grow(self, given)
+        else:
+            fits = fit_networks(self, given) if self.n_networks > 1 else [fit_network(self, given)]
         learn_from_rows_left_out(self, fits)
         for ending in (fit.ending for fit in fits if not fit.ending.converged):
             warn_of(ending)  # last: for the caller it may be an error

@@ -1,0 +1,109 @@
+"""Size by itself: one hidden layer that grows until more units bring nothing.
+
+Each size begins at the solution of the one before: its units stay, and new ones are put in with output weights of zero,
+where they change nothing, each bending at a row of the data. What decides is the evidence, or with a fixed alpha the
+leave-one-out error (both know how many parameters a network has used up; no rows are held out for it).
+"""
+
+from copy import copy
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+
+from ._fit import Fit, Given, fit_network
+from ._networks import fit_networks, learn_from_rows_left_out, lend
+
+SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+# Sizes in a row that are no better before it ends.
+PATIENCE = 2
+# What counts as better: a rise of the log evidence, in nats, or a fall of the leave-one-out error by this share.
+LEAST_RISE, LEAST_FALL = 1.0, 0.01
+# Slope of a new unit, in units of the scaled inputs.
+SLOPE = 2.0
+
+
+class Step(NamedTuple):
+    """One size."""
+
+    n_units: int
+    n_parameters: int
+    train_mse: float
+    criterion: float  # log evidence, or R2 of the rows left out
+    n_iter: int
+
+
+def grow(model: Any, given: Given) -> list[Fit]:
+    """Fit sizes one after the other; `model` gets the attributes of the best, and `growth_`.
+
+    With several networks, they are fitted with the size that one of them has found.
+    """
+    if model.checkpoint is not None:
+        raise ValueError(
+            f"checkpoint={model.checkpoint!r} with hidden_layer_sizes='auto': a checkpoint is of one size. Set "
+            "hidden_layer_sizes to a number, or checkpoint=None."
+        )
+    rng = check_random_state(model.random_state)
+    member, path, n_worse = None, list[Step](), 0
+    best: tuple[Any, Fit] | None = None
+    for n_units in SIZES:
+        if member is not None and _n_parameters(member, n_units) > member._set_sizes["train"] * member.n_outputs_:
+            break  # more than residuals: they would fit any noise
+        member = _first(model, n_units, rng) if member is None else _larger(member, n_units, rng)
+        fit = fit_network(member, given)
+        learn_from_rows_left_out(member, [fit])
+        path.append(_step(member, n_units))
+        if model.verbose:
+            print("{:4d} units, {:5d} parameters, train MSE {:.4g}, criterion {:.6g}".format(*path[-1][:4]))
+        is_better = best is None or _is_better(member, best[0])
+        best, n_worse = ((member, fit), 0) if is_better else (best, n_worse + 1)
+        if n_worse == PATIENCE:
+            break
+    assert best is not None
+    chosen, fit = best
+    if model.n_networks > 1:
+        fits = fit_networks(model, given, len(chosen.intercepts_[0]))
+    else:
+        fits = [fit]
+        lend(model, chosen)
+        model.__dict__.pop("_memory", None)  # of one size, with another number of starts
+    model.growth_ = {name: np.array([getattr(step, name) for step in path]) for name in Step._fields}
+    return fits
+
+
+def _first(model: Any, n_units: int, rng: np.random.RandomState) -> Any:
+    """An estimator of the first size, as the model would have it."""
+    member = clone(model).set_params(hidden_layer_sizes=(n_units,), n_networks=1, leave_one_out=True, verbose=0)
+    member.__dict__.pop("_skl_callbacks", None)
+    return member.set_params(random_state=int(rng.randint(np.iinfo(np.int32).max)))
+
+
+def _larger(member: Any, n_units: int, rng: np.random.RandomState) -> Any:
+    """The same with more units, ready to go on from where this one stands."""
+    larger = copy(member).set_params(hidden_layer_sizes=(n_units,), warm_start=True)
+    larger.__dict__.pop("_memory", None)
+    (W, V), (b, c) = member.coefs_, member.intercepts_
+    n_inputs, n_new = W.shape[0], n_units - W.shape[1]
+    rows = member._sample_X[rng.randint(len(member._sample_X), size=n_new)]
+    bends_at = (rows - member.x_offset_) / member.x_scale_
+    new = SLOPE / np.sqrt(n_inputs) * rng.normal(size=(n_inputs, n_new))
+    larger.coefs_ = [np.hstack([W, new]), np.vstack([V, np.zeros((n_new, V.shape[1]))])]
+    larger.intercepts_ = [np.concatenate([b, -np.einsum("ki,ik->k", bends_at, new)]), c]
+    return larger
+
+
+def _n_parameters(member: Any, n_units: int) -> int:
+    return n_units * (member.n_features_in_ + 1) + member.n_outputs_ * (n_units + 1)
+
+
+def _step(member: Any, n_units: int) -> Step:
+    mse = member.history_["train_mse"][member.best_iter_]
+    criterion = member.log_evidence_ if member.alpha == "evidence" else member.loo_score_
+    return Step(n_units, _n_parameters(member, n_units), float(mse), float(criterion), member.n_iter_)
+
+
+def _is_better(member: Any, other: Any) -> bool:
+    if member.alpha == "evidence":
+        return member.log_evidence_ > other.log_evidence_ + LEAST_RISE
+    return member.press_ < (1 - LEAST_FALL) * other.press_
