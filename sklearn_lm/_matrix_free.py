@@ -48,7 +48,7 @@ class MatrixFreeEquations(NamedTuple):
         assert self.kept is not None
         blocks, grams = self.operator.blocks, np.empty(room_for(self.operator.blocks))
         largest = _kernels.n_padded(int(blocks[:, _kernels.SIZE].max()))
-        lines = np.empty((min(_kernels.MAX_SLOTS, len(blocks)), largest, _kernels.LINE))
+        lines = np.zeros((min(_kernels.MAX_SLOTS, len(blocks)), largest, _kernels.LINE))
         work = 0.5 * len(self.kept) * _kernels.BLOCK * float((blocks[:, _kernels.SIZE] ** 2).sum())
         _kernels.block_grams(work, _kernels.WHOLE, blocks, self.kept, lines, grams)
         return grams
@@ -73,9 +73,9 @@ class GramOperator:
         self.activations = activations
         self.blocks = unit_blocks(network.layout)
         layout, n_slots = network.layout, _kernels.n_slots_for(len(rows.X))
-        self._scratch = np.empty((n_slots, _kernels.n_first_order_lines(layout), _kernels.LINE))
+        self._scratch = np.zeros((n_slots, _kernels.n_first_order_lines(layout), _kernels.LINE))
         n_sums = 2 * _kernels.n_gradient_sums(layout, len(layout)) + _kernels.n_padded(rows.Y.shape[1]) ** 2
-        self._sums = np.empty((n_slots, n_sums))
+        self._sums = np.zeros((n_slots, n_sums))
 
     def equations(self, theta: np.ndarray) -> MatrixFreeEquations:
         rows, layout, strength = self.rows, self.network.layout, self.penalty.strength

@@ -77,6 +77,7 @@ def lend(model: Any, member: Any) -> None:
     vars(model).update({name: value for name, value in vars(member).items() if name not in own})
 
 
+@np.errstate(over="ignore", invalid="ignore")  # as in `_publish`
 def learn_from_rows_left_out(model: Any, fits: Sequence[Fit]) -> None:
     """Where all networks say what they would without each row: its error, and how the noise depends on the inputs."""
     left_out = [fit.left_out for fit in fits if fit.left_out is not None]

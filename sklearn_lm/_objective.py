@@ -323,6 +323,7 @@ def _mean(rows: Rows, centre: np.ndarray, power: int) -> np.ndarray:
     return sums
 
 
+@np.errstate(over="ignore", invalid="ignore")  # compiled kernels do not warn, and their plain Python must not
 def predict(
     X: np.ndarray | Source, x_scaling: Scaling, y_scaling: Scaling, network: Network, theta: np.ndarray
 ) -> np.ndarray:

@@ -97,6 +97,7 @@ class Posterior:
             return self._noise_variance
         return self.squares / self.degrees_of_freedom
 
+    @np.errstate(over="ignore", invalid="ignore")  # as in `_objective.predict`
     def products(
         self, X: np.ndarray | Source, x_scaling: np.ndarray, network: Network, theta: np.ndarray
     ) -> np.ndarray:

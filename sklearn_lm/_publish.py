@@ -87,6 +87,8 @@ def _publish_evidence(model: Any, winner: EvidenceRunner, problem: Problem) -> N
         model.feature_relevance_ = spread / spread.sum()
 
 
+# Squares of errors near the limits of float64 may overflow: an infinite sum is an answer, too.
+@np.errstate(over="ignore", invalid="ignore")
 def _publish_posterior(model: Any, problem: Problem, winner: Runner, theta: np.ndarray) -> LeftOut | None:
     """The normal equations at the published weights, and leave-one-out predictions where cheap or asked for."""
     train, network, strength, noise = problem.rows["train"], problem.network, problem.penalty.strength, None
@@ -112,7 +114,7 @@ def _publish_posterior(model: Any, problem: Problem, winner: Runner, theta: np.n
     model._posterior = Posterior(equations, strength, train.weight, noise)
     work = train.Y.size * network.n_parameters**2 / 2
     is_needed = model.alpha == "evidence" and model.noise == "auto"
-    if not is_needed and (model.leave_one_out is False or (model.leave_one_out == "auto" and work > CHEAP)):
+    if not is_needed and (not model.leave_one_out or (model.leave_one_out == "auto" and work > CHEAP)):
         return None
     products = model._posterior.products(train.X, problem.x_scaling.table(), network, theta)
     y_scaling = problem.y_scaling

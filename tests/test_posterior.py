@@ -25,7 +25,7 @@ def fit(X, y, hidden=(4,), sample_weight=None, **parameters):
 
 @pytest.fixture
 def data(rng):
-    X = rng.uniform(-1, 1, size=(size(70, 40), 2))
+    X = rng.uniform(-1, 1, size=(70, 2))
     Y = np.column_stack([np.sin(3 * X[:, 0]) * X[:, 1], X[:, 0] ** 2]) + 0.1 * rng.normal(size=(len(X), 2))
     return X, 10 * Y
 
@@ -233,7 +233,7 @@ def test_leave_one_out_of_a_linear_network_is_brute_force(data, alpha, weighted,
 def test_leave_one_out_of_a_network_is_a_step_of_newton_without_the_row(data):
     """On the linearised model: a Gauss-Newton step from the fit on all other rows gives the same residual."""
     X, y = data[0], data[1][:, 0]
-    model = fit(X, y, (3,), alpha=0.1, max_iter=size(500, 100), tol=0, min_grad=1e-12)
+    model = fit(X, y, (3,), alpha=0.1, max_iter=500, tol=0, min_grad=1e-12)
     J = slow_jacobian(model, X)[:, 0]
     is_weight = np.concatenate([np.tile(np.r_[np.ones(W.shape[0]), 0.0], W.shape[1]) for W in model.coefs_])
     theta, r = pack(model.coefs_, model.intercepts_), (y - model.predict(X)) / model.y_scale_
