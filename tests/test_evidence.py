@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import may_end_early, size
+from conftest import COMPILED, may_end_early, size
 from sklearn.linear_model import BayesianRidge
 
 from sklearn_lm import LMRegressor
@@ -279,3 +279,18 @@ def test_it_works_with_every_way_of_stepping(rng, parameters):
         model.fit(X, y)
     assert model.score(X, y) > 0.6
     np.testing.assert_allclose(np.sqrt(model.noise_variance_), 6, rtol=0.5)
+
+
+@pytest.mark.skipif(not COMPILED, reason="200 fits in plain Python take minutes")
+def test_intervals_cover_what_they_say():
+    """95 % intervals of new values, constant noise, 200 data sets."""
+    inside = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        X = rng.uniform(-2, 2, size=(140, 1))
+        y = np.sin(2 * X[:, 0]) + 0.2 * rng.normal(size=140)
+        with may_end_early():
+            model = LMRegressor(10, alpha="evidence", n_starts=1, random_state=seed).fit(X[:100], y[:100])
+        lower, upper = model.predict_interval(X[100:])
+        inside.append(np.mean((lower < y[100:]) & (y[100:] < upper)))
+    assert 0.93 <= np.mean(inside) <= 0.97
