@@ -15,6 +15,7 @@ import threading
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from . import _kernels
 from ._network import Network
@@ -32,7 +33,24 @@ class Factor(NamedTuple):
 
     whitener: np.ndarray  # V with zeros around it, as `_kernels.variances` takes it
     n_effective: float  # gamma = tr(H^-1 J'J)
-    rank: int  # of H, as far as float64 can tell
+    ridge: np.ndarray  # that H has on its diagonal beside the penalty
+
+    @property
+    def rank(self) -> int:
+        """Combinations of parameters that H = L L' holds more of than the ridge, as far as float64 can tell.
+
+        H is scaled to a unit diagonal, so that units of parameters play no part; those that have nothing but the ridge
+        on their diagonal are left out.
+        """
+        p = len(self.ridge)
+        L = solve_triangular(self.whitener[:p, :p], np.eye(p), lower=True)
+        diagonal = (L**2).sum(axis=1)
+        is_used = diagonal > 2 * self.ridge
+        if not is_used.any():
+            return 0
+        scaled = L[is_used] / np.sqrt(diagonal[is_used])[:, None]
+        level = float((self.ridge / diagonal)[is_used].max())
+        return int((np.linalg.svd(scaled, compute_uv=False) ** 2 > 3 * level).sum())
 
 
 class Posterior:
@@ -165,22 +183,7 @@ def make_factor(gram: np.ndarray, strength: np.ndarray) -> Factor:
     _kernels.invert_factor(L, p, whitener)
     # tr(H^-1 J'J) = p - tr(H^-1 (S + ridge)), and H^-1 = V'V has the columns' sums of squares on its diagonal.
     n_effective = p - float((strength + ridge) @ (whitener**2).sum(axis=0)[:p])
-    return Factor(whitener, min(max(n_effective, 0.0), float(p)), _rank(L[:p], ridge))
-
-
-def _rank(L: np.ndarray, ridge: np.ndarray) -> int:
-    """Combinations of parameters that H = L L' holds more of than the ridge.
-
-    H is scaled to a unit diagonal, so that units of parameters play no part; those that have nothing but the ridge on
-    their diagonal are left out.
-    """
-    diagonal = (L**2).sum(axis=1)
-    is_used = diagonal > 2 * ridge
-    if not is_used.any():
-        return 0
-    scaled = L[is_used] / np.sqrt(diagonal[is_used])[:, None]
-    level = float((ridge / diagonal)[is_used].max())
-    return int((np.linalg.svd(scaled, compute_uv=False) ** 2 > 3 * level).sum())
+    return Factor(whitener, min(max(n_effective, 0.0), float(p)), ridge)
 
 
 class LeftOut(NamedTuple):
