@@ -88,12 +88,13 @@ class RobustObjective(NetworkObjective):
 
     def normal_equations(self, theta: np.ndarray) -> NormalEquations | DualEquations | MatrixFreeEquations:
         """Those of the weighted squares, but with F itself, and with `squares` that rho' does not weigh."""
-        norms = self._norms(theta)
+        residuals = self._residuals(theta)
+        norms = self._norms_of(residuals)
         if self.loss.scale is None:
             self.scale = min(self.scale, self._scale_of(norms))
         self._weigh(norms)
         equations = super().normal_equations(theta)
-        return equations._replace(cost=self._cost(norms, theta), squares=self._weight @ self._residuals(theta) ** 2)
+        return equations._replace(cost=self._cost(norms, theta), squares=self._weight @ residuals**2)
 
     def sigma(self, theta: np.ndarray) -> float:
         """Standard deviation of the residuals, as far as the outliers let it be known."""
@@ -109,7 +110,10 @@ class RobustObjective(NetworkObjective):
         return predict(self.given.X, Scaling(*self.x_scaling), as_they_are, self.network, theta) - self.given.Y
 
     def _norms(self, theta: np.ndarray) -> np.ndarray:
-        norms = np.sqrt((self._residuals(theta) ** 2).sum(axis=1))
+        return self._norms_of(self._residuals(theta))
+
+    def _norms_of(self, residuals: np.ndarray) -> np.ndarray:
+        norms = np.sqrt((residuals**2).sum(axis=1))
         if np.isinf(self.scale):  # the first point
             self.scale = self._scale_of(norms)
         return norms

@@ -60,6 +60,7 @@ def fit_networks(model: Any, given: Given, n_units: int | None = None) -> list[F
             _lend_best(model, done)
         raise
     _lend_best(model, members)
+    learn_from_rows_left_out(model, fits)
     return fits
 
 

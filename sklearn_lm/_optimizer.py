@@ -234,8 +234,13 @@ class State:
     def standing(self) -> Standing:
         return Standing(
             self.theta, list(self.costs), self.damping, self.metric.unit, self.metric.diagonal, self.gain_ratio,
-            self.n_evaluations, self.iteration, self.time(), getattr(self._scaled, "scale", None),
+            self.n_evaluations, self.iteration, self.time(), self.scale,
         )  # fmt: skip
+
+    @property
+    def scale(self) -> float | None:
+        """Of the objective's robust loss, if it has one."""
+        return None if self._scaled is None else self._scaled.scale
 
     def time(self) -> float:
         """Seconds since the fit began."""

@@ -103,7 +103,8 @@ def _publish_posterior(model: Any, problem: Problem, winner: Runner, theta: np.n
         model.loss_weights_ = np.full(model._n_rows, np.nan)
         model.loss_weights_[model.split_indices_["train"]] = objective.row_weights(theta)
     elif isinstance(winner, EvidenceRunner):
-        equations, noise = problem.objective().normal_equations(theta), np.full(n_outputs, 1 / model._precisions.beta)
+        noise = np.full(n_outputs, 1 / model._precisions.beta)
+        equations = winner.found.point if winner.found else problem.objective().normal_equations(theta)
     elif winner.state is not None and winner.iteration == model.best_iter_:
         equations = winner.state.point
     else:

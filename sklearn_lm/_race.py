@@ -78,8 +78,8 @@ class Runner:
     @property
     def scale(self) -> float | None:
         """Of a robust loss."""
-        standing = self._standing if self.state is None else self.state.standing()
-        return standing.scale if standing is not None else None
+        known = self._standing if self.state is None else self.state
+        return known.scale if known is not None else None
 
     @property
     def has_begun(self) -> bool:
@@ -134,9 +134,7 @@ class Runner:
 
     def unbegun(self) -> Memory:
         """Memory of a runner before its first iteration, or its first in this race."""
-        return Memory(
-            self.number, self.family, self.theta, dict(self.errors), "", None, self._standing, self.monitor.memory()
-        )
+        return self.memory()._replace(fate="", ending=None, standing=self._standing)
 
     @classmethod
     def recall(cls, memory: Memory, monitor: Monitor, settings: Settings) -> "Runner":

@@ -399,9 +399,11 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
         if isinstance(self.hidden_layer_sizes, str):
             fits = grow(self, given)
+        elif self.n_networks > 1:
+            fits = fit_networks(self, given)
         else:
-            fits = fit_networks(self, given) if self.n_networks > 1 else [fit_network(self, given)]
-        learn_from_rows_left_out(self, fits)
+            fits = [fit_network(self, given)]
+            learn_from_rows_left_out(self, fits)
         for ending in (fit.ending for fit in fits if not fit.ending.converged):
             warn_of(ending)  # last: for the caller it may be an error
             break
