@@ -867,7 +867,7 @@ def solve_output_moments(layout, products, n_outputs, strength, theta, solved):
     for i in range(n_basis):
         products[i, i] += strength[offset + i]  # the same for every output
         largest = max(largest, products[i, i])
-    L = np.zeros((n_padded(n_basis), n_basis))
+    L = np.zeros((n_padded(n_basis), n_padded(n_basis)))
     if not cholesky(products[:n_basis], OUTPUT_RIDGE * largest, np.ones(n_basis), L):
         return cost
     change = np.empty(n_basis)
@@ -911,25 +911,28 @@ def predict(part, X, x_scaling, y_scaling, theta, layout, n_slots, f):
 # ---- linear algebra -----------------------------------------------------------------------------------
 @jit()
 def cholesky(gram, mu, diagonal, L):
-    """Lower factor of gram + mu diag(diagonal) in the first lines of L (n_padded(n), n); False if there is none.
+    """Lower factor of gram + mu diag(diagonal) in the first lines of L; False if there is none.
 
-    Only the lower triangle of `gram` is read. LAPACK's factor has other last bits with another number of BLAS
-    threads; this one has not. L_ij = (A_ij - sum_{k<j} L_ik L_jk) / L_jj, in bands of columns: nearly all the work is
-    in the part of the sum that lies left of the band, which is dot products of rows, in tiles.
+    Only the lower triangle of `gram` is read. L has n_padded(n) rows and as many columns or more, zeros past the n-th
+    row at first; beside the factor it is left with numbers that mean nothing. LAPACK's factor has other last bits with
+    another number of BLAS threads; this one has not. L_ij = (A_ij - sum_{k<j} L_ik L_jk) / L_jj, in bands of columns:
+    nearly all the work is in the part of the sum that lies left of the band, which is dot products of rows, in tiles.
+    These add, so that until its band is factored an entry has its sign changed.
     """
     full_width()
     n = diagonal.size
     for i in range(n):
         for j in range(i + 1):
-            L[i, j] = gram[i, j]
-        L[i, i] += mu * diagonal[i]
+            L[i, j] = -gram[i, j]
+        L[i, i] -= mu * diagonal[i]
+        L[i, i + 1 : i + TILE_ROWS + TILE_COLUMNS] = 0.0  # where tiles reach across the diagonal
     lines = np.empty((BAND, n))
     for first in range(0, n, BAND):
         last = min(first + BAND, n)
         if first > 0:
-            for i in range(first, n, TILE_ROWS):
-                for j in range(first, min(last, i + TILE_ROWS), TILE_COLUMNS):
-                    _subtract_tile(L, i, j, first, n, last)
+            for i in range(UNSIGNED(first), UNSIGNED(n), UNSIGNED(TILE_ROWS)):
+                for j in range(UNSIGNED(first), min(UNSIGNED(last), i + UNSIGNED(TILE_ROWS)), UNSIGNED(TILE_COLUMNS)):
+                    _add_tile(L, i, L, j, UNSIGNED(first), L, i, j)
         if not _factor_band(L, first, last, n, lines):
             return False
     return True
@@ -942,7 +945,7 @@ def _factor_band(L, first, last, n, lines):
     count = n - first
     for i in range(count):
         for c in range(min(last - first, i + 1)):
-            lines[c, i] = L[first + i, first + c]
+            lines[c, i] = -L[first + i, first + c]
     for c in range(last - first):
         line, pivot = lines[c, c:], lines[c, c]
         if not pivot > 0.0:  # NaN included
@@ -958,14 +961,6 @@ def _factor_band(L, first, last, n, lines):
         for c in range(min(last - first, i + 1)):
             L[first + i, first + c] = lines[c, i]
     return True
-
-
-@jit(forceinline=True)
-def _subtract_tile(L, i, j, count, n_rows, n_columns):
-    products = _tile(L, UNSIGNED(i), L, UNSIGNED(j), UNSIGNED(count))
-    for di in range(min(TILE_ROWS, n_rows - i)):
-        for dj in range(min(TILE_COLUMNS, n_columns - j, i + di + 1 - j)):
-            L[i + di, j + dj] -= products[di][dj]
 
 
 @jit()

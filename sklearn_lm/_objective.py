@@ -22,6 +22,7 @@ from ._matrix_free import GramOperator, MatrixFreeEquations
 from ._network import Network
 from ._products import make_products
 from ._regularization import Penalty
+from ._room import aligned_zeros
 from ._rows import Source, sweep
 from ._scaling import Scaling
 
@@ -64,14 +65,6 @@ def read_only(array: np.ndarray) -> np.ndarray:
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
-
-
-def aligned_zeros(*shape: int) -> np.ndarray:
-    """Zeros that begin at a multiple of 64 bytes: the widest loads are slow where they straddle two cache lines."""
-    n = int(np.prod(shape))
-    buffer = np.zeros(n + 8)
-    first = -(buffer.ctypes.data // 8) % 8
-    return buffer[first : first + n].reshape(shape)
 
 
 class NormalEquations(NamedTuple):

@@ -20,6 +20,7 @@ from scipy.linalg import solve_triangular
 from . import _kernels
 from ._network import Network
 from ._objective import read_only
+from ._room import room_for_factor
 from ._rows import Source, sweep
 
 EPS = float(np.finfo(np.float64).eps)
@@ -176,7 +177,7 @@ def make_factor(gram: np.ndarray, strength: np.ndarray) -> Factor:
     diagonal = gram.diagonal()
     ridge = p * EPS * (diagonal + EPS * (diagonal.max(initial=0.0) or 1.0))
     # LAPACK's factor would have other last bits with another number of BLAS threads.
-    L = np.zeros((_kernels.n_padded(p), p))
+    L = room_for_factor(p)
     while not _kernels.cholesky(np.ascontiguousarray(gram), 1.0, ridge, L):
         ridge *= 10
     whitener = np.zeros((_kernels.n_padded(p), -(-p // _kernels.VECTOR) * _kernels.VECTOR))

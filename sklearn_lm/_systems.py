@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import _kernels
+from ._room import room_for_factor
 
 # Conjugate gradients end at iteration j when it brought less than this part of a j-th of the reduction so far. (0.5, as
 # Nash and Sofer have it, takes more time to an error, and so does 0.02.)
@@ -29,8 +30,7 @@ class GramSystem:
     """For equations with `gradient` and `gram`, of which the lower triangle is read."""
 
     def __init__(self, equations: Any):
-        n = len(equations.gradient)
-        self.factor = np.zeros((_kernels.n_padded(n), n))
+        self.factor = room_for_factor(len(equations.gradient))
 
     @staticmethod
     def diagonal(equations: Any) -> np.ndarray:
@@ -71,7 +71,7 @@ class DualSystem:
         n, width = equations.jacobian.shape
         n_padded = _kernels.n_padded(n)
         self.scaled, self.gram = np.zeros((n_padded, width)), np.zeros((n_padded, n_padded))
-        self.factor = np.zeros((n_padded, n))
+        self.factor = room_for_factor(n)
 
     @staticmethod
     def diagonal(equations: Any) -> np.ndarray:

@@ -15,6 +15,7 @@ from sklearn_lm import _kernels
 from sklearn_lm._network import make_network
 from sklearn_lm._objective import NetworkObjective, make_rows
 from sklearn_lm._regularization import fixed_l2
+from sklearn_lm._room import room_for_factor
 from sklearn_lm._scaling import identity_scaling
 
 # Rows, inputs, hidden layers, outputs.
@@ -88,7 +89,7 @@ class Cholesky:
 
     def setup(self, n):
         A = np.random.RandomState(0).normal(size=(n, n + 5))
-        self.gram, self.diagonal, self.L = A @ A.T, np.ones(n), np.zeros((_kernels.n_padded(n), n))
+        self.gram, self.diagonal, self.L = A @ A.T, np.ones(n), room_for_factor(n)
         self.time_cholesky(n)
 
     def time_cholesky(self, n):
