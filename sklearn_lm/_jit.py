@@ -123,7 +123,9 @@ def two_ways(slots: str, block: int | None = None) -> Callable[[Callable], Calla
             return n_slots, 1 if block is None else -(-len(arguments[0]) // (block * n_slots))
 
         def call(work: float, which: int, *arguments: Any) -> Any:
-            if work < SMALL_WORK or _forked or (n_threads := numba.get_num_threads()) == 1:
+            if work < SMALL_WORK:
+                return serial((ALL, ALL, which & BEGINS > 0, which & ENDS > 0), *arguments)
+            if _forked or (n_threads := numba.get_num_threads()) == 1:
                 return _in_turn(serial, work, which, extent, arguments)
             if not _parallel_region.acquire(blocking=False):
                 return _in_turn(serial, work, which, extent, arguments)

@@ -93,7 +93,7 @@ class GramOperator:
                 self._scratch, self._sums, kept, strength, squares, gradient, diagonal,
             )  # fmt: skip
             begin += len(X)
-        self.activations.after(theta)
+        self.activations.after()
         return MatrixFreeEquations(cost, gradient, squares, diagonal, strength, theta, kept, self)
 
     def times(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -105,7 +105,7 @@ class GramOperator:
                 part, X, root_weight, self.x_scaling, theta, v, self.network.layout, is_fresh, units,
                 rows.Y.shape[1], self._scratch, self._sums, self.penalty.strength, product,
             )  # fmt: skip
-        self.activations.after(theta)
+        self.activations.after()
         return product
 
 

@@ -73,12 +73,21 @@ class Monitor:
         return next((ending for ending in endings if ending), None)
 
     def _row(self, record: Record) -> Row:
-        row: Row = {"loss": record.cost, "train_mse": self.train_error(record.equations)}
-        row |= self._held_out(record.theta)
-        row["grad_norm"], row["mu"], row["gain_ratio"] = record.grad_norm, record.mu, record.gain_ratio
-        row["n_evaluations"], row["time"] = record.n_evaluations, record.time
-        row["time_jacobian"], row["time_solve"], row["time_evaluate"] = record.seconds
-        return row | self.columns
+        seconds = record.seconds
+        return {
+            "loss": record.cost,
+            "train_mse": self.train_error(record.equations),
+            **self._held_out(record.theta),
+            "grad_norm": record.grad_norm,
+            "mu": record.mu,
+            "gain_ratio": record.gain_ratio,
+            "n_evaluations": record.n_evaluations,
+            "time": record.time,
+            "time_jacobian": seconds.jacobian,
+            "time_solve": seconds.solve,
+            "time_evaluate": seconds.evaluate,
+            **self.columns,
+        }
 
     def _held_out(self, theta: np.ndarray) -> Row:
         return {name: error(theta) for name, error in self.held_out_errors.items()}

@@ -161,7 +161,7 @@ class NetworkObjective:
                 part, X, Y, root_weight, self.x_scaling, theta, self.network.layout, is_fresh, units,
                 self._scratch, self._output_moments, self.penalty.strength, solved,
             )  # fmt: skip
-        self._activations.after(theta)
+        self._activations.after()
         return solved, cost
 
     def curvature(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
@@ -183,7 +183,7 @@ class NetworkObjective:
                 part, X, root_weight, self.x_scaling, theta, direction, self.network.layout, is_fresh, units,
                 rows.Y.shape[1], self._scratch, self._gradient_sums, gradient,
             )  # fmt: skip
-        self._activations.after(theta)
+        self._activations.after()
         return gradient
 
     def normal_equations(self, theta: np.ndarray) -> NormalEquations | DualEquations | MatrixFreeEquations:
@@ -214,7 +214,7 @@ class NetworkObjective:
                 products.pairs, products.delta_factors, products.input_factors,
                 self._scratch, self._moments, self.penalty.strength, squares, gradient, gram,
             )  # fmt: skip
-        self._activations.after(theta)
+        self._activations.after()
         return NormalEquations(cost, gradient, gram, squares)
 
 
@@ -236,6 +236,7 @@ class Activations:
             aligned_zeros(n_rooms, _kernels.n_padded(n_lines), _kernels.LINE) for _ in range(1 + self._is_kept)
         ]
         self._keys: list[bytes | None] = [None] * len(self._rooms)
+        self._pending: bytes | None = None  # of the pass that is under way
         self._n_hidden = int(network.layout[-1, _kernels.OFFSET])
 
     def before(self, theta: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -248,12 +249,13 @@ class Activations:
             self._keys.reverse()
         is_fresh = key == self._keys[1]
         self._keys[1] = None  # a pass that is interrupted leaves nothing that can be used
+        self._pending = key
         return self._rooms[1], is_fresh
 
-    def after(self, theta: np.ndarray) -> None:
-        """The pass at theta is done: its hidden units are in the room that `before` gave."""
+    def after(self) -> None:
+        """The pass is done: the hidden units of its theta are in the room that `before` gave."""
         if self._is_kept:
-            self._keys[1] = theta[: self._n_hidden].tobytes()
+            self._keys[1] = self._pending
 
 
 class Problem(NamedTuple):
