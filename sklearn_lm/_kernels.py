@@ -1230,7 +1230,7 @@ def _block_variances(block, X, x_scaling, theta, layout, whitener, products):
                 row = rows[s * n_outputs + output]
                 for j in range(theta.size):
                     row[j] = lines[j, s]
-        _whiten(whitener, theta.size, rows, count * n_outputs, z)
+        whiten(whitener, theta.size, rows, count * n_outputs, z)
         for s in range(count):
             for o in range(n_outputs):
                 for q in range(n_outputs):
@@ -1239,8 +1239,11 @@ def _block_variances(block, X, x_scaling, theta, layout, whitener, products):
 
 
 @jit()
-def _whiten(V, p, rows, n_rows, z):
-    """z = rows V' for the first rows, in tiles; the part of V above its diagonal is left out by whole vectors."""
+def whiten(V, p, rows, n_rows, z):
+    """z = rows V' for the first rows, in tiles; the part of V above its diagonal is left out by whole vectors.
+
+    V is as `invert_factor` leaves it, `rows` (n_padded(n_rows), V's columns) and z (n_padded(n_rows), n_padded(p)).
+    """
     full_width()
     for j in range(ZERO, UNSIGNED(p), UNSIGNED(TILE_ROWS)):
         # Up to the diagonal of the tile's last row, in whole vectors.
@@ -1261,15 +1264,34 @@ def gram_of(lines, n, count, strength, gram):
         gram[j, j] += strength[j]
 
 
-@jit()
-def invert_factor(L, n, V):
-    """V = L^-1 for a lower triangle of n rows: columns one by one, V_ic = (1_ic - sum_k L_ik V_kc) / L_ii."""
-    column = np.empty(n)
-    for c in range(n):
-        for i in range(c, n):
-            total = 1.0 if i == c else 0.0
-            column[i] = (total - _dot(L[i, c:], column[c:], i - c)) / L[i, i]
-            V[i, c] = column[i]
+@jit(fastmath=CONTRACTED)
+def invert_factor(L, n, transpose, V):
+    """V = L^-1 for a lower triangle of n rows, V_ic = (1_ic - sum_k L_ik V_kc) / L_ii, in bands of rows.
+
+    As in `cholesky` nearly all of the sum lies left of the band, and is dot products in tiles: of rows of L with those
+    of V', for which `transpose` is room. This and V have the shape of L, and are zeros at first.
+    """
+    full_width()
+    for first in range(0, n, BAND):
+        last = min(first + BAND, n)
+        for c in range(ZERO, UNSIGNED(first), UNSIGNED(TILE_ROWS)):
+            for i in range(UNSIGNED(first), UNSIGNED(last), UNSIGNED(TILE_COLUMNS)):
+                _add_tile(transpose, c, L, i, UNSIGNED(first), transpose, c, i)
+        for i in range(first, last):
+            row = V[i]
+            for c in range(first):
+                row[c] = -transpose[c, i]
+            row[i] = 1.0
+            for k in range(first, i):
+                factor, other = L[i, k], V[k]
+                for c in range(k + 1):
+                    row[c] -= factor * other[c]
+            scale = 1.0 / L[i, i]
+            for c in range(i + 1):
+                row[c] *= scale
+        for c in range(last):
+            for i in range(first, last):
+                transpose[c, i] = V[i, c]
 
 
 # ---- without a Gram matrix ----------------------------------------------------------------------------

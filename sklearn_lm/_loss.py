@@ -21,6 +21,7 @@ from scipy import stats
 from ._matrix_free import MatrixFreeEquations
 from ._objective import DualEquations, NetworkObjective, NormalEquations, Rows, predict, read_only
 from ._scaling import Scaling
+from ._sums import weighted_sum
 
 # Efficiency of 95 % under normal noise.
 TUNING = {"huber": 1.3450, "soft_l1": 1.2871, "cauchy": 2.3849}
@@ -94,7 +95,7 @@ class RobustObjective(NetworkObjective):
             self.scale = min(self.scale, self._scale_of(norms))
         self._weigh(norms)
         equations = super().normal_equations(theta)
-        return equations._replace(cost=self._cost(norms, theta), squares=self._weight @ residuals**2)
+        return equations._replace(cost=self._cost(norms, theta), squares=weighted_sum(self._weight, residuals**2))
 
     def sigma(self, theta: np.ndarray) -> float:
         """Standard deviation of the residuals, as far as the outliers let it be known."""
@@ -124,7 +125,7 @@ class RobustObjective(NetworkObjective):
 
     def _cost(self, norms: np.ndarray, theta: np.ndarray) -> float:
         counts = self.scale**2 * rho(self.loss.name, (norms / self.scale) ** 2)
-        return 0.5 * float(self._weight @ counts) + self.penalty.cost(theta)
+        return 0.5 * float(weighted_sum(self._weight, counts)) + self.penalty.cost(theta)
 
     def _weigh(self, norms: np.ndarray) -> None:
         root = np.sqrt(slope(self.loss.name, (norms / self.scale) ** 2))

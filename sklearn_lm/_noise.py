@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._sums import combined, weighted_gram, weighted_sum
+
 # From strong to weak; the first leaves nothing but a common factor. A weaker one must gain more than so many nats.
 PENALTIES = (np.inf, 300.0, 100.0, 30.0, 10.0)
 LEAST_GAIN = 0.5
@@ -34,7 +36,7 @@ class NoiseModel(NamedTuple):
 
     def factor(self, X: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """By which to multiply the variance at X, where the mean prediction is `mean`; (n_rows,)."""
-        logarithm = _features(X, mean, self.offset, self.scale) @ self.coefficients
+        logarithm = combined(_features(X, mean, self.offset, self.scale), self.coefficients)
         return np.exp(np.clip(logarithm, -LARGEST_LOGARITHM, LARGEST_LOGARITHM))
 
 
@@ -65,8 +67,8 @@ def fit_noise(
         for k in range(N_FOLDS):
             inside, outside = fold != k, fold == k
             b = fit_coefficients(phi[inside], z_squared[inside], weight[inside], penalty)
-            logarithm = np.clip(phi[outside] @ b, -LARGEST_LOGARITHM, LARGEST_LOGARITHM)
-            score += 0.5 * weight[outside] @ (logarithm + z_squared[outside] * np.exp(-logarithm))
+            logarithm = np.clip(combined(phi[outside], b), -LARGEST_LOGARITHM, LARGEST_LOGARITHM)
+            score += 0.5 * float(weighted_sum(weight[outside], logarithm + z_squared[outside] * np.exp(-logarithm)))
         if score < least - LEAST_GAIN:
             chosen, least = penalty, score
     return NoiseModel(offset, scale, fit_coefficients(phi, z_squared, weight, chosen))
@@ -81,14 +83,14 @@ def fit_coefficients(phi: np.ndarray, z_squared: np.ndarray, weight: np.ndarray,
     ridge[0] = weight.sum() / 4
 
     def objective(b: np.ndarray) -> float:
-        eta = phi @ b
-        return 0.5 * float(weight @ (eta + z_squared * np.exp(-eta)) + b @ (ridge * b))
+        eta = combined(phi, b)
+        return 0.5 * float(weighted_sum(weight, eta + z_squared * np.exp(-eta)) + b @ (ridge * b))
 
     used, value = b[:n_used], objective(b[:n_used])
     for _ in range(N_NEWTON):
-        expected = weight * z_squared * np.exp(-(phi @ used))
-        gradient = 0.5 * phi.T @ (weight - expected) + ridge * used
-        step = np.linalg.solve(0.5 * (phi.T * expected) @ phi + np.diag(ridge), gradient)
+        expected = weight * z_squared * np.exp(-combined(phi, used))
+        gradient = 0.5 * weighted_sum(weight - expected, phi) + ridge * used
+        step = np.linalg.solve(0.5 * weighted_gram(expected, phi) + np.diag(ridge), gradient)
         length = 1.0
         while length > 1e-6 and not objective(used - length * step) <= value:
             length /= 2

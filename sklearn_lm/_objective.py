@@ -25,6 +25,7 @@ from ._regularization import Penalty
 from ._room import aligned_zeros
 from ._rows import Source, sweep
 from ._scaling import Scaling
+from ._sums import weighted_sum
 
 EPS = float(np.finfo(np.float64).eps)
 # The activations of all rows are kept between the evaluations at one point where they, twice, take no more than this:
@@ -313,7 +314,7 @@ def _mean(rows: Rows, centre: np.ndarray, power: int) -> np.ndarray:
     sums, begin = np.zeros_like(centre), 0
     for Y in sweep(rows.Y):
         share = rows.root_weight[begin : begin + len(Y)] ** 2 / rows.weight
-        sums += share @ (Y - centre) ** power
+        sums += weighted_sum(share, (Y - centre) ** power)
         begin += len(Y)
     return sums
 

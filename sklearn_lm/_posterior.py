@@ -17,10 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from . import _kernels
+from . import _cholesky, _kernels
 from ._network import Network
 from ._objective import read_only
-from ._room import room_for_factor
 from ._rows import Source, sweep
 
 EPS = float(np.finfo(np.float64).eps)
@@ -176,12 +175,9 @@ def make_factor(gram: np.ndarray, strength: np.ndarray) -> Factor:
     p = len(gram)
     diagonal = gram.diagonal()
     ridge = p * EPS * (diagonal + EPS * (diagonal.max(initial=0.0) or 1.0))
-    # LAPACK's factor would have other last bits with another number of BLAS threads.
-    L = room_for_factor(p)
-    while not _kernels.cholesky(np.ascontiguousarray(gram), 1.0, ridge, L):
+    while (L := _cholesky.factor(gram, 1.0, ridge)) is None:
         ridge *= 10
-    whitener = np.zeros((_kernels.n_padded(p), -(-p // _kernels.VECTOR) * _kernels.VECTOR))
-    _kernels.invert_factor(L, p, whitener)
+    whitener = _cholesky.inverse(L, p)
     # tr(H^-1 J'J) = p - tr(H^-1 (S + ridge)), and H^-1 = V'V has the columns' sums of squares on its diagonal.
     n_effective = p - float((strength + ridge) @ (whitener**2).sum(axis=0)[:p])
     return Factor(whitener, min(max(n_effective, 0.0), float(p)), ridge)

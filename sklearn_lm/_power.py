@@ -16,6 +16,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from ._scaling import Scaling, standard_scaling
+from ._sums import weighted_sum
 
 LEAST_SKEWNESS = 1.0
 # Exponents beyond these, for a column of few values, would only separate its values by more orders of magnitude.
@@ -63,7 +64,7 @@ def make_power(X: np.ndarray, weight: np.ndarray) -> Power:
     for j in range(X.shape[1]):
         z = (X[:, j] - offset[j]) / scale[j]
         low, high = z.min(), z.max()
-        if abs(share @ z**3) > LEAST_SKEWNESS and ((z > low) & (z < high)).any():
+        if abs(weighted_sum(share, z**3)) > LEAST_SKEWNESS and ((z > low) & (z < high)).any():
             found.append((j, offset[j], scale[j], best_exponent(z, share)))
     if not found:
         return no_power()
@@ -84,11 +85,11 @@ def _power_less_one(logarithm: np.ndarray, exponent: float) -> np.ndarray:
 
 def best_exponent(z: np.ndarray, share: np.ndarray) -> float:
     """The exponent that maximises the likelihood of normal values, with weights that sum to 1."""
-    slope = share @ (np.sign(z) * np.log1p(np.abs(z)))
+    slope = weighted_sum(share, np.sign(z) * np.log1p(np.abs(z)))
 
     def minus_log_likelihood(exponent: float) -> float:
         mapped = yeo_johnson(z, exponent)
-        variance = share @ (mapped - share @ mapped) ** 2
+        variance = weighted_sum(share, (mapped - weighted_sum(share, mapped)) ** 2)
         return 0.5 * np.log(variance) - (exponent - 1.0) * slope
 
     return float(minimize_scalar(minus_log_likelihood, bounds=EXPONENTS, method="bounded").x)

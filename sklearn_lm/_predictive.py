@@ -13,6 +13,7 @@ from ._data import DataSet, folds_of, thinned
 from ._mixture import mix
 from ._noise import N_FOLDS, NoiseModel, fit_noise
 from ._posterior import LeftOut
+from ._sums import weighted_sum
 
 # Rows that the correction of the variance is learnt from, at most.
 MOST_ROWS = 20_000
@@ -48,7 +49,7 @@ def score_left_out(train: DataSet, mean: np.ndarray, rows: np.ndarray, n_rows: i
     """From the leave-one-out predictions of the training rows, which are `rows` of `n_rows`."""
     left_out = train.Y - mean
     centred = train.Y - np.average(train.Y, axis=0, weights=train.weight)
-    unexplained, total = train.weight @ left_out**2, train.weight @ centred**2
+    unexplained, total = (weighted_sum(train.weight, part**2) for part in (left_out, centred))
     # R2 as `score` has it; a constant target is explained wholly or not at all.
     ratio = np.divide(unexplained, total, out=np.where(unexplained > 0, 1.0, 0.0), where=total > 0)
     residuals = np.full((n_rows, train.Y.shape[1]), np.nan)

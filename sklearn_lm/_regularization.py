@@ -28,8 +28,8 @@ approximation to Bayesian learning", International Conference on Neural Networks
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import lapack
 
+from . import _cholesky, _kernels
 from ._network import Network, layer_matrices
 
 EPS = float(np.finfo(np.float64).eps)
@@ -121,18 +121,14 @@ def curvature_of_gram(gram: np.ndarray, strength: np.ndarray) -> Curvature:
     Where the noise is next to none, prior precisions vanish beside J'J by rounding: then, and only then, the diagonal
     grows by as much as rounding takes from it.
     """
-    for jitter in (0.0, len(gram) * EPS * float(gram.diagonal().max())):
-        if jitter > 0:
-            gram = gram.copy()
-            gram[np.diag_indices(len(gram))] += jitter
-        factor, info = lapack.dpotrf(gram.T, lower=0)  # the transpose is in Fortran's order: no copy is reordered
-        if info == 0:
-            break
-    else:
-        return Curvature(np.inf, np.zeros(len(strength)))
-    log_det = 2.0 * float(np.log(factor.diagonal()).sum())
-    inverse, _ = lapack.dtrtri(factor, lower=0, overwrite_c=1)  # H^-1 = U^-1 U^-T
-    return Curvature(log_det, 1.0 - (strength + jitter) * np.einsum("ij,ij->i", inverse, inverse))
+    p = len(strength)
+    for jitter in (0.0, p * EPS * float(gram.diagonal().max())):
+        L = _cholesky.factor(gram, jitter, np.ones(p))
+        if L is not None:
+            V = _cholesky.inverse(L, p)
+            diagonal = np.einsum("ij,ij->j", V, V)[:p]  # of H^-1 = V'V
+            return Curvature(_cholesky.log_determinant(L, p), 1.0 - (strength + jitter) * diagonal)
+    return Curvature(np.inf, np.zeros(p))
 
 
 def curvature_of_jacobian(jacobian: np.ndarray, strength: np.ndarray) -> Curvature:
@@ -140,12 +136,21 @@ def curvature_of_jacobian(jacobian: np.ndarray, strength: np.ndarray) -> Curvatu
 
     With A = I + J S^-1 J' (Sylvester, Woodbury): det H = det A det S, and gamma_j = (J' A^-1 J)_jj / s_j.
     """
-    scaled = jacobian / np.sqrt(strength)
-    products = scaled @ scaled.T
-    factor, _ = lapack.dpotrf(np.eye(len(products)) + products, lower=1)  # no eigenvalue of A is below 1
-    log_det = 2.0 * float(np.log(factor.diagonal()).sum()) + float(np.log(strength).sum())
-    half, _ = lapack.dtrtrs(factor, scaled, lower=1)
-    return Curvature(log_det, np.einsum("ij,ij->j", half, half))
+    n, p = jacobian.shape
+    scaled = np.zeros((_kernels.n_padded(n), p))
+    scaled[:n] = jacobian / np.sqrt(strength)
+    products = np.empty((_kernels.n_padded(n), _kernels.n_padded(n)))
+    _kernels.gram_of(scaled, n, p, np.ones(n), products)
+    L = _cholesky.factor(products[:n], 0.0, np.ones(n))
+    if L is None:  # no eigenvalue of A is below 1: J is not finite
+        return Curvature(np.inf, np.zeros(p))
+    V = _cholesky.inverse(L, n)
+    columns = np.zeros((_kernels.n_padded(p), V.shape[1]))
+    columns[:p, :n] = scaled[:n].T
+    half = np.zeros((len(columns), _kernels.n_padded(n)))
+    _kernels.whiten(V, n, columns, p, half)  # (V J)' for every parameter
+    log_det = _cholesky.log_determinant(L, n) + float(np.log(strength).sum())
+    return Curvature(log_det, np.einsum("ji,ji->j", half, half)[:p])
 
 
 def log_evidence(cost: float, precisions: Precisions, strength: np.ndarray, log_det: float, n: float) -> float:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._rows import Source, column_range, sweep
+from ._sums import weighted_sum
 
 # Squares of residuals and of inputs enter the normal equations: beyond this magnitude they overflow float64.
 LARGEST = 1e150
@@ -74,7 +75,7 @@ def _weighted_sums(Z: np.ndarray | Source, box: Scaling, mean: np.ndarray, share
         part = share[first : first + len(block)]
         for j in range(len(mean)):
             z = (block[:, j] - box.offset[j]) / box.scale[j]
-            sums[j] += np.dot(part, z if power == 1 else (z - mean[j]) ** power)
+            sums[j] += weighted_sum(part, z if power == 1 else (z - mean[j]) ** power)
         first += len(block)
     return sums
 

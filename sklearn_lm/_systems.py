@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import _kernels
-from ._room import room_for_factor
+from ._cholesky import room_for_factor
 
 # Conjugate gradients end at iteration j when it brought less than this part of a j-th of the reduction so far. (0.5, as
 # Nash and Sofer have it, takes more time to an error, and so does 0.02.)

@@ -12,11 +12,11 @@ import reference
 from conftest import COMPILED, size
 
 from sklearn_lm import _kernels
+from sklearn_lm._cholesky import room_for_factor
 from sklearn_lm._kernels import ACTIVATIONS, BLOCK
 from sklearn_lm._network import make_network
 from sklearn_lm._objective import NetworkObjective, make_rows, predict, read_only, sum_of_squares
 from sklearn_lm._regularization import fixed_l2
-from sklearn_lm._room import room_for_factor
 from sklearn_lm._scaling import Scaling, identity_scaling
 
 DEPTHS = {0: (), 1: (4,), 2: (3, 4), 3: (3, 2, 4), 4: (2, 3, 2, 3)}
