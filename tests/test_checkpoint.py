@@ -16,6 +16,7 @@ from test_resume import ALONE, RACE, assert_same_fit, interrupt_at
 from sklearn_lm import LMRegressor, _lineup, _race
 from sklearn_lm._checkpoint import Checkpoint, decode, encode, fingerprint
 from sklearn_lm._monitor import Memory
+from sklearn_lm._objective import NetworkObjective
 from sklearn_lm._optimizer import Damping, Ending
 
 
@@ -34,6 +35,23 @@ def fit(model, *data, **sets):
         return model.fit(*data, **sets)
 
 
+EVIDENCE = {"alpha": "evidence", "max_iter": size(40, 12)}
+TWO = {"n_networks": 2, "n_starts": 1}
+
+
+def n_evaluations(data, monkeypatch, **parameters):
+    """The fit, and how often it asked for the normal equations."""
+    calls, original = [0], NetworkObjective.normal_equations
+
+    def method(self, theta):
+        calls[0] += 1
+        return original(self, theta)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NetworkObjective, "normal_equations", method)
+        return fit(make(**parameters), *data), calls[0]
+
+
 def interrupted(data, monkeypatch, call, **parameters):
     with monkeypatch.context() as patch:
         interrupt_at(patch, call)
@@ -49,24 +67,44 @@ def interrupted(data, monkeypatch, call, **parameters):
         {**ALONE, "hidden_layer_sizes": 40},  # fewer residuals than parameters
         RACE,
         {**RACE, "n_jobs": 2},
+        {**RACE, "early_stopping": True},
+        {**RACE, "loss": "cauchy"},
+        {**EVIDENCE, **ALONE},
+        {**EVIDENCE, "n_starts": 3, "test_fraction": 0.1},
+        {**EVIDENCE, "n_starts": 3, "n_jobs": 2},
+        {**EVIDENCE, **ALONE, "hidden_layer_sizes": ()},  # evaluations without an iteration between
+        {**EVIDENCE, **ALONE, "hidden_layer_sizes": 40},
+        TWO,
+        {**TWO, "n_jobs": 2, "random_state": None},
+        {**TWO, **EVIDENCE, "early_stopping": False},
+        {"hidden_layer_sizes": "auto", "max_iter": 6},
+        {"hidden_layer_sizes": "auto", **EVIDENCE, **TWO, "max_iter": 9, "random_state": None},
     ],
     ids=str,
 )
-@pytest.mark.parametrize("share", [0.05, 0.4, 0.8])
+@pytest.mark.parametrize("share", [0.05, 0.4, 0.8, 0.98])
 def test_a_fit_that_was_broken_off_ends_as_if_nothing_had_been(data, tmp_path, monkeypatch, parameters, share):
-    """Whenever it was: in a race, also between starts and rounds."""
+    """Whenever it was: in a race, also between starts and rounds; between sizes; in any of several networks.
+
+    Naive: weights alone in the file, and the damping, the precisions or the random numbers of a new fit.
+    """
     file = tmp_path / "fit.npz"
     if "random_state" in parameters:  # a seed of None: what was drawn is in the file
         whole, broken = ({**parameters, "random_state": np.random.RandomState(3)} for _ in range(2))
     else:
         whole = broken = parameters
-    undisturbed = fit(make(**whole), *data)
-    call = 2 + int(share * (sum(undisturbed.starts_["n_iter"]) - 1))
+    undisturbed, n_calls = n_evaluations(data, monkeypatch, **whole)
+    call = 2 + int(share * (n_calls - 2))
     interrupted(data, monkeypatch, call, checkpoint=file, **broken)
     assert file.exists()
     resumed = fit(make(checkpoint=file, **{**parameters, "random_state": broken.get("random_state", 0)}), *data)
     assert_same_fit(resumed, undisturbed, but=["n_evaluations"])
-    assert not file.exists()
+    np.testing.assert_array_equal(
+        resumed.predict(data[0], return_std=True), undisturbed.predict(data[0], return_std=True)
+    )
+    for ours, theirs in zip(getattr(resumed, "estimators_", []), getattr(undisturbed, "estimators_", []), strict=True):
+        assert_same_fit(ours, theirs, but=["n_evaluations"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_race_on_a_sample_goes_on_exactly(data, tmp_path, monkeypatch):

@@ -95,8 +95,3 @@ def test_several_outputs_and_a_validation_set(data):
     model = fit(X, np.column_stack([y, X[:, 0]]), alpha=0.0, early_stopping=True, test_fraction=0.1)
     assert model.predict(X).shape == (len(X), 2)
     assert set(model.split_indices_) == {"train", "validation", "test"}
-
-
-def test_a_checkpoint_is_refused(data, tmp_path):
-    with pytest.raises(ValueError, match="with hidden_layer_sizes='auto': a checkpoint is of one size"):
-        fit(*data, checkpoint=tmp_path / "fit.npz")
