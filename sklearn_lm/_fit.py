@@ -16,6 +16,7 @@ from ._callbacks import Tasks
 from ._checkpoint import Before, Checkpoint, Part, fingerprint
 from ._data import DataSet, check_rows, check_validation_set, divide
 from ._evidence import EvidenceRace, draw_start
+from ._interrupt import check
 from ._kernels import ACTIVATIONS
 from ._lineup import affordable, judges_of, line_up
 from ._loss import Loss, RobustObjective
@@ -28,12 +29,14 @@ from ._power import Scalings, make_power, no_power
 from ._publish import model_attributes, publish
 from ._race import Course, Race
 from ._regularization import fixed_l2, make_groups
-from ._scaling import Scaling, make_scaling
+from ._scaling import Scaling, make_scaling, refuse_far
 
 # Parameters that may be others when a fit goes on from its checkpoint.
 MAY_CHANGE = {
     "checkpoint", "goal", "max_iter", "max_time", "min_grad", "n_jobs", "random_state", "tol", "verbose", "warm_start",
 }  # fmt: skip
+# In units of the scaled y: beyond it, or below its inverse, squares leave the range of float64.
+LARGEST_LOSS_SCALE = 1e70
 # With n_starts="auto" and alpha="evidence".
 MOST_EVIDENCE_STARTS = 5
 
@@ -79,6 +82,7 @@ def fit_network(
     draft._n_rows = len(data.X)
     own = check_validation_set(draft, given.X_val, given.y_val, given.sample_weight_val, data.Y.shape[1])
     network = make_network(data.X.shape[1], hidden, data.Y.shape[1], activations)
+    check()
 
     before = (file.load() if file else None) or (previous(model, network) if is_warm else None)
     fraction, split = model.validation_fraction if model.early_stopping else 0.0, before and before.split_indices
@@ -230,6 +234,7 @@ def make_scalings(model: Any, train: DataSet) -> Scalings:
         kind = "power" if model.alpha == "evidence" else "minmax"
     if kind != "power":
         return Scalings(no_power(), *make_scaling(kind, *train))
+    refuse_far(train.X)
     power = make_power(train.X[:], train.weight)  # of rows on disk, a copy in memory
     return Scalings(power, *make_scaling("standard", *train._replace(X=power.forward(train.X))))
 
@@ -239,7 +244,13 @@ def objective_kind(model: Any, y_scaling: Scaling) -> Callable[..., NetworkObjec
     if model.loss == "squared_error":
         return NetworkObjective
     unit = y_scaling.scale[0] if len(y_scaling.scale) == 1 else 1.0
-    scale = None if model.loss_scale is None else model.loss_scale / unit
+    with np.errstate(over="ignore"):
+        scale = None if model.loss_scale is None else float(np.float64(model.loss_scale) / unit)
+    if scale is not None and not 1 / LARGEST_LOSS_SCALE <= scale <= LARGEST_LOSS_SCALE:
+        raise ValueError(
+            f"loss_scale={model.loss_scale!r} is {scale:.3g} in units of the scaled y: squares of residuals, in "
+            "units of it, overflow or underflow float64. Set it to the size of usual residuals, or to None."
+        )
     return partial(RobustObjective, loss=Loss(model.loss, scale))
 
 

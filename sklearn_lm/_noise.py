@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._scaling import standard_scaling
+
 # From strong to weak; the first leaves nothing but a common factor. A weaker one must gain more than so many nats.
 PENALTIES = (np.inf, 300.0, 100.0, 30.0, 10.0)
 LEAST_GAIN = 0.5
@@ -54,9 +56,7 @@ def fit_noise(
         choose by, and the correction is a common factor.
     """
     columns = np.column_stack([X, mean])
-    offset = np.average(columns, axis=0, weights=weight)
-    scale = np.sqrt(np.average((columns - offset) ** 2, axis=0, weights=weight))
-    scale[scale == 0] = 1.0
+    offset, scale = standard_scaling(columns, weight)
     phi = _features(X, mean, offset, scale)
     z_squared = np.minimum(z_squared, LARGEST_SQUARE)
     chosen, least = PENALTIES[0], np.inf
@@ -102,6 +102,7 @@ def fit_coefficients(phi: np.ndarray, z_squared: np.ndarray, weight: np.ndarray,
 
 def _features(X: np.ndarray, mean: np.ndarray, offset: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """[1, x, mean], standardised, the inputs clipped."""
-    columns = (np.column_stack([X, mean]) - offset) / scale
+    with np.errstate(over="ignore"):
+        columns = (np.column_stack([X, mean]) - offset) / scale
     columns[:, :-1] = np.clip(columns[:, :-1], -LARGEST_INPUT, LARGEST_INPUT)
     return np.column_stack([np.ones(len(X)), columns])

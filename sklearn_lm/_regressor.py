@@ -450,10 +450,10 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
             if len(self._members()) > 1:
                 raise ValueError("return_cov=True needs n_networks=1: a mixture of networks has no such covariance.")
             return self._shaped(self._values(X)), self._shaped(self._covariance(X))
-        if return_std or len(self._members()) > 1:
+        if return_std:
             mean, variance = self._distribution(X)
         else:
-            mean = self._values(X)
+            mean = self._mean(X)
         refuse_not_finite(mean, X)
         return (self._shaped(mean), self._shaped(np.sqrt(variance))) if return_std else self._shaped(mean)
 

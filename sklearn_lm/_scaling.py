@@ -95,10 +95,15 @@ def make_scaling(
         refuse_overflow("X", X, "scale it, or use scaling='minmax' or scaling='standard'")
         x_scaling, y_scaling = identity_scaling(X.shape[1]), identity_scaling(Y.shape[1])
     else:
-        refuse_overflow("X", X, "divide it by a constant", LARGEST_SCALED, "differences")
+        refuse_far(X)
         x_scaling = minmax_scaling(X) if scaling == "minmax" else standard_scaling(X, weight)
         y_scaling = standard_scaling(Y, weight)
     return x_scaling, y_scaling
+
+
+def refuse_far(X: np.ndarray | Source) -> None:
+    """Raise ValueError for a column of inputs so large that no scaling can bring it down."""
+    refuse_overflow("X", X, "divide it by a constant", LARGEST_SCALED, "differences")
 
 
 def refuse_overflow(
