@@ -148,6 +148,7 @@ class InferenceMixin:
         self._need_posterior()
         return np.einsum("ioo->io", self._posterior.products(X, *self._network_of(X)))
 
+    @np.errstate(over="ignore", invalid="ignore")  # `predict` refuses what overflows
     def _mean(self, X: np.ndarray) -> np.ndarray:
         """At mapped X, of all networks together; with equal weights where nothing is known of their precision."""
         members = self._members()
@@ -160,12 +161,14 @@ class InferenceMixin:
         self._need_posterior()
         return self.y_scale_**2 * self._posterior.noise_variance * (1 + self._leverages(X))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _distribution(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance at mapped X, of all networks together."""
         members = self._members()
         mean, variance = mix([member._values(X) for member in members], [member._variance(X) for member in members])
         return mean, correct(variance, self._noise_models, X, mean)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _covariance(self, X: np.ndarray) -> np.ndarray:
         """Of new values at mapped X, (n_rows, n_rows, n_outputs)."""
         self._need_posterior()

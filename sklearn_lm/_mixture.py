@@ -22,4 +22,4 @@ def mix(means: Sequence[np.ndarray], variances: Sequence[np.ndarray]) -> tuple[n
         weight = np.where(v == v.min(axis=0), 1.0, v.min(axis=0) / v)
     weight /= weight.sum(axis=0)
     mean = np.sum(weight * f, axis=0)
-    return mean, np.sum(weight * (v + (f - mean) ** 2), axis=0)
+    return mean, np.sum(weight * (np.where(weight > 0, v, 0.0) + (f - mean) ** 2), axis=0)

@@ -88,7 +88,7 @@ def fit_coefficients(phi: np.ndarray, z_squared: np.ndarray, weight: np.ndarray,
     for _ in range(N_NEWTON):
         expected = weight * z_squared * np.exp(-(phi @ used))
         gradient = 0.5 * phi.T @ (weight - expected) + ridge * used
-        step = np.linalg.solve(0.5 * (phi.T * expected) @ phi + np.diag(ridge), gradient)
+        step = _solve(0.5 * (phi.T * expected) @ phi + np.diag(ridge), gradient)
         length = 1.0
         while length > 1e-6 and not objective(used - length * step) <= value:
             length /= 2
@@ -98,6 +98,13 @@ def fit_coefficients(phi: np.ndarray, z_squared: np.ndarray, weight: np.ndarray,
             break
     b[:n_used] = used
     return b
+
+
+def _solve(H: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    try:
+        return np.linalg.solve(H, gradient)
+    except np.linalg.LinAlgError:  # weights so large that the ridge vanishes beside them
+        return np.linalg.lstsq(H, gradient, rcond=None)[0]
 
 
 def _features(X: np.ndarray, mean: np.ndarray, offset: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -455,6 +455,8 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         else:
             mean = self._mean(X)
         refuse_not_finite(mean, X)
+        if return_std:
+            refuse_not_finite(variance, X, "The variance of the prediction")
         return (self._shaped(mean), self._shaped(np.sqrt(variance))) if return_std else self._shaped(mean)
 
     def _shaped(self, values):

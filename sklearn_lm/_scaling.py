@@ -133,7 +133,7 @@ def refuse_underflow(name: str, Z: np.ndarray, remedy: str) -> None:
         )
 
 
-def refuse_not_finite(f: np.ndarray, X: np.ndarray | Source) -> None:
+def refuse_not_finite(f: np.ndarray, X: np.ndarray | Source, what: str = "The prediction") -> None:
     """Raise ValueError for the first prediction that has overflowed, with the row of X that it is of."""
     is_bad = ~np.isfinite(f).all(axis=1)
     if is_bad.any():
@@ -141,6 +141,6 @@ def refuse_not_finite(f: np.ndarray, X: np.ndarray | Source) -> None:
         values = X[row : row + 1][0]
         column = int(np.argmax(np.abs(values)))
         raise ValueError(
-            f"The prediction for row {row} of X overflows float64: {values[column]:.3g} in column {column} is too far "
-            "from the data that were fitted. Leave the row out, or bound the column."
+            f"{what} for row {row} of X overflows float64: {values[column]:.3g} in column {column} is too far from the "
+            "data that were fitted, or y too large. Leave the row out, bound the column, or fit y in other units."
         )

@@ -5,7 +5,7 @@ import pytest
 from conftest import may_end_early, size
 from sklearn.base import clone
 
-from sklearn_lm import LMRegressor
+from sklearn_lm import LMRegressor, _growth
 from sklearn_lm._growth import LEAST_RISE, PATIENCE, _larger
 
 
@@ -83,6 +83,17 @@ def test_another_fit_forgets_the_growth(data):
         model.set_params(hidden_layer_sizes=(2,)).fit(*data)
     assert not hasattr(model, "growth_")
     assert model.coefs_[0].shape == (1, 2)
+
+
+def test_conjugate_gradients_cannot_choose_a_size(data):
+    """Naive: an AttributeError for the leave-one-out score, which needs the Gram matrix."""
+    with pytest.raises(ValueError, match=r"solver='cg': sizes are compared .* Set solver='auto'"):
+        fit(*data, solver="cg")
+
+
+def test_growth_ends_before_the_gram_matrix_does(data, monkeypatch):
+    monkeypatch.setattr(_growth, "LARGEST_MATRIX", 8**2)
+    assert fit(*data).growth_["n_parameters"].max() <= 8
 
 
 def test_verbose_prints_a_line_for_each_size(data, capsys):
