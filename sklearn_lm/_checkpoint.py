@@ -7,6 +7,7 @@ none. It is written to a temporary file beside it, which then takes its name, so
 import hashlib
 import json
 import os
+import threading
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,12 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _monitor, _optimizer, _race
+from . import _evidence, _monitor, _optimizer, _race
 from ._power import Power, Scalings
+from ._regularization import Precisions
 from ._rows import Source, sweep
 from ._scaling import Scaling
 
-FORMAT = 1
+FORMAT = 2
 # What may stand in a file, by name: reading makes these and nothing else.
 TUPLES = {
     "damping": _optimizer.Damping,
@@ -27,6 +29,9 @@ TUPLES = {
     "monitor": _monitor.Memory,
     "runner": _race.Memory,
     "race": _race.RaceMemory,
+    "evidence": _evidence.EvidenceMemory,
+    "found": _evidence.FoundMemory,
+    "precisions": Precisions,
     "power": Power,
     "scaling": Scaling,
     "scalings": Scalings,
@@ -48,13 +53,21 @@ class Before(NamedTuple):
 
 
 class Checkpoint:
-    """The file of one fit.
+    """The file of one call of `fit`: a part for each network that it fits.
+
+    A network that is done stays in the file as it was told of last: it is brought to its end again, by less than an
+    iteration, and what followed from it follows again.
 
     Parameters
     ----------
     path : str or path-like
     owner : mapping of str to str
         What the fit is made of (`fingerprint` for data); a file with another owner is refused.
+
+    Raises
+    ------
+    ValueError
+        If there is no such folder, or a file that is no checkpoint, or one of another fit.
     """
 
     def __init__(self, path: str | os.PathLike, owner: Mapping[str, str]):
@@ -62,15 +75,13 @@ class Checkpoint:
         if not self.path.parent.is_dir():
             raise ValueError(f"checkpoint={str(path)!r}: the folder {str(self.path.parent)!r} does not exist.")
         self._temporary = self.path.with_name(self.path.name + ".tmp")
+        self._saving = threading.Lock()
+        # By name: what `encode` made of a part, with the arrays of it.
+        self._parts: dict[str, tuple[Any, list[np.ndarray]]] = {}
+        self.is_begun = self._read()
 
-    def load(self) -> Before | None:
-        """What was saved, or None if there is no file.
-
-        Raises
-        ------
-        ValueError
-            If the file is no checkpoint, or one of another fit.
-        """
+    def _read(self) -> bool:
+        """Take over what was saved; False if there is no file."""
         try:
             with open(self.path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
@@ -78,39 +89,89 @@ class Checkpoint:
             if content["format"] != FORMAT:
                 raise ValueError("another version of the format")
             owner = content["owner"]
-            saved = None if owner != self.owner else decode(content["saved"], arrays)
+            parts = {
+                name: (part, [arrays[f"{name}/{i}"] for i in range(n_arrays)])
+                for name, (part, n_arrays) in content["parts"].items()
+            }
+            if owner == self.owner:
+                for part, part_arrays in parts.values():
+                    _decoded(part, part_arrays)
         except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            return False
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(
                 f"checkpoint={str(self.path)!r} is not a checkpoint that this version can read ({error}). "
                 "Delete the file, or give another name."
             ) from error
-        if saved is None:
+        if owner != self.owner:
             different = [name for name in self.owner if self.owner[name] != owner.get(name)]
             raise ValueError(
                 f"checkpoint={str(self.path)!r} belongs to another fit: {', '.join(different)} differ. "
                 "Go on with what it was begun with, delete the file, or give another name."
             )
-        scalings, split_indices, race = saved
+        self._parts = parts
+        return True
+
+    def part(self, name: str) -> "Part":
+        return Part(self, name)
+
+    def random_state(self, given: np.random.RandomState) -> np.random.RandomState:
+        """`given`, or as it was when the fit began: what follows from it is drawn again."""
+        name = "random_state"
+        if name not in self._parts:
+            kind, key, position, has_gauss, gauss = given.get_state(legacy=True)
+            self._parts[name] = [kind, {"array": 0}, position, has_gauss, gauss], [np.array(key)]
+            return given
+        state, (key,) = self._parts[name]
+        rng = np.random.RandomState()
+        rng.set_state((state[0], key, *state[2:]))
+        return rng
+
+    def load(self, name: str) -> Before | None:
+        if name not in self._parts:
+            return None
+        scalings, split_indices, race = _decoded(*self._parts[name])
         return Before(scalings, split_indices, race, race.leading())
 
-    def save_race(self, scalings: Scalings, split_indices: dict[str, np.ndarray], race: _race.RaceMemory) -> None:
+    def save(self, name: str, value: Any) -> None:
         arrays: list[np.ndarray] = []
-        content = {
-            "format": FORMAT,
-            "owner": self.owner,
-            "saved": encode([scalings, split_indices, race], arrays),
-        }
-        with open(self._temporary, "wb") as file:
-            named = {f"a{i}": array for i, array in enumerate(arrays)}
-            np.savez(file, content=np.array(json.dumps(content)), **named)  # type: ignore[arg-type]
-        os.replace(self._temporary, self.path)
+        part = encode(value, arrays), arrays
+        with self._saving:
+            self._parts[name] = part
+            content = {
+                "format": FORMAT,
+                "owner": self.owner,
+                "parts": {name: [part, len(arrays)] for name, (part, arrays) in self._parts.items()},
+            }
+            named = {
+                f"{name}/{i}": array for name, (_, arrays) in self._parts.items() for i, array in enumerate(arrays)
+            }
+            with open(self._temporary, "wb") as file:
+                np.savez(file, content=np.array(json.dumps(content)), **named)  # type: ignore[arg-type]
+            os.replace(self._temporary, self.path)
 
     def remove(self) -> None:
         """After a fit that came to its end."""
         self.path.unlink(missing_ok=True)
         self._temporary.unlink(missing_ok=True)  # of a process that was killed while it wrote
+
+
+class Part:
+    """What a checkpoint knows of one network."""
+
+    def __init__(self, file: Checkpoint, name: str):
+        self._file, self._name = file, name
+
+    def load(self) -> Before | None:
+        """What was saved, or None."""
+        return self._file.load(self._name)
+
+    def save_race(self, scalings: Scalings, split_indices: dict[str, np.ndarray], race: _race.RaceMemory) -> None:
+        self._file.save(self._name, [scalings, split_indices, race])
+
+
+def _decoded(part: Any, arrays: list[np.ndarray]) -> Any:
+    return decode(part, {f"a{i}": array for i, array in enumerate(arrays)})
 
 
 def fingerprint(arrays: Iterable[np.ndarray | Source | None]) -> str:

@@ -4,7 +4,8 @@ Everything here happens before any work, changes nothing that the caller owns, a
 wrong and what to do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from inspect import signature
 from typing import Any, NamedTuple
 
@@ -27,6 +28,9 @@ from ._scaling import LARGEST, refuse_overflow
 ALLOW_ZEROS = (
     {"allow_all_zero_weights": True} if "allow_all_zero_weights" in signature(_check_sample_weight).parameters else {}
 )
+
+# How NumPy's messages begin about what is no number.
+UNREADABLE = ("could not convert", "float() argument", "Cannot cast", "setting an array element")
 
 SETS = ("train", "validation", "test")
 
@@ -55,13 +59,15 @@ def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, 
     ValueError
         NaN or infinity, empty or sparse input, wrong dimensions or lengths, unusable weights.
     """
-    if sparse.issparse(y):
-        raise ValueError("y is sparse; LMRegressor needs a dense y: pass y.toarray().")
+    for name, values in {"X": X, "y": y, "sample_weight": sample_weight}.items():
+        _refuse_unlike(name, values)
     if is_source(X):
         X, y = _check_source(estimator, X, y, reset=reset)
     else:
         X, y = _check_array(estimator, X, y, reset=reset, multi_output=True, y_numeric=True)
-    Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+    with _naming("y"):
+        Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+    _assert_finite(estimator, "y", Y)  # objects are not looked at before they are numbers
     # Errors are reported in the target's own squared units, so its size matters under any scaling.
     refuse_overflow("y", Y, "divide it by a constant")
     return DataSet(X, Y, _check_weight(sample_weight, X)), y.ndim == 1
@@ -69,14 +75,69 @@ def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, 
 
 def check_inputs(estimator: BaseEstimator, X: Any) -> np.ndarray | Source:
     """Rows to predict for."""
+    _refuse_unlike("X", X)
     if is_source(X):
         return _check_source(estimator, X, "no_validation", reset=False)[0]
     return _check_array(estimator, X, "no_validation", reset=False)
 
 
 def _check_array(estimator: BaseEstimator, X: Any, y: Any, **options: Any) -> Any:
-    with np.errstate(over="ignore", invalid="ignore"):  # scikit-learn looks for NaN in a sum first, which may overflow
+    with np.errstate(over="ignore", invalid="ignore"), _naming("X", y):
+        # scikit-learn looks for NaN in a sum first, which may overflow
         return validate_data(estimator, X, y, dtype=np.float64, order="C", **options)
+
+
+class NotNumbersError(ValueError, TypeError):
+    """Text or objects where numbers should be: a ValueError as all of ours, a TypeError as scikit-learn has it."""
+
+
+@contextmanager
+def _naming(name: str, y: Any = None) -> Iterator[None]:
+    """NumPy says what it cannot read, but not where it stands: in `name`, or in y."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if not str(error).startswith(UNREADABLE):
+            raise
+        raise NotNumbersError(
+            f"{name if _is_readable(y) else 'y'} cannot be read as numbers: {error}. Encode text and categories, for "
+            "example with OneHotEncoder, and give every row the same length."
+        ) from error
+
+
+def _is_readable(values: Any) -> bool:
+    """Whether it is numbers; text means that there is nothing to read."""
+    if values is None or isinstance(values, str):
+        return True
+    try:
+        np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _refuse_unlike(name: str, values: Any) -> None:
+    """Raise ValueError for what is no dense array of numbers, and would be read as if it were one."""
+    if sparse.issparse(values):
+        raise ValueError(f"{name} is sparse; LMRegressor needs dense arrays: pass {name}.toarray().")
+    if isinstance(values, np.ndarray) and values.ndim == 0:
+        raise ValueError(f"{name} is a single number, {values}: expected an array with one entry for each row.")
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} has masked values, and what lies under a mask is no data. Leave these rows out, or fill them in."
+        )
+    is_table = hasattr(values, "columns") and hasattr(values, "dtypes")
+    dtypes = list(values.dtypes) if is_table else [getattr(values, "dtype", None)]
+    if any(getattr(dtype, "kind", "") in ("M", "m") for dtype in dtypes):
+        raise ValueError(
+            f"{name} holds dates or time differences, whose numbers depend on their unit. Convert them to "
+            "numbers, such as days since the first row."
+        )
+
+
+def _assert_finite(estimator: BaseEstimator, name: str, values: np.ndarray) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert_all_finite(values, estimator_name=type(estimator).__name__, input_name=name)
 
 
 def _check_source(estimator: BaseEstimator, X: Any, y: Any, *, reset: bool) -> tuple[Source, Any]:
@@ -117,7 +178,8 @@ def check_validation_set(
 def _check_weight(sample_weight: Any, X: np.ndarray | Source) -> np.ndarray:
     if sample_weight is None:
         return np.ones(len(X))
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, **ALLOW_ZEROS)
+    with _naming("sample_weight"):
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, **ALLOW_ZEROS)
     if (weight < 0).any():
         row = int(np.argmin(weight))
         raise ValueError(
@@ -221,7 +283,10 @@ def thinned(data: DataSet, n_most: int) -> np.ndarray:
     """Numbers of at most `n_most` rows, chosen by a hash of their values, in ascending order."""
     if len(data.X) <= n_most:
         return np.arange(len(data.X))
-    return np.sort(np.argsort(_hashes(data), kind="stable")[:n_most])
+    hashes = _hashes(data)
+    largest = np.partition(hashes, n_most - 1)[n_most - 1]  # that is chosen; sorting takes longer than Ctrl-C may wait
+    below = np.flatnonzero(hashes < largest)
+    return np.sort(np.concatenate([below, np.flatnonzero(hashes == largest)[: n_most - len(below)]]))
 
 
 def folds_of(data: DataSet, n_folds: int) -> np.ndarray:

@@ -15,16 +15,18 @@ formulas need one beta; the scales are part of what is found.
 """
 
 import math
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import _race
 from ._monitor import Monitor
 from ._network import Network, layer_matrices
 from ._objective import NetworkObjective, Problem
 from ._optimizer import Damping, Ending, Settings, State, advance, is_late
-from ._race import Audience, Course, Race, Runner
+from ._race import Audience, Course, OtherDataError, Race, RaceMemory, Runner
 from ._regularization import (
     BIAS_PRECISION,
     Curvature,
@@ -71,6 +73,38 @@ class Found(NamedTuple):
     precisions: Precisions
     gamma: np.ndarray  # (n_parameters,), how far the data determine each
     point: Any  # the normal equations at theta
+    # Precisions under which the rows were gone through at theta, and those that they were moved to since: the way to
+    # the same bits of `point`.
+    trail: list[Precisions]
+    n_factors: int  # of `EvidenceMemory.factors` that its targets were multiplied by
+
+
+class FoundMemory(NamedTuple):
+    """What a `Found` is made of."""
+
+    log_evidence: float
+    iteration: int
+    theta: np.ndarray
+    gamma: np.ndarray
+    trail: list[Precisions]
+    n_factors: int
+
+
+class EvidenceMemory(NamedTuple):
+    """What an `EvidenceRunner` must remember to go on."""
+
+    runner: _race.Memory
+    precisions: Precisions
+    factors: list[np.ndarray]  # by which the targets of each output were multiplied, one after the other
+    pause: int  # the iteration of the next evaluation
+    n_evaluations: int
+    n_unimproved: int
+    reference: float
+    found: FoundMemory | None
+
+    @property
+    def monitor(self) -> Any:
+        return self.runner.monitor
 
 
 class EvidenceRunner(Runner):
@@ -83,32 +117,39 @@ class EvidenceRunner(Runner):
         monitor.columns = {"log_evidence": math.nan, "n_effective_parameters": math.nan}
         self.found: Found | None = None
         self.reference = -math.inf  # the evidence when it was last found to rise
+        self._pause, self._n_evaluations, self._n_unimproved = FIRST, 0, 0
+        self._factors: list[np.ndarray] = []
+        self._trail, self._trail_at = [start.precisions], -1  # as in `Found`, and the iteration that it belongs to
 
     def run(self, objective: Any, settings: Settings, start_time: float, pause_at: int | None = None) -> None:
         """Iterate to the end, with an update at every pause."""
         self._adjust(objective)
         try:
-            self.state = State(objective, self.theta, settings, start_time)
+            self._begin(objective, settings, start_time)
         except ValueError as failure:
             self.failure, self.fate = failure, "not finite"
             return
-        pause, n_unimproved = FIRST, 0
+        state = self.state
+        assert state is not None
         # A linear network may need no iteration between two updates; these must not go on for ever either.
-        for _ in range(settings.max_iter):
-            self.ending = advance(objective, self.state, settings, self.monitor, pause, self.monitor.on_reject)
-            curvature = _curvature(self.state.point, self.problem.penalty)
-            if self.state.iteration >= SETTLED or self.ending is not None:
-                n_unimproved = 0 if self._keep_better(self.state, curvature) else n_unimproved + 1
+        while self._n_evaluations < settings.max_iter:
+            self.ending = advance(objective, state, settings, self.monitor, self._pause, self.monitor.on_reject)
+            curvature = _curvature(state.point, self.problem.penalty)
+            if state.iteration != self._trail_at:
+                self._trail, self._trail_at = [self.precisions], state.iteration
+            if state.iteration >= SETTLED or self.ending is not None:
+                self._n_unimproved = 0 if self._keep_better(state, curvature) else self._n_unimproved + 1
             is_stuck = self.ending is Ending.DAMPING
             if self.ending in AT_MINIMUM:  # no end, unless there is no room for more
-                self.ending = _out_of_room(self.state, settings)
+                self.ending = _out_of_room(state, settings)
             if self.ending is not None:
                 return
-            if n_unimproved >= PATIENCE or not self._update(objective, self.state, curvature):
+            if self._n_unimproved >= PATIENCE or not self._update(objective, state, curvature):
                 break
             if is_stuck:
-                self.state.damping = Damping(settings.mu * self.state.metric.unit)
-            pause = self.state.iteration + EVERY
+                state.damping = Damping(settings.mu * state.metric.unit)
+            self._pause = state.iteration + EVERY
+            self._n_evaluations += 1
         self.ending = Ending.EVIDENCE
 
     @property
@@ -125,6 +166,44 @@ class EvidenceRunner(Runner):
     def candidate(self) -> tuple[Problem, np.ndarray]:
         return (self.problem if self.found is None else self.found.problem), self.best()[2]
 
+    # ---- to go on later --------------------------------------------------------------------------------
+    def memory(self) -> Any:
+        """Of an iteration that was just told: nothing has been evaluated at its theta but F."""
+        found = self.found
+        kept = None if found is None else FoundMemory(
+            found.log_evidence, found.iteration, found.theta, found.gamma, found.trail, found.n_factors
+        )  # fmt: skip
+        return EvidenceMemory(
+            super().memory(), self.precisions, list(self._factors), self._pause, self._n_evaluations,
+            self._n_unimproved, self.reference, kept,
+        )  # fmt: skip
+
+    @classmethod
+    def from_memory(
+        cls, memory: EvidenceMemory, problem: Problem, groups: Groups, monitor: Monitor, settings: Settings
+    ) -> "EvidenceRunner":
+        """A runner that goes on from there, to the same bits."""
+        known = memory.runner
+        runner = cls(known.number, Start(known.theta, memory.precisions, known.family), problem, groups, monitor)
+        runner.origin = memory
+        if known.standing is None:  # lost before its first iteration, or never begun
+            return runner
+        scaled = [problem]
+        for factor in memory.factors:
+            scaled.append(scaled[-1].rescaled(factor))
+        runner._factors = list(memory.factors)
+        runner.problem = scaled[-1]._replace(penalty=_penalty(memory.precisions, groups))
+        runner._pause, runner._n_evaluations = memory.pause, memory.n_evaluations
+        runner._n_unimproved, runner.reference = memory.n_unimproved, memory.reference
+        if memory.found is not None:
+            runner.found = _recalled(memory.found, scaled[memory.found.n_factors], groups)
+        monitor.held_out_errors = runner.problem.held_out_errors()
+        if not monitor.recall(known.monitor):
+            raise OtherDataError
+        monitor.columns = {name: monitor.rows[-1][name] for name in monitor.columns}
+        runner._standing = known.standing
+        return runner
+
     def _keep_better(self, state: State, curvature: Curvature) -> bool:
         """Keep this state if its evidence is as large as any; whether that is a rise."""
         problem = self.problem
@@ -136,8 +215,9 @@ class EvidenceRunner(Runner):
         if self.found is None or evidence >= best - rounding:
             theta, gamma = state.theta, curvature.gamma
             self.found = Found(
-                max(evidence, best), state.iteration, theta, problem, self.precisions, gamma, state.point
-            )
+                max(evidence, best), state.iteration, theta, problem, self.precisions, gamma, state.point,
+                list(self._trail), len(self._factors),
+            )  # fmt: skip
         if evidence > self.reference + (LEAST_RISE if problem.network.bends else rounding):
             self.reference = evidence
             return True
@@ -163,8 +243,11 @@ class EvidenceRunner(Runner):
             self.problem = self.problem._replace(penalty=penalty)
             self._adjust(objective)
             state.replace(state.theta, point)
+            self._trail.append(self.precisions)
         else:
             self.problem = self.problem._replace(penalty=penalty).rescaled(factor)
+            self._factors.append(factor)
+            self._trail = [self.precisions]
             self._adjust(objective)
             theta = state.theta.copy()
             layer_matrices(self.problem.network, theta)[-1][:] *= factor[:, None]
@@ -194,6 +277,11 @@ class EvidenceRace(Race):
         Its penalty is not used.
     groups : Groups
         Of the penalty.
+    memory : RaceMemory, optional
+        Where such a race was broken off; its runners' are `EvidenceMemory`. It goes on from there, to the same bits.
+    save : callable, optional
+    is_over : threading.Event, optional
+        As in `Race`.
     """
 
     def __init__(
@@ -206,22 +294,34 @@ class EvidenceRace(Race):
         audience: Audience | None,
         problem: Problem,
         groups: Groups,
+        memory: RaceMemory | None = None,
+        save: Callable[[RaceMemory], None] | None = None,
+        is_over: threading.Event | None = None,
     ):
-        super().__init__([], course, settings, start_time, n_jobs, audience=audience)
-        runners = [EvidenceRunner(i, start, problem, groups, course.monitor()) for i, start in enumerate(starts)]
-        self.runners = [self._entered(runner) for runner in runners]
+        super().__init__(
+            [], course, settings, start_time, n_jobs, memory=memory, audience=audience, save=save, is_over=is_over
+        )
+        self._varied, self._problem, self._groups = starts, problem, groups
 
     def _enter(self) -> None:
-        """They are there already."""
+        self._scouts = [
+            self._entered(EvidenceRunner(i, start, self._problem, self._groups, self.course.monitor()))
+            for i, start in enumerate(self._varied)
+        ]
+
+    def _recalled(self, memory: Any) -> Runner:
+        monitor = self.course.monitor()
+        return EvidenceRunner.from_memory(memory, self._problem, self._groups, monitor, self.settings)
 
     def _run(self) -> Runner:
+        self.runners = self._scouts
         return self._to_the_end(self.runners)
 
     def _best(self, field: Sequence[Runner]) -> Runner:
         return min(field, key=lambda runner: (runner.error, runner.number))
 
     def memory(self) -> None:
-        """None: such a fit goes on from its weights and precisions, not exactly."""
+        """None: after its end such a fit goes on from its weights and precisions, not exactly."""
 
 
 def draw_start(network: Network, groups: Groups, rng: np.random.RandomState) -> Start:
@@ -240,6 +340,22 @@ def draw_start(network: Network, groups: Groups, rng: np.random.RandomState) -> 
     for matrix in layer_matrices(network, alpha):
         matrix[:, :-1] = math.sqrt(matrix.shape[1] - 1)
     return Start(theta, Precisions(groups.sums(alpha) / groups.size, beta))
+
+
+def _recalled(found: FoundMemory, problem: Problem, groups: Groups) -> Found:
+    """`found` as it was, on the problem with its targets."""
+    first, *moved = found.trail
+    problem = problem._replace(penalty=_penalty(first, groups))
+    with np.errstate(over="ignore", invalid="ignore"):  # as in `_optimizer.advance`
+        point = problem.objective().normal_equations(found.theta)
+    for precisions in moved:
+        penalty = _penalty(precisions, groups)
+        point = _with_penalty(point, found.theta, problem.penalty, penalty)
+        problem = problem._replace(penalty=penalty)
+    return Found(
+        found.log_evidence, found.iteration, found.theta, problem, found.trail[-1], found.gamma, point, found.trail,
+        found.n_factors,
+    )  # fmt: skip
 
 
 def _penalty(precisions: Precisions, groups: Groups) -> Penalty:

@@ -1,5 +1,6 @@
 """One network: parameters and data in, fitted attributes out. An outline; each step is in a room of its own."""
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -12,9 +13,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import InvalidParameterError
 
 from ._callbacks import Tasks
-from ._checkpoint import Before, Checkpoint, fingerprint
+from ._checkpoint import Before, Checkpoint, Part, fingerprint
 from ._data import DataSet, check_rows, check_validation_set, divide
 from ._evidence import EvidenceRace, draw_start
+from ._interrupt import check
 from ._kernels import ACTIVATIONS
 from ._lineup import affordable, judges_of, line_up
 from ._loss import Loss, RobustObjective
@@ -27,12 +29,14 @@ from ._power import Scalings, make_power, no_power
 from ._publish import model_attributes, publish
 from ._race import Course, Race
 from ._regularization import fixed_l2, make_groups
-from ._scaling import Scaling, make_scaling
+from ._scaling import Scaling, make_scaling, refuse_far
 
 # Parameters that may be others when a fit goes on from its checkpoint.
 MAY_CHANGE = {
     "checkpoint", "goal", "max_iter", "max_time", "min_grad", "n_jobs", "random_state", "tol", "verbose", "warm_start",
 }  # fmt: skip
+# In units of the scaled y: beyond it, or below its inverse, squares leave the range of float64.
+LARGEST_LOSS_SCALE = 1e70
 # With n_starts="auto" and alpha="evidence".
 MOST_EVIDENCE_STARTS = 5
 
@@ -56,10 +60,17 @@ class Fit(NamedTuple):
     left_out: LeftOut | None
 
 
-def fit_network(model: Any, given: Given, split_rng: np.random.RandomState | None = None) -> Fit:
+def fit_network(
+    model: Any,
+    given: Given,
+    file: Part | None = None,
+    split_rng: np.random.RandomState | None = None,
+    is_over: threading.Event | None = None,
+) -> Fit:
     """Fit one network and set the attributes of `model`, an LMRegressor.
 
-    The rows are divided into sets by `split_rng`, if that is given, and not by the model's random state.
+    The fit is saved to `file`, and goes on from what that holds. The rows are divided into sets by `split_rng`, if that
+    is given, and not by the model's random state. The event `is_over` ends it, from another thread.
     """
     start_time = time.perf_counter()
     refuse_contradictions(model, given)
@@ -71,9 +82,9 @@ def fit_network(model: Any, given: Given, split_rng: np.random.RandomState | Non
     draft._n_rows = len(data.X)
     own = check_validation_set(draft, given.X_val, given.y_val, given.sample_weight_val, data.Y.shape[1])
     network = make_network(data.X.shape[1], hidden, data.Y.shape[1], activations)
+    check()
 
-    checkpoint = open_checkpoint(model, data, own)
-    before = (checkpoint.load() if checkpoint else None) or (previous(model, network) if is_warm else None)
+    before = (file.load() if file else None) or (previous(model, network) if is_warm else None)
     fraction, split = model.validation_fraction if model.early_stopping else 0.0, before and before.split_indices
     sets, draft.split_indices_ = divide(data, own, fraction, model.test_fraction, model.split, split_rng or rng, split)
     scalings = before.scalings if before else make_scalings(model, sets["train"])
@@ -87,9 +98,9 @@ def fit_network(model: Any, given: Given, split_rng: np.random.RandomState | Non
     if given.sample_weight is not None:
         passed["metadata"] = {"sample_weight": given.sample_weight}
     tasks = partial(Tasks, model, n_iterations=model.max_iter, data=passed, attributes=partial(model_attributes, draft))
-    save = partial(checkpoint.save_race, scalings, draft.split_indices_) if checkpoint else None
+    save = partial(file.save_race, scalings, draft.split_indices_) if file else None
     make_race = make_evidence_race if model.alpha == "evidence" else make_plain_race
-    race = make_race(model, problem, sets["train"], before, rng, start_time, tasks, save)
+    race = make_race(model, problem, sets["train"], before, rng, start_time, tasks, save, is_over)
     try:
         winner = race.run()
     except KeyboardInterrupt:
@@ -97,8 +108,6 @@ def fit_network(model: Any, given: Given, split_rng: np.random.RandomState | Non
             publish(model, problem, race, leader, draft)
         raise
     left_out = publish(model, problem, race, winner, draft)
-    if checkpoint:
-        checkpoint.remove()
     race.end()
     assert winner.ending is not None
     return Fit(winner.ending, sets["train"], left_out)
@@ -114,6 +123,7 @@ def make_plain_race(
     start_time: float,
     tasks: Callable[..., Tasks],
     save: Callable[..., None] | None,
+    is_over: threading.Event | None,
 ) -> Race:
     """Starts that minimise F with the penalty as it is."""
     if before:
@@ -125,7 +135,7 @@ def make_plain_race(
     course = make_course(model, problem, n_starts == 1)
     scouting = make_course(model, problem._replace(rows={"train": sample}), False) if sample else None
     settings, memory, audience = make_settings(model, problem), before and before.race, tasks(problem, n_starts)
-    return Race(starts, course, settings, start_time, model.n_jobs, scouting, memory, audience, save)
+    return Race(starts, course, settings, start_time, model.n_jobs, scouting, memory, audience, save, is_over)
 
 
 def make_evidence_race(
@@ -137,6 +147,7 @@ def make_evidence_race(
     start_time: float,
     tasks: Callable[..., Tasks],
     save: Callable[..., None] | None,
+    is_over: threading.Event | None,
 ) -> EvidenceRace:
     """The same, with a penalty that is found on the way."""
     if is_matrix_free(model.solver, problem.network, problem.rows["train"].Y.size):
@@ -149,11 +160,15 @@ def make_evidence_race(
     if n_starts == "auto":
         n_starts = min(MOST_EVIDENCE_STARTS, affordable(problem.network, train))
     starts = [draw_start(problem.network, groups, rng) for _ in range(n_starts)]
-    if before:
+    if before and not before.race:
         starts = [starts[0].resumed(before.theta, getattr(model, "_precisions", None))]
-    course, settings = make_course(model, problem, len(starts) == 1), make_settings(model, problem)
-    audience = tasks(problem, len(starts))
-    return EvidenceRace(starts, course, settings, start_time, model.n_jobs, audience, problem, groups)
+    memory = before and before.race
+    n_starts = len(memory.runners) if memory else len(starts)
+    course, settings = make_course(model, problem, n_starts == 1), make_settings(model, problem)
+    audience = tasks(problem, n_starts)
+    return EvidenceRace(
+        starts, course, settings, start_time, model.n_jobs, audience, problem, groups, memory, save, is_over
+    )
 
 
 def make_course(model: Any, problem: Problem, is_alone: bool) -> Course:
@@ -178,11 +193,6 @@ def make_monitor(model: Any, problem: Problem, is_alone: bool) -> Monitor:
 # ---- parameters ---------------------------------------------------------------------------------------
 def refuse_contradictions(model: Any, given: Given) -> None:
     """Parameters that make no sense together."""
-    if model.n_networks > 1 and model.checkpoint is not None:
-        raise ValueError(
-            f"checkpoint={model.checkpoint!r} with n_networks={model.n_networks}: a checkpoint is of one network. Set "
-            "n_networks=1, or checkpoint=None."
-        )
     if model.alpha != "evidence":
         return
     if model.early_stopping or given.X_val is not None:
@@ -194,11 +204,6 @@ def refuse_contradictions(model: Any, given: Given) -> None:
         raise ValueError(
             f"loss={model.loss!r} with alpha='evidence': the evidence is that of normal noise. Set alpha to a "
             "number, or loss='squared_error'."
-        )
-    if model.checkpoint is not None:
-        raise ValueError(
-            f"checkpoint={model.checkpoint!r} with alpha='evidence': such a fit cannot go on from a file. Set "
-            "alpha to a number, or checkpoint=None."
         )
 
 
@@ -229,6 +234,7 @@ def make_scalings(model: Any, train: DataSet) -> Scalings:
         kind = "power" if model.alpha == "evidence" else "minmax"
     if kind != "power":
         return Scalings(no_power(), *make_scaling(kind, *train))
+    refuse_far(train.X)
     power = make_power(train.X[:], train.weight)  # of rows on disk, a copy in memory
     return Scalings(power, *make_scaling("standard", *train._replace(X=power.forward(train.X))))
 
@@ -238,15 +244,25 @@ def objective_kind(model: Any, y_scaling: Scaling) -> Callable[..., NetworkObjec
     if model.loss == "squared_error":
         return NetworkObjective
     unit = y_scaling.scale[0] if len(y_scaling.scale) == 1 else 1.0
-    scale = None if model.loss_scale is None else model.loss_scale / unit
+    with np.errstate(over="ignore"):
+        scale = None if model.loss_scale is None else float(np.float64(model.loss_scale) / unit)
+    if scale is not None and not 1 / LARGEST_LOSS_SCALE <= scale <= LARGEST_LOSS_SCALE:
+        raise ValueError(
+            f"loss_scale={model.loss_scale!r} is {scale:.3g} in units of the scaled y: squares of residuals, in "
+            "units of it, overflow or underflow float64. Set it to the size of usual residuals, or to None."
+        )
     return partial(RobustObjective, loss=Loss(model.loss, scale))
 
 
 # ---- what a fit goes on from --------------------------------------------------------------------------
-def open_checkpoint(model: Any, data: DataSet, own: DataSet | None) -> Checkpoint | None:
-    """The file of this fit, if one was asked for."""
+def open_checkpoint(model: Any, given: Given) -> Checkpoint | None:
+    """The file of this call of `fit`, if one was asked for."""
     if model.checkpoint is None:
         return None
+    is_going_on = model.warm_start and hasattr(model, "coefs_")
+    draft = copy(model)  # validation sets attributes
+    data, _ = check_rows(draft, given.X, given.y, given.sample_weight, reset=not is_going_on)
+    own = check_validation_set(draft, given.X_val, given.y_val, given.sample_weight_val, data.Y.shape[1])
     seed = model.random_state if isinstance(model.random_state, Integral) else None
     owner = {name: repr(value) for name, value in model.get_params().items() if name not in MAY_CHANGE}
     owner["random_state"] = repr(seed)

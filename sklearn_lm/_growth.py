@@ -12,8 +12,10 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from ._checkpoint import Checkpoint
 from ._fit import Fit, Given, fit_network
 from ._networks import fit_networks, learn_from_rows_left_out, lend
+from ._objective import LARGEST_MATRIX
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 # Sizes in a row that are no better before it ends.
@@ -34,24 +36,26 @@ class Step(NamedTuple):
     n_iter: int
 
 
-def grow(model: Any, given: Given) -> list[Fit]:
+def grow(model: Any, given: Given, file: Checkpoint | None = None) -> list[Fit]:
     """Fit sizes one after the other; `model` gets the attributes of the best, and `growth_`.
 
     With several networks, they are fitted with the size that one of them has found.
     """
-    if model.checkpoint is not None:
+    if model.solver == "cg":
         raise ValueError(
-            f"checkpoint={model.checkpoint!r} with hidden_layer_sizes='auto': a checkpoint is of one size. Set "
-            "hidden_layer_sizes to a number, or checkpoint=None."
+            "hidden_layer_sizes='auto' with solver='cg': sizes are compared by what the Gram matrix tells, which "
+            "cg does not make. Set solver='auto', or hidden_layer_sizes to a number."
         )
     rng = check_random_state(model.random_state)
+    if file:
+        rng = file.random_state(rng)
     member, path, n_worse = None, list[Step](), 0
     best: tuple[Any, Fit] | None = None
     for n_units in SIZES:
-        if member is not None and _n_parameters(member, n_units) > member._set_sizes["train"] * member.n_outputs_:
-            break  # more than residuals: they would fit any noise
+        if member is not None and _is_too_large(member, n_units):
+            break
         member = _first(model, n_units, rng) if member is None else _larger(member, n_units, rng)
-        fit = fit_network(member, given)
+        fit = fit_network(member, given, file.part(f"{n_units} units") if file else None)
         learn_from_rows_left_out(member, [fit])
         path.append(_step(member, n_units))
         if model.verbose:
@@ -63,7 +67,7 @@ def grow(model: Any, given: Given) -> list[Fit]:
     assert best is not None
     chosen, fit = best
     if model.n_networks > 1:
-        fits = fit_networks(model, given, len(chosen.intercepts_[0]))
+        fits = fit_networks(model, given, file, len(chosen.intercepts_[0]), rng)
     else:
         fits = [fit]
         lend(model, chosen)
@@ -95,6 +99,12 @@ def _larger(member: Any, n_units: int, rng: np.random.RandomState) -> Any:
 
 def _n_parameters(member: Any, n_units: int) -> int:
     return n_units * (member.n_features_in_ + 1) + member.n_outputs_ * (n_units + 1)
+
+
+def _is_too_large(member: Any, n_units: int) -> bool:
+    """More parameters than residuals would fit any noise; and there must be a Gram matrix to tell."""
+    n_parameters = _n_parameters(member, n_units)
+    return n_parameters > member._set_sizes["train"] * member.n_outputs_ or n_parameters**2 > LARGEST_MATRIX
 
 
 def _step(member: Any, n_units: int) -> Step:

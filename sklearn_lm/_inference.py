@@ -148,16 +148,27 @@ class InferenceMixin:
         self._need_posterior()
         return np.einsum("ioo->io", self._posterior.products(X, *self._network_of(X)))
 
+    @np.errstate(over="ignore", invalid="ignore")  # `predict` refuses what overflows
+    def _mean(self, X: np.ndarray) -> np.ndarray:
+        """At mapped X, of all networks together; with equal weights where nothing is known of their precision."""
+        members = self._members()
+        if len(members) > 1 and all(member._posterior is not None for member in members):
+            return self._distribution(X)[0]
+        return np.mean([member._values(X) for member in members], axis=0)
+
     def _variance(self, X: np.ndarray) -> np.ndarray:
         """Of new values at mapped X, by this network alone: sigma^2 (1 + J H^-1 J'), (n_rows, n_outputs)."""
+        self._need_posterior()
         return self.y_scale_**2 * self._posterior.noise_variance * (1 + self._leverages(X))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _distribution(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance at mapped X, of all networks together."""
         members = self._members()
         mean, variance = mix([member._values(X) for member in members], [member._variance(X) for member in members])
         return mean, correct(variance, self._noise_models, X, mean)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _covariance(self, X: np.ndarray) -> np.ndarray:
         """Of new values at mapped X, (n_rows, n_rows, n_outputs)."""
         self._need_posterior()
@@ -171,8 +182,8 @@ class InferenceMixin:
     def _need_posterior(self) -> None:
         if self._posterior is None:
             raise ValueError(
-                "Standard deviations need the Gram matrix, which was not made for so many parameters. "
-                "Fit with solver='cholesky', or fewer units."
+                "Standard deviations need the Gram matrix, which was not made: for so many parameters, or because the "
+                "fit was interrupted. Fit to the end, with solver='cholesky', or fewer units."
             )
 
     def _extrapolation(self, X: np.ndarray) -> np.ndarray:

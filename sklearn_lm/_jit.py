@@ -19,6 +19,8 @@ import numba
 from numba.core import config, types
 from numba.extending import intrinsic
 
+from . import _interrupt
+
 # Below this many multiply-adds, waking a thread pool costs more than it saves.
 SMALL_WORK = 4_000_000
 # Above this many a call is divided, since Ctrl-C is heard between calls only: about 0.1 s of one thread.
@@ -146,6 +148,8 @@ def two_ways(slots: str, block: int | None = None) -> Callable[[Callable], Calla
 def _in_turn(kernel: Callable, work: float, which: int, extent: Callable, arguments: tuple, n_threads: int = 1) -> Any:
     """The whole work, in as many calls as it takes for Ctrl-C to be heard between them."""
     begins, ends = which & BEGINS > 0, which & ENDS > 0
+    if work >= SMALL_WORK:
+        _interrupt.check()
     if work < LARGE_WORK:
         return kernel((ALL, ALL, begins, ends), *arguments)
     n_slots, n_rounds = extent(arguments)
@@ -157,6 +161,7 @@ def _in_turn(kernel: Callable, work: float, which: int, extent: Callable, argume
             end, slot_end = first + n_rounds_a_call, slot + n_slots_a_call
             is_last = end >= n_rounds and slot_end >= n_slots
             part = (slot, slot_end), (first, end), begins and first == 0, ends and is_last
+            _interrupt.check()
             result = kernel(part, *arguments)
     return result
 
@@ -171,8 +176,10 @@ def _in_own_threads(
     n_slots, n_rounds = extent(arguments)
     step = _rounds_of_a_call(work, n_rounds)
     waiting, is_over, begins = list(range(n_slots)), False, which & BEGINS > 0
+    caller_obeys = _interrupt.obeyed()
 
     def run() -> None:
+        _interrupt.obey(caller_obeys)
         while waiting and not is_over:
             try:
                 slot = waiting.pop()  # one operation for the interpreter: no slot is taken twice
@@ -181,6 +188,7 @@ def _in_own_threads(
             for first in range(0, n_rounds, step):
                 if is_over:
                     return
+                _interrupt.check()
                 serial(((slot, slot + 1), (first, first + step), begins and first == 0, False), *arguments)
 
     n_threads = min(n_threads, n_slots)

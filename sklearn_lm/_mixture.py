@@ -17,7 +17,9 @@ def mix(means: Sequence[np.ndarray], variances: Sequence[np.ndarray]) -> tuple[n
     if len(means) == 1:
         return means[0], variances[0]
     f, v = np.stack(means), np.stack(variances)
-    weight = v.min(axis=0) / v  # relative, so that no precision overflows
+    with np.errstate(invalid="ignore"):
+        # Relative, so that no precision overflows; where the least variance is zero, or infinite, 0 / 0 counts as 1.
+        weight = np.where(v == v.min(axis=0), 1.0, v.min(axis=0) / v)
     weight /= weight.sum(axis=0)
     mean = np.sum(weight * f, axis=0)
-    return mean, np.sum(weight * (v + (f - mean) ** 2), axis=0)
+    return mean, np.sum(weight * (np.where(weight > 0, v, 0.0) + (f - mean) ** 2), axis=0)

@@ -104,7 +104,7 @@ class Monitor:
         return self.last
 
     def memory(self) -> "Memory":
-        best = None if self.stopping is None else self.best()
+        best = None if self.stopping is None or self.last is None else self.best()
         return Memory([dict(row) for row in self.rows], self.last, best)
 
     def recall(self, memory: "Memory") -> bool:

@@ -1,20 +1,30 @@
 """One estimator, one network or several: independent fits, in parallel, and what they say together."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import effective_n_jobs
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from . import _interrupt
+from ._checkpoint import Checkpoint
 from ._fit import Fit, Given, fit_network
 from ._mixture import mix
 from ._predictive import fit_noise_models, score_left_out
 
 
-def fit_networks(model: Any, given: Given, n_units: int | None = None) -> list[Fit]:
+def fit_networks(
+    model: Any,
+    given: Given,
+    file: Checkpoint | None = None,
+    n_units: int | None = None,
+    rng: np.random.RandomState | None = None,
+) -> list[Fit]:
     """Fit `model.n_networks` estimators of one network each, and let the model have the attributes of the best one.
 
     Each has a seed of its own, drawn beforehand: the number of threads plays no part in the result. All are fitted to
@@ -24,19 +34,32 @@ def fit_networks(model: Any, given: Given, n_units: int | None = None) -> list[F
     ----------
     model : LMRegressor
     given : Given
+    file : Checkpoint, optional
+        Where the fits are saved, and go on from.
     n_units : int, optional
         Of the one hidden layer, if that is not what the model's own parameter says.
+    rng : RandomState, optional
+        In place of the model's.
 
     Returns
     -------
     fits : list of Fit
         One per network.
     """
-    draws = check_random_state(model.random_state).randint(np.iinfo(np.int32).max, size=model.n_networks + 1)
+    if rng is None:
+        rng = check_random_state(model.random_state)
+        rng = file.random_state(rng) if file else rng
+    draws = rng.randint(np.iinfo(np.int32).max, size=model.n_networks + 1)
     split_seed, *seeds = draws.tolist()
     members = [clone(model) for _ in seeds]
     if model.warm_start and len(getattr(model, "estimators_", ())) == model.n_networks:
-        members = deepcopy(model.estimators_)
+        if file is None:
+            members = deepcopy(model.estimators_)
+        elif not file.is_begun:
+            raise ValueError(
+                f"checkpoint={str(file.path)!r}, warm_start=True and {model.n_networks} networks to go on from: of "
+                "those that have not begun the file would know nothing. Set checkpoint=None, or warm_start=False."
+            )
     for member, seed in zip(members, seeds, strict=True):
         member.set_params(**{**model.get_params(), "n_networks": 1, "n_jobs": None, "random_state": seed})
         member.__dict__.pop("_skl_callbacks", None)
@@ -45,15 +68,16 @@ def fit_networks(model: Any, given: Given, n_units: int | None = None) -> list[F
         if model.alpha == "evidence" and model.n_starts == "auto":
             member.set_params(n_starts=1)  # they are better mixed than chosen among
 
-    @delayed
-    def run(member: Any) -> Fit:
-        fit = fit_network(member, given, split_rng=np.random.RandomState(split_seed))
+    is_over = threading.Event()
+
+    def run(number: int, member: Any) -> Fit:
+        part = file.part(f"network {number}") if file else None
+        fit = fit_network(member, given, part, np.random.RandomState(split_seed), is_over)
         learn_from_rows_left_out(member, [fit])
         return fit
 
     try:
-        # Threads: the kernels hold no lock.
-        fits = Parallel(n_jobs=model.n_jobs, require="sharedmem")(run(member) for member in members)
+        fits = _run_all(run, members, model.n_jobs, is_over)
     except KeyboardInterrupt:
         done = [member for member in members if hasattr(member, "_noise_models")]
         if done:
@@ -62,6 +86,24 @@ def fit_networks(model: Any, given: Given, n_units: int | None = None) -> list[F
     _lend_best(model, members)
     learn_from_rows_left_out(model, fits)
     return fits
+
+
+def _run_all(
+    run: Callable[[int, Any], Fit], members: list[Any], n_jobs: int | None, is_over: threading.Event
+) -> list[Fit]:
+    n_threads = min(effective_n_jobs(n_jobs), len(members))
+    if n_threads == 1:
+        return [run(number, member) for number, member in enumerate(members)]
+    # Threads: the kernels hold no lock.
+    with ThreadPoolExecutor(n_threads, initializer=_interrupt.obey, initargs=(is_over,)) as pool:
+        runs = [pool.submit(run, number, member) for number, member in enumerate(members)]
+        try:
+            return [future.result() for future in runs]
+        except BaseException:  # of a fit, or Ctrl-C: the others end with their call of a kernel
+            is_over.set()
+            for future in runs:
+                future.cancel()
+            raise
 
 
 def _lend_best(model: Any, members: list[Any]) -> None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._scaling import standard_scaling
 from ._sums import combined, weighted_gram, weighted_sum
 
 # From strong to weak; the first leaves nothing but a common factor. A weaker one must gain more than so many nats.
@@ -56,9 +57,7 @@ def fit_noise(
         choose by, and the correction is a common factor.
     """
     columns = np.column_stack([X, mean])
-    offset = np.average(columns, axis=0, weights=weight)
-    scale = np.sqrt(np.average((columns - offset) ** 2, axis=0, weights=weight))
-    scale[scale == 0] = 1.0
+    offset, scale = standard_scaling(columns, weight)
     phi = _features(X, mean, offset, scale)
     z_squared = np.minimum(z_squared, LARGEST_SQUARE)
     chosen, least = PENALTIES[0], np.inf
@@ -90,7 +89,7 @@ def fit_coefficients(phi: np.ndarray, z_squared: np.ndarray, weight: np.ndarray,
     for _ in range(N_NEWTON):
         expected = weight * z_squared * np.exp(-combined(phi, used))
         gradient = 0.5 * weighted_sum(weight - expected, phi) + ridge * used
-        step = np.linalg.solve(0.5 * weighted_gram(expected, phi) + np.diag(ridge), gradient)
+        step = _solve(0.5 * weighted_gram(expected, phi) + np.diag(ridge), gradient)
         length = 1.0
         while length > 1e-6 and not objective(used - length * step) <= value:
             length /= 2
@@ -102,8 +101,16 @@ def fit_coefficients(phi: np.ndarray, z_squared: np.ndarray, weight: np.ndarray,
     return b
 
 
+def _solve(H: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    try:
+        return np.linalg.solve(H, gradient)
+    except np.linalg.LinAlgError:  # weights so large that the ridge vanishes beside them
+        return np.linalg.lstsq(H, gradient, rcond=None)[0]
+
+
 def _features(X: np.ndarray, mean: np.ndarray, offset: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """[1, x, mean], standardised, the inputs clipped."""
-    columns = (np.column_stack([X, mean]) - offset) / scale
+    with np.errstate(over="ignore"):
+        columns = (np.column_stack([X, mean]) - offset) / scale
     columns[:, :-1] = np.clip(columns[:, :-1], -LARGEST_INPUT, LARGEST_INPUT)
     return np.column_stack([np.ones(len(X)), columns])

@@ -20,7 +20,7 @@ from scipy.linalg import solve_triangular
 from . import _cholesky, _kernels
 from ._network import Network
 from ._objective import read_only
-from ._rows import Source, sweep
+from ._rows import SWEEP, Source, sweep
 
 EPS = float(np.finfo(np.float64).eps)
 # The noise is estimated from at least this share of the residuals: a network that reproduces its data has no
@@ -216,8 +216,11 @@ def leave_one_out(
         inverse = 1 / np.maximum(rest[:, :, 0], EPS)
         left_out = inverse * residuals
     else:
-        values, vectors = np.linalg.eigh(rest)
-        values = 1 / np.maximum(values, EPS)
-        left_out = np.einsum("ioe,ie,iqe,iq->io", vectors, values, vectors, residuals, optimize=True)
-        inverse = np.einsum("ioe,ie->io", vectors**2, values)
+        left_out, inverse = np.empty_like(residuals), np.empty_like(residuals)
+        for begin in range(0, len(rest), SWEEP):
+            part = slice(begin, begin + SWEEP)
+            values, vectors = np.linalg.eigh(rest[part])
+            values = 1 / np.maximum(values, EPS)
+            left_out[part] = np.einsum("ioe,ie,iqe,iq->io", vectors, values, vectors, residuals[part], optimize=True)
+            inverse[part] = np.einsum("ioe,ie->io", vectors**2, values)
     return LeftOut(Y - left_out, noise_variance * inverse / weight[:, None])

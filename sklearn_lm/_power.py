@@ -39,7 +39,8 @@ class Power(NamedTuple):
             return X
         X = np.array(X[:])
         for j, centre, spread, exponent in zip(*self, strict=True):
-            X[:, j] = yeo_johnson((X[:, j] - centre) / spread, exponent)
+            with np.errstate(over="ignore"):  # of rows that are not those of the training: the prediction tells
+                X[:, j] = yeo_johnson((X[:, j] - centre) / spread, exponent)
         return X
 
 

@@ -13,6 +13,7 @@ from ._data import DataSet, folds_of, thinned
 from ._mixture import mix
 from ._noise import N_FOLDS, NoiseModel, fit_noise
 from ._posterior import LeftOut
+from ._rows import sweep
 from ._sums import weighted_sum
 
 # Rows that the correction of the variance is learnt from, at most.
@@ -33,8 +34,13 @@ def correct(variance: np.ndarray, noise_models: Sequence[NoiseModel], X: np.ndar
     """The variance at X (mapped by the power maps, not scaled), where the mean is `mean`; (n_rows, n_outputs)."""
     if not noise_models:
         return variance
-    factors = [model.factor(X, mean[:, o]) for o, model in enumerate(noise_models)]
-    return variance * np.column_stack(factors)
+    corrected, begin = np.empty_like(variance), 0
+    for rows in sweep(X):
+        part = slice(begin, begin + len(rows))
+        factors = [model.factor(rows, mean[part, o]) for o, model in enumerate(noise_models)]
+        corrected[part] = variance[part] * np.column_stack(factors)
+        begin += len(rows)
+    return corrected
 
 
 class LooScore(NamedTuple):

@@ -93,29 +93,32 @@ def _publish_posterior(model: Any, problem: Problem, winner: Runner, theta: np.n
     """The normal equations at the published weights, and leave-one-out predictions where cheap or asked for."""
     train, network, strength, noise = problem.rows["train"], problem.network, problem.penalty.strength, None
     n_outputs = train.Y.shape[1]
+    work = train.Y.size * network.n_parameters**2 / 2
+    is_hasty = winner.ending is Ending.INTERRUPTED and work > CHEAP  # who pressed Ctrl-C does not want to wait
+    equations: Any = None
     if winner.scale is not None:
         objective = problem.objective()
         assert isinstance(objective, RobustObjective)
         objective.scale = winner.scale
-        equations, train = objective.normal_equations(theta), objective.rows  # of the weighted squares
-        noise = np.full(n_outputs, objective.sigma(theta) ** 2)
+        if not is_hasty:
+            equations, train = objective.normal_equations(theta), objective.rows  # of the weighted squares
+            noise = np.full(n_outputs, objective.sigma(theta) ** 2)
         model.loss_scale_ = float(objective.scale * (problem.y_scaling.scale[0] if n_outputs == 1 else 1.0))
         model.loss_weights_ = np.full(model._n_rows, np.nan)
         model.loss_weights_[model.split_indices_["train"]] = objective.row_weights(theta)
     elif isinstance(winner, EvidenceRunner):
         noise = np.full(n_outputs, 1 / model._precisions.beta)
-        equations = winner.found.point if winner.found else problem.objective().normal_equations(theta)
+        equations = winner.found and winner.found.point
     elif winner.state is not None and winner.iteration == model.best_iter_:
         equations = winner.state.point
-    else:
+    if equations is None and not is_hasty:
         equations = problem.objective().normal_equations(theta)
-    if isinstance(equations, MatrixFreeEquations):  # there is no factor
+    if equations is None or isinstance(equations, MatrixFreeEquations):  # there is no factor
         model._posterior = None
         return None
     model._posterior = Posterior(equations, strength, train.weight, noise)
-    work = train.Y.size * network.n_parameters**2 / 2
     is_needed = model.alpha == "evidence" and model.noise == "auto"
-    if not is_needed and (not model.leave_one_out or (model.leave_one_out == "auto" and work > CHEAP)):
+    if is_hasty or (not is_needed and (not model.leave_one_out or (model.leave_one_out == "auto" and work > CHEAP))):
         return None
     products = model._posterior.products(train.X, problem.x_scaling.table(), network, theta)
     y_scaling = problem.y_scaling

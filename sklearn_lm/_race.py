@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from joblib import effective_n_jobs
 
-from . import _monitor
+from . import _interrupt, _monitor
 from ._monitor import Monitor
 from ._optimizer import Ending, Objective, Settings, Standing, State, advance, is_late
 
@@ -68,6 +68,7 @@ class Runner:
         self.failure: ValueError | None = None
         self.errors: dict[int, float] = {}  # at the end of each round
         self.fate = ""
+        self.origin: Any = None  # the memory that it goes on from
         self._standing: Standing | None = None
         self._own: Objective | None = None
 
@@ -125,21 +126,19 @@ class Runner:
         """Error at the end of round `number`, the same however often it is asked."""
         return self.errors.setdefault(number, self.error)
 
-    def memory(self) -> Memory:
+    def memory(self) -> Any:
+        """What it must remember to go on: a `Memory`, or what a descendant makes of it."""
         standing = self._standing if self.state is None else self.state.standing()
         return Memory(
             self.number, self.family, self.theta, dict(self.errors), self.fate, self.ending, standing,
             self.monitor.memory(),
         )  # fmt: skip
 
-    def unbegun(self) -> Memory:
-        """Memory of a runner before its first iteration, or its first in this race."""
-        return self.memory()._replace(fate="", ending=None, standing=self._standing)
-
     @classmethod
     def recall(cls, memory: Memory, monitor: Monitor, settings: Settings) -> "Runner":
         """A runner that goes on from there, further than `settings` let it go before."""
         runner = cls(memory.number, memory.family, memory.theta, monitor)
+        runner.origin = memory
         standing = memory.standing
         if standing is None:  # lost before its first iteration, or never begun
             return runner
@@ -194,6 +193,8 @@ class Race:
     save : callable, optional
         Called after every iteration of any start with what is needed to go on from there, by as many iterations as
         this race has.
+    is_over : threading.Event, optional
+        Ends the race, from another thread.
 
     Attributes
     ----------
@@ -212,6 +213,7 @@ class Race:
         memory: "RaceMemory | None" = None,
         audience: "Audience | None" = None,
         save: "Callable[[RaceMemory], None] | None" = None,
+        is_over: threading.Event | None = None,
     ):
         self.course, self.settings, self.start_time, self.n_jobs = course, settings, start_time, n_jobs
         self._starts, self._memory, self._audience = starts, memory, audience or Audience()
@@ -219,7 +221,7 @@ class Race:
         self.runners: list[Runner] = []
         self._scouts: list[Runner] = []  # those of the rounds: all, if these are run on the course itself
         self._finalists: dict[int, Memory] = {}
-        self._is_over = False
+        self._is_over = is_over or threading.Event()
         self._winner: Runner | None = None
         self._max_iter_before = 0  # of the races that this one goes on from
         self._save, self._snapshots, self._saving = save, dict[Runner, Memory](), threading.Lock()
@@ -246,14 +248,15 @@ class Race:
         self.settings = settings._replace(max_iter=memory.max_iter + settings.max_iter)
         self._max_iter_before = memory.max_iter
         try:
-            self._scouts = [
-                self._entered(Runner.recall(runner, self._first.monitor(), self.settings)) for runner in memory.runners
-            ]
+            self._scouts = [self._entered(self._recalled(runner)) for runner in memory.runners]
             self._finalists = memory.finalists
             return self._run()
         except OtherDataError:
             self.settings, self._max_iter_before = settings, 0
             raise
+
+    def _recalled(self, memory: Any) -> Runner:
+        return Runner.recall(memory, self._first.monitor(), self.settings)
 
     def _enter(self) -> None:
         """Runners for the starts."""
@@ -349,7 +352,7 @@ class Race:
             # A start that is made late costs an evaluation of F and moves nowhere; but there must be one.
             if i > 0 and not runner.has_begun and is_late(settings, self.start_time):
                 runner.fate = "no time left"
-            if not self._is_over:
+            if not self._is_over.is_set():
                 runner.run(objective, settings, self.start_time, pause_at)
 
         n_threads = min(effective_n_jobs(self.n_jobs), len(field))
@@ -360,19 +363,21 @@ class Race:
             return
         # Threads: the kernels hold no lock, and the runners are changed in place. Each run has an objective of its own,
         # for an objective holds room that two runs must not share.
-        with ThreadPoolExecutor(n_threads) as pool:
+        with ThreadPoolExecutor(n_threads, initializer=_interrupt.obey, initargs=(self._is_over,)) as pool:
             runs = [pool.submit(run, i, runner, course.objective()) for i, runner in enumerate(field)]
             try:
                 for future in runs:
                     future.result()
-            except BaseException:  # of a run, or Ctrl-C: the others end with their iteration
-                self._is_over = True
+            except BaseException:  # of a run, or Ctrl-C: the others end with their call of a kernel
+                self._is_over.set()
                 raise
 
     def _entered(self, runner: Runner) -> Runner:
         """The same runner, whose run ends when the race is over, and is saved if that is asked for."""
-        runner.monitor.rules.append(lambda record, row: Ending.INTERRUPTED if self._is_over else None)
+        runner.monitor.rules.append(lambda record, row: Ending.INTERRUPTED if self._is_over.is_set() else None)
         if self._save is not None:
+            # Of one that has told of no iteration yet: as it enters, or what it goes on from.
+            self._snapshots[runner] = runner.memory() if runner.origin is None else runner.origin
             runner.monitor.watchers.append(lambda record, row: self._save_with(runner))
         return runner
 
@@ -382,7 +387,7 @@ class Race:
         memory = runner.memory()
         with self._saving:
             self._snapshots[runner] = memory
-            self._save(self._memory_of(lambda other: self._snapshots.get(other) or other.unbegun()))
+            self._save(self._memory_of(self._snapshots.__getitem__))
 
 
 class RaceMemory(NamedTuple):

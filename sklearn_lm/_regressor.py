@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._callbacks import CallbackSupport
-from ._fit import Given, fit_network
+from ._fit import Given, fit_network, open_checkpoint
 from ._growth import grow
 from ._inference import InferenceMixin
 from ._kernels import ACTIVATIONS
@@ -397,13 +397,16 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         goes on to the caller.
         """
         given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        checkpoint = open_checkpoint(self, given)
         if isinstance(self.hidden_layer_sizes, str):
-            fits = grow(self, given)
+            fits = grow(self, given, checkpoint)
         elif self.n_networks > 1:
-            fits = fit_networks(self, given)
+            fits = fit_networks(self, given, checkpoint)
         else:
-            fits = [fit_network(self, given)]
+            fits = [fit_network(self, given, checkpoint.part("network") if checkpoint else None)]
             learn_from_rows_left_out(self, fits)
+        if checkpoint:
+            checkpoint.remove()
         for ending in (fit.ending for fit in fits if not fit.ending.converged):
             warn_of(ending)  # last: for the caller it may be an error
             break
@@ -447,11 +450,13 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
             if len(self._members()) > 1:
                 raise ValueError("return_cov=True needs n_networks=1: a mixture of networks has no such covariance.")
             return self._shaped(self._values(X)), self._shaped(self._covariance(X))
-        if return_std or len(self._members()) > 1:
+        if return_std:
             mean, variance = self._distribution(X)
         else:
-            mean = self._values(X)
+            mean = self._mean(X)
         refuse_not_finite(mean, X)
+        if return_std:
+            refuse_not_finite(variance, X, "The variance of the prediction")
         return (self._shaped(mean), self._shaped(np.sqrt(variance))) if return_std else self._shaped(mean)
 
     def _shaped(self, values):

@@ -134,7 +134,8 @@ def curvature_of_gram(gram: np.ndarray, strength: np.ndarray) -> Curvature:
 def curvature_of_jacobian(jacobian: np.ndarray, strength: np.ndarray) -> Curvature:
     """From J, which has fewer rows than columns.
 
-    With A = I + J S^-1 J' (Sylvester, Woodbury): det H = det A det S, and gamma_j = (J' A^-1 J)_jj / s_j.
+    With A = I + J S^-1 J' (Sylvester, Woodbury): det H = det A det S, and gamma_j = (J' A^-1 J)_jj / s_j. A log
+    determinant of infinity where A has no factor.
     """
     n, p = jacobian.shape
     scaled = np.zeros((_kernels.n_padded(n), p))
@@ -142,7 +143,7 @@ def curvature_of_jacobian(jacobian: np.ndarray, strength: np.ndarray) -> Curvatu
     products = np.empty((_kernels.n_padded(n), _kernels.n_padded(n)))
     _kernels.gram_of(scaled, n, p, np.ones(n), products)
     L = _cholesky.factor(products[:n], 0.0, np.ones(n))
-    if L is None:  # no eigenvalue of A is below 1: J is not finite
+    if L is None:  # no eigenvalue of A is below 1, but products may overflow, or lose the identity to rounding
         return Curvature(np.inf, np.zeros(p))
     V = _cholesky.inverse(L, n)
     columns = np.zeros((_kernels.n_padded(p), V.shape[1]))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from ._interrupt import check
 from ._kernels import BEGINS, BLOCK, ENDS, MAX_SLOTS, WHOLE
 
 Part = tuple[int, np.ndarray, np.ndarray, np.ndarray]
@@ -118,6 +119,7 @@ def _read_parts(X: Source, Y: np.ndarray, root_weight: np.ndarray) -> Iterator[P
 def sweep(Z: np.ndarray | Source) -> Iterator[np.ndarray]:
     """Z in blocks of `SWEEP` rows, for sums that must not make a copy of all of it."""
     for first in range(0, len(Z), SWEEP):
+        check()
         yield Z[first : first + SWEEP]
 
 

@@ -96,10 +96,15 @@ def make_scaling(
         refuse_overflow("X", X, "scale it, or use scaling='minmax' or scaling='standard'")
         x_scaling, y_scaling = identity_scaling(X.shape[1]), identity_scaling(Y.shape[1])
     else:
-        refuse_overflow("X", X, "divide it by a constant", LARGEST_SCALED, "differences")
+        refuse_far(X)
         x_scaling = minmax_scaling(X) if scaling == "minmax" else standard_scaling(X, weight)
         y_scaling = standard_scaling(Y, weight)
     return x_scaling, y_scaling
+
+
+def refuse_far(X: np.ndarray | Source) -> None:
+    """Raise ValueError for a column of inputs so large that no scaling can bring it down."""
+    refuse_overflow("X", X, "divide it by a constant", LARGEST_SCALED, "differences")
 
 
 def refuse_overflow(
@@ -129,7 +134,7 @@ def refuse_underflow(name: str, Z: np.ndarray, remedy: str) -> None:
         )
 
 
-def refuse_not_finite(f: np.ndarray, X: np.ndarray | Source) -> None:
+def refuse_not_finite(f: np.ndarray, X: np.ndarray | Source, what: str = "The prediction") -> None:
     """Raise ValueError for the first prediction that has overflowed, with the row of X that it is of."""
     is_bad = ~np.isfinite(f).all(axis=1)
     if is_bad.any():
@@ -137,6 +142,6 @@ def refuse_not_finite(f: np.ndarray, X: np.ndarray | Source) -> None:
         values = X[row : row + 1][0]
         column = int(np.argmax(np.abs(values)))
         raise ValueError(
-            f"The prediction for row {row} of X overflows float64: {values[column]:.3g} in column {column} is too far "
-            "from the data that were fitted. Leave the row out, or bound the column."
+            f"{what} for row {row} of X overflows float64: {values[column]:.3g} in column {column} is too far from the "
+            "data that were fitted, or y too large. Leave the row out, bound the column, or fit y in other units."
         )

@@ -6,7 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
+import threading
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from test_resume import ALONE, RACE, assert_same_fit, interrupt_at
 from sklearn_lm import LMRegressor, _lineup, _race
 from sklearn_lm._checkpoint import Checkpoint, decode, encode, fingerprint
 from sklearn_lm._monitor import Memory
+from sklearn_lm._objective import NetworkObjective
 from sklearn_lm._optimizer import Damping, Ending
 
 
@@ -34,6 +35,23 @@ def fit(model, *data, **sets):
         return model.fit(*data, **sets)
 
 
+EVIDENCE = {"alpha": "evidence", "max_iter": size(40, 12)}
+TWO = {"n_networks": 2, "n_starts": 1}
+
+
+def n_evaluations(data, monkeypatch, **parameters):
+    """The fit, and how often it asked for the normal equations."""
+    calls, original = [0], NetworkObjective.normal_equations
+
+    def method(self, theta):
+        calls[0] += 1
+        return original(self, theta)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NetworkObjective, "normal_equations", method)
+        return fit(make(**parameters), *data), calls[0]
+
+
 def interrupted(data, monkeypatch, call, **parameters):
     with monkeypatch.context() as patch:
         interrupt_at(patch, call)
@@ -49,24 +67,47 @@ def interrupted(data, monkeypatch, call, **parameters):
         {**ALONE, "hidden_layer_sizes": 40},  # fewer residuals than parameters
         RACE,
         {**RACE, "n_jobs": 2},
+        {**RACE, "early_stopping": True},
+        {**RACE, "loss": "cauchy"},
+        {**EVIDENCE, **ALONE},
+        {**EVIDENCE, "n_starts": 3, "test_fraction": 0.1},
+        {**EVIDENCE, "n_starts": 3, "n_jobs": 2},
+        {**EVIDENCE, **ALONE, "hidden_layer_sizes": ()},  # evaluations without an iteration between
+        {**EVIDENCE, **ALONE, "hidden_layer_sizes": 40},
+        {**EVIDENCE, **ALONE, "n_outputs": 2},
+        TWO,
+        {**TWO, "n_jobs": 2, "random_state": None},
+        {**TWO, **EVIDENCE, "early_stopping": False},
+        {"hidden_layer_sizes": "auto", "max_iter": 6},
+        {"hidden_layer_sizes": "auto", **EVIDENCE, **TWO, "max_iter": 9, "random_state": None},
     ],
     ids=str,
 )
-@pytest.mark.parametrize("share", [0.05, 0.4, 0.8])
+@pytest.mark.parametrize("share", [0.05, 0.4, 0.8, 0.98])
 def test_a_fit_that_was_broken_off_ends_as_if_nothing_had_been(data, tmp_path, monkeypatch, parameters, share):
-    """Whenever it was: in a race, also between starts and rounds."""
-    file = tmp_path / "fit.npz"
+    """Whenever it was: in a race, also between starts and rounds; between sizes; in any of several networks.
+
+    Naive: weights alone in the file, and the damping, the precisions or the random numbers of a new fit.
+    """
+    file, parameters = tmp_path / "fit.npz", dict(parameters)
+    if parameters.pop("n_outputs", 1) == 2:
+        data = data[0], np.column_stack([data[1], data[0][:, 0]])
     if "random_state" in parameters:  # a seed of None: what was drawn is in the file
         whole, broken = ({**parameters, "random_state": np.random.RandomState(3)} for _ in range(2))
     else:
         whole = broken = parameters
-    undisturbed = fit(make(**whole), *data)
-    call = 2 + int(share * (sum(undisturbed.starts_["n_iter"]) - 1))
+    undisturbed, n_calls = n_evaluations(data, monkeypatch, **whole)
+    call = 2 + int(share * (n_calls - 2))
     interrupted(data, monkeypatch, call, checkpoint=file, **broken)
     assert file.exists()
     resumed = fit(make(checkpoint=file, **{**parameters, "random_state": broken.get("random_state", 0)}), *data)
     assert_same_fit(resumed, undisturbed, but=["n_evaluations"])
-    assert not file.exists()
+    np.testing.assert_array_equal(
+        resumed.predict(data[0], return_std=True), undisturbed.predict(data[0], return_std=True)
+    )
+    for ours, theirs in zip(getattr(resumed, "estimators_", []), getattr(undisturbed, "estimators_", []), strict=True):
+        assert_same_fit(ours, theirs, but=["n_evaluations"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_race_on_a_sample_goes_on_exactly(data, tmp_path, monkeypatch):
@@ -164,38 +205,93 @@ def test_a_fingerprint_is_of_values_and_shape():
     assert len(prints) == 6
 
 
-@pytest.mark.skipif(not COMPILED, reason="in plain Python a second is too short for a fit")
-def test_a_killed_process_loses_at_most_one_iteration(tmp_path):
-    """SIGKILL, at moments of no choice of ours: while a file is written, too."""
-    file = tmp_path / "fit.npz"
-    code = f"""
-import warnings
+KILLED = """
+import os, signal, sys, warnings, zipfile
 import numpy as np
 from sklearn_lm import LMRegressor
+from sklearn_lm._monitor import Monitor
+
 warnings.simplefilter("ignore")
-x = np.linspace(0, 1, 2000)
-model = LMRegressor((20, 20), n_starts=1, max_iter=400, tol=0, random_state=0, checkpoint=CHECKPOINT)
-model.fit(x[:, None], -x * np.sin(10 * x) + 0.1 * np.cos(300 * x))
-np.save({str(tmp_path / "theta.npy")!r}, np.concatenate([W.ravel() for W in model.coefs_]))
-print(model.n_iter_)
+n_members, log = int(sys.argv[1]), open(sys.argv[2], "w")  # of zip files: so many are written, and the next is not
+original, tell = zipfile.ZipFile.open, Monitor.__call__
+
+def write(self, name, mode="r", *arguments, **options):
+    global n_members
+    if mode == "w":
+        if n_members == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        n_members -= 1
+    return original(self, name, mode, *arguments, **options)
+
+def told(self, record):
+    log.write(f"{record.iteration}\\n")
+    log.flush()
+    return tell(self, record)
+
+zipfile.ZipFile.open, Monitor.__call__ = write, told
+x = np.linspace(0, 1, 100)
+file = None if sys.argv[3] == "undisturbed" else sys.argv[3]
+model = LMRegressor(random_state=0, checkpoint=file, **PARAMETERS)
+model.fit(x[:, None], np.column_stack([-x * np.sin(10 * x), np.cos(30 * x)]))
+print(sum(network.n_iter_ for network in getattr(model, "estimators_", [model])))
+print([W.tobytes().hex() for W in model.coefs_])
 """
-    undisturbed = subprocess.run(
-        [sys.executable, "-c", code.replace("CHECKPOINT", "None")], capture_output=True, text=True, check=True
+
+
+@pytest.mark.skipif(not COMPILED, reason="six processes, of full-size fits")
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="a process cannot be killed so")
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"hidden_layer_sizes": (8, 8), "n_starts": 1, "max_iter": 60},
+        {"alpha": "evidence", "n_starts": 2, "max_iter": 40},  # targets are scaled anew, too
+        {"alpha": "evidence", "n_networks": 2, "max_iter": 40},
+        {"hidden_layer_sizes": "auto", "n_starts": 1, "max_iter": 8, "alpha": 1e-3},
+    ],
+    ids=str,
+)
+def test_a_killed_process_loses_at_most_one_iteration(tmp_path, parameters):
+    """SIGKILL in the middle of a write, three times in one fit, and then it ends with the bits of one left alone.
+
+    Naive: a file that is written in place: killed then, it is broken, and the fit is lost. Or one that is written at
+    the end of a start, a size or a network.
+    """
+    (tmp_path / "file").mkdir()
+    file, log = tmp_path / "file" / "fit.npz", tmp_path / "log"
+    code = KILLED.replace("PARAMETERS", repr(parameters))
+
+    def run(n_members, name):
+        arguments = [sys.executable, "-c", code, str(n_members), str(log), str(name)]
+        ended = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+        return ended, [int(line) for line in log.read_text().split()]
+
+    undisturbed, whole = run(-1, "undisturbed")
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    n_told = 0
+    for n_members in (247, 301, 403):
+        killed, told = run(n_members, file)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        n_told += len(told)
+    resumed, told = run(-1, file)
+    # Each process has told of the iteration that was being written when it was killed, and the next one tells once more
+    # of the last of each start, size or network that it finds in the file: three kills come to 9 at most.
+    assert n_told + len(told) <= len(whole) + 9
+    assert n_told > 25  # of which many would be lost
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout == undisturbed.stdout
+    assert not list(file.parent.iterdir())
+
+
+def test_networks_that_go_on_from_others_have_no_checkpoint(data, tmp_path):
+    """The file would not know where those stood that have not begun."""
+    model = fit(make(**TWO, warm_start=True), *data).set_params(checkpoint=tmp_path / "fit.npz")
+    with pytest.raises(ValueError, match=r"warm_start=True and 2 networks to go on from.*Set checkpoint=None"):
+        fit(model, *data)
+
+
+def test_an_interrupted_fit_of_networks_leaves_no_thread_behind(data, tmp_path, monkeypatch):
+    """Naive: joblib's threads, which go on after Ctrl-C, and write the file of the next fit."""
+    interrupted(
+        data, monkeypatch, 9, checkpoint=tmp_path / "fit.npz", **{**TWO, "n_jobs": 2, "max_iter": 2000, "tol": 0}
     )
-    theta = np.load(tmp_path / "theta.npy")
-    n_killed = 0
-    for pause in (0.05, 0.11, 0.17):
-        process = subprocess.Popen([sys.executable, "-c", code.replace("CHECKPOINT", repr(str(file)))])
-        while not file.exists() and process.poll() is None:
-            time.sleep(0.001)
-        time.sleep(pause)
-        process.send_signal(signal.SIGKILL)
-        n_killed += process.wait(60) == -signal.SIGKILL
-    assert n_killed > 0
-    assert file.exists()
-    last = subprocess.run(
-        [sys.executable, "-c", code.replace("CHECKPOINT", repr(str(file)))], capture_output=True, text=True, check=True
-    )
-    assert last.stdout == undisturbed.stdout
-    np.testing.assert_array_equal(np.load(tmp_path / "theta.npy"), theta)
-    assert [path.name for path in tmp_path.iterdir()] == ["theta.npy"]
+    assert {thread.name for thread in threading.enumerate() if "ThreadPool" in thread.name} == set()

@@ -52,7 +52,7 @@ def test_bad_input_is_named(bad, message):
 
 
 def test_sparse_X_is_refused():
-    with pytest.raises(TypeError, match="toarray"):
+    with pytest.raises(ValueError, match="toarray"):
         rows(X=sparse.csr_array(X))
 
 

@@ -83,9 +83,18 @@ def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096 / 2**20
 
+KINDS = [
+    dict(n_starts=2), dict(n_starts=1), dict(alpha="evidence", n_starts=1), dict(early_stopping=True, n_starts=2),
+    dict(n_networks=2, n_starts=1, n_jobs=2), dict(loss="cauchy", n_starts=1), dict(solver="cg", n_starts=1),
+    dict(n_starts=1, warm_start=True), dict(alpha="evidence", n_networks=2), dict(n_starts=3, n_jobs=2),
+]
+
 def fit(seed):
     X = np.random.default_rng(seed).normal(size=(20 + seed % 30, 2))
-    LMRegressor(1 + seed % 5, n_starts=1 + seed % 2, max_iter=3, random_state=seed).fit(X, X[:, 0] * X[:, 1]).predict(X)
+    model = LMRegressor(1 + seed % 5, max_iter=3, random_state=seed, **KINDS[seed % len(KINDS)])
+    model.fit(X, X[:, 0] * X[:, 1]).predict(X)
+    if model.solver != "cg":
+        model.predict(X, return_std=True)
 
 for seed in range(100):
     fit(seed)

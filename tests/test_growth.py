@@ -5,7 +5,7 @@ import pytest
 from conftest import may_end_early, size
 from sklearn.base import clone
 
-from sklearn_lm import LMRegressor
+from sklearn_lm import LMRegressor, _growth
 from sklearn_lm._growth import LEAST_RISE, PATIENCE, _larger
 
 
@@ -85,6 +85,17 @@ def test_another_fit_forgets_the_growth(data):
     assert model.coefs_[0].shape == (1, 2)
 
 
+def test_conjugate_gradients_cannot_choose_a_size(data):
+    """Naive: an AttributeError for the leave-one-out score, which needs the Gram matrix."""
+    with pytest.raises(ValueError, match=r"solver='cg': sizes are compared .* Set solver='auto'"):
+        fit(*data, solver="cg")
+
+
+def test_growth_ends_before_the_gram_matrix_does(data, monkeypatch):
+    monkeypatch.setattr(_growth, "LARGEST_MATRIX", 8**2)
+    assert fit(*data).growth_["n_parameters"].max() <= 8
+
+
 def test_verbose_prints_a_line_for_each_size(data, capsys):
     model = fit(*data, verbose=1)
     assert len(capsys.readouterr().out.splitlines()) == len(model.growth_["n_units"])
@@ -95,8 +106,3 @@ def test_several_outputs_and_a_validation_set(data):
     model = fit(X, np.column_stack([y, X[:, 0]]), alpha=0.0, early_stopping=True, test_fraction=0.1)
     assert model.predict(X).shape == (len(X), 2)
     assert set(model.split_indices_) == {"train", "validation", "test"}
-
-
-def test_a_checkpoint_is_refused(data, tmp_path):
-    with pytest.raises(ValueError, match="with hidden_layer_sizes='auto': a checkpoint is of one size"):
-        fit(*data, checkpoint=tmp_path / "fit.npz")

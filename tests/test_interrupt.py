@@ -7,9 +7,14 @@ the calls of the kernels that begin after it are counted.
 import os
 import subprocess
 import sys
+import threading
 
+import numpy as np
 import pytest
 from conftest import COMPILED
+
+from sklearn_lm import LMRegressor, _interrupt, _publish
+from sklearn_lm._objective import NetworkObjective
 
 FIT = """
 import os, signal, threading, warnings
@@ -20,7 +25,7 @@ warnings.simplefilter("ignore")
 _jit.LARGE_WORK = 20_000_000  # a hundredth of a pass over these rows
 X = np.random.default_rng(0).normal(size=(20_000, 8))
 y = np.sin(X.sum(axis=1))
-model = LMRegressor(25, n_starts={n_starts}, n_jobs={n_jobs}, max_iter=100_000, tol=0, min_grad=0, random_state=0)
+model = LMRegressor(25, {parameters}, max_iter=100_000, tol=0, min_grad=0, random_state=0)
 LMRegressor(25, n_starts=1, max_iter=2, random_state=0).fit(X, y)  # compiles
 pieces = 0  # begun since the signal was sent
 sent = False
@@ -47,17 +52,95 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.skipif(not COMPILED, reason="plain Python hears Ctrl-C anyway")
-@pytest.mark.skipif(sys.platform == "win32", reason="no signal can be sent to the process itself")
-@pytest.mark.parametrize("threads", [1, 2])
-def test_ctrl_c_waits_for_one_piece_and_no_more(threads):
-    """Naive: one call of a kernel for all rows: the signal waits for its end, a minute on a million rows."""
+def pieces_after_the_signal(threads, parameters):
     environment = {**os.environ, "NUMBA_NUM_THREADS": str(threads)}
     run = subprocess.run(
-        [sys.executable, "-c", FIT.format(n_starts=1, n_jobs=None)],
-        env=environment, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-c", FIT.format(parameters=parameters)],
+        env=environment, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     reason, pieces, is_finite = run.stdout.split()
     assert (reason, is_finite) == ("interrupted", "True")
-    assert int(pieces) <= 1
+    return int(pieces)
+
+
+pytestmark = [
+    pytest.mark.skipif(not COMPILED, reason="plain Python hears Ctrl-C anyway"),
+    pytest.mark.skipif(sys.platform == "win32", reason="no signal can be sent to the process itself"),
+]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_waits_for_one_piece_and_no_more(threads):
+    """Naive: one call of a kernel for all rows: the signal waits for its end, a minute on a million rows."""
+    assert pieces_after_the_signal(threads, "n_starts=1") <= 1
+
+
+@pytest.mark.parametrize(
+    "parameters", ["n_starts=3, n_jobs=2", "n_networks=2, n_jobs=2, n_starts=1", "n_jobs=2, alpha='evidence'"]
+)
+def test_starts_and_networks_in_threads_end_in_the_middle_of_an_iteration(parameters):
+    """Naive: threads that are asked once in an iteration whether all is over, or never (joblib's): a pass over the rows
+    has a hundred pieces, and an iteration has five passes and more. The main thread needs a moment to tell the others:
+    the bound is a third of a pass."""
+    assert pieces_after_the_signal(2, parameters) <= 33
+
+
+def interrupted(monkeypatch, **parameters):
+    """A fit of rows that count as many, interrupted in an evaluation; and the evaluations that come after it."""
+    monkeypatch.setattr(_publish, "CHEAP", 0)
+    calls, original = [0], NetworkObjective.normal_equations
+
+    def method(self, theta):
+        calls[0] += 1
+        if calls[0] == 9:
+            raise KeyboardInterrupt
+        return original(self, theta)
+
+    monkeypatch.setattr(NetworkObjective, "normal_equations", method)
+    X = np.random.RandomState(0).normal(size=(60, 2))
+    model = LMRegressor(5, n_starts=1, random_state=0, tol=0, leave_one_out=True, **parameters)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, np.sin(3 * X[:, 0]) * X[:, 1] + np.random.RandomState(1).normal(size=60))
+    assert model.stop_reason_ == "interrupted"
+    return model, X, calls[0] - 9
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"early_stopping": True, "n_iter_no_change": 50}, {"loss": "cauchy"}, {"alpha": "evidence"}],
+    ids=str,
+)
+def test_nothing_long_is_computed_after_ctrl_c(monkeypatch, parameters):
+    """Naive: the fitted attributes as of any fit: one more pass for the Gram matrix, one for leave-one-out."""
+    model, X, n_after = interrupted(monkeypatch, **parameters)
+    assert n_after == 0
+    assert np.isfinite(model.predict(X)).all()
+    assert not hasattr(model, "loo_residuals_")
+    str(model.summary())
+
+
+def test_standard_deviations_that_were_not_computed_say_why(monkeypatch):
+    model, X, _ = interrupted(monkeypatch, loss="cauchy")
+    with pytest.raises(ValueError, match=r"because the fit was interrupted. Fit to the end"):
+        model.predict(X, return_std=True)
+
+
+def test_a_thread_ends_when_it_is_told_to():
+    is_over, heard = threading.Event(), []
+
+    def work():
+        _interrupt.obey(is_over)
+        _interrupt.check()
+        heard.append("nothing")
+        is_over.set()
+        try:
+            _interrupt.check()
+        except KeyboardInterrupt:
+            heard.append("the end")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert heard == ["nothing", "the end"]
+    _interrupt.check()  # the main thread obeys nobody
