@@ -61,7 +61,9 @@ def fit_networks(
                 "those that have not begun the file would know nothing. Set checkpoint=None, or warm_start=False."
             )
     for member, seed in zip(members, seeds, strict=True):
-        member.set_params(**{**model.get_params(), "n_networks": 1, "n_jobs": None, "random_state": seed})
+        member.set_params(
+            **{**model.get_params(), "n_networks": 1, "n_jobs": None, "random_state": seed, "checkpoint": None}
+        )
         member.__dict__.pop("_skl_callbacks", None)
         if n_units is not None:
             member.set_params(hidden_layer_sizes=(n_units,))

@@ -125,7 +125,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
     checkpoint : str, path-like or None, default=None
         File that is written after every iteration and removed at the end of the fit. Where there is one, left behind
         by a process that was killed or by Ctrl-C, `fit` on the same data goes on from it, and ends as if nothing had
-        been. It holds numbers only, no code.
+        been. It holds numbers only, no code. Not with ``warm_start=True`` of several networks.
     leave_one_out : bool or "auto", default="auto"
         Whether `fit` computes the leave-one-out residuals, at the cost of about one iteration. "auto": where that is
         cheap, up to 10^8 multiply-adds (rows times squared parameters times outputs, halved).
@@ -383,8 +383,8 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         InvalidParameterError
             If a parameter is out of its range.
         ValueError
-            If the data cannot be fitted as they are: not finite, empty, of unequal lengths, too large to square. If
-            `checkpoint` is the file of another fit.
+            If the data cannot be fitted as they are: not finite, not numbers, sparse, empty, of unequal lengths, too
+            large to square. If `checkpoint` is the file of another fit. If parameters contradict each other.
 
         Warns
         -----

@@ -59,6 +59,7 @@ def assert_well(cell: str, layer: str | None, n_digests: int, threads: int | Non
 
 
 def test_serial_bits_are_a_digest():
+    """All other cells are compared with it: an empty one would equal an empty one."""
     assert len(serial()) == 64
 
 

@@ -1,7 +1,7 @@
 """Whatever comes in: a model with finite predictions, or a ValueError that names the cause. Never a warning of NumPy's.
 
 Properties by hypothesis, derandomised: the same examples in every run. What it, or a random driver that ran for ten
-minutes, has found is kept below as plain tests.
+minutes, has found is kept below as plain tests; each says what the build before it did.
 """
 
 import warnings
@@ -136,6 +136,7 @@ def test_every_dtype_and_layout_gives_the_bits_of_float64(dtype, layout):
 
 @pytest.mark.parametrize("container", ["list", "tuple", "pandas", "polars", "memmap", "masked"])
 def test_every_container_gives_the_bits_of_an_array(container, tmp_path):
+    """Naive: an index of pandas taken for row numbers, columns of polars for rows."""
     X = np.random.RandomState(0).normal(size=(20, 2))
     y = X[:, 0] * X[:, 1]
     expected = fit_or_refuse(X, y).predict(X)
@@ -191,6 +192,7 @@ X3, Y3 = np.arange(3.0)[:, None], np.arange(3.0)
     ids=str,
 )
 def test_refused_with_the_cause(X, y, weight, message):
+    """Naive: NaN in, NaN out, and squares that overflow or vanish end in a "minimum"."""
     with pytest.raises(ValueError, match=message):
         LMRegressor(2).fit(X, y, weight)
 
@@ -240,17 +242,20 @@ def test_what_is_no_dense_array_of_numbers_is_refused(X, y, weight, message):
     "X", [sparse.csr_matrix(X3), DATES[:, None], [["a"]], X3 * 1j, np.ma.masked_array(X3, X3 == 1)]
 )
 def test_predict_refuses_it_too(X):
+    """Naive: checks in fit alone."""
     with pytest.raises(ValueError, match=r"X is sparse|X holds dates|X cannot be read|Complex|X has masked"):
         fit_or_refuse(X3, Y3).predict(X)
 
 
 def test_long_doubles_beyond_the_range_are_refused():
+    """Naive: NaN looked for before the numbers become float64, where they are infinite."""
     if np.finfo(np.longdouble).max > np.finfo(float).max:
         with pytest.raises(ValueError, match="too large for"):
             LMRegressor(2).fit(X3 * np.longdouble("1e4000"), Y3)
 
 
 def test_nothing_of_the_callers_is_changed():
+    """Naive: targets scaled, or weights rooted, in place."""
     X, y, weight = np.random.RandomState(0).normal(size=(20, 2)), np.arange(20.0), np.ones(20)
     before = X.copy(), y.copy(), weight.copy()
     fit_or_refuse(X, y, weight)
@@ -274,6 +279,7 @@ def test_predictions_far_out_are_finite_or_refused(value, activation):
 
 
 def test_a_prediction_that_overflows_names_row_and_column():
+    """Naive: infinity, which somebody else's mean turns into NaN."""
     model = fit_or_refuse(X3, 10 * Y3, hidden_layer_sizes=())
     with pytest.raises(ValueError, match=r"row 1 of X overflows float64: 1e\+308 in column 0"):
         model.predict([[0.0], [1e308]])
@@ -329,12 +335,14 @@ def test_starts_that_overflow_give_no_warning(activation):
 
 
 def test_denormal_columns():
+    """Naive: division by a range that has underflowed."""
     X = np.random.RandomState(0).normal(size=(30, 2)) * 5e-320
     for scaling in ("minmax", "standard", None):
         assert fit_or_refuse(X, np.arange(30.0), scaling=scaling) is not None
 
 
 def test_weights_of_the_least_size_allowed():
+    """Naive: weights squared, which are zero then."""
     least = 2 / _data.LARGEST
     X = np.random.RandomState(0).normal(size=(30, 2))
     assert fit_or_refuse(X, X[:, 0], np.full(30, least)) is not None

@@ -121,12 +121,14 @@ def test_nothing_long_is_computed_after_ctrl_c(monkeypatch, parameters):
 
 
 def test_standard_deviations_that_were_not_computed_say_why(monkeypatch):
+    """Naive: the message of networks that are too large for a Gram matrix."""
     model, X, _ = interrupted(monkeypatch, loss="cauchy")
     with pytest.raises(ValueError, match=r"because the fit was interrupted. Fit to the end"):
         model.predict(X, return_std=True)
 
 
 def test_a_thread_ends_when_it_is_told_to():
+    """Naive: a flag of the process, which would end the main thread and every fit of other threads."""
     is_over, heard = threading.Event(), []
 
     def work():

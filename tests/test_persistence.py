@@ -92,6 +92,7 @@ def test_saved_and_loaded(data, kind, way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_in_a_pipeline(data, way):
+    """Naive: a state that only works where the estimator itself is saved."""
     X, y = data
     with may_end_early():
         model = make_pipeline(StandardScaler(), make()).fit(X, y)
@@ -100,10 +101,12 @@ def test_in_a_pipeline(data, way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_before_it_is_fitted(way):
+    """Naive: a state that takes fitted attributes for granted."""
     assert WAYS[way](make(alpha=0.5)).get_params() == make(alpha=0.5).get_params()
 
 
 def test_saving_changes_nothing(data):
+    """Naive: attributes packed in place: the model that was saved predicts no more."""
     with may_end_early():
         model = make(warm_start=True).fit(*data)
     before = dict(vars(model))
