@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from ._blocks import RowBlocks
 from ._fit import Fit, Given, fit_network
 from ._networks import fit_networks, learn_from_rows_left_out, lend
 
@@ -44,6 +45,11 @@ def grow(model: Any, given: Given) -> list[Fit]:
             f"checkpoint={model.checkpoint!r} with hidden_layer_sizes='auto': a checkpoint is of one size. Set "
             "hidden_layer_sizes to a number, or checkpoint=None."
         )
+    if isinstance(given.X, RowBlocks) and model.alpha != "evidence":
+        raise ValueError(
+            f"hidden_layer_sizes='auto' with alpha={model.alpha!r} and Dask rows: sizes are judged by leave-one-out "
+            "residuals of all rows, which would come here. Set alpha='evidence', or hidden_layer_sizes to a number."
+        )
     rng = check_random_state(model.random_state)
     member, path, n_worse = None, list[Step](), 0
     best: tuple[Any, Fit] | None = None
@@ -74,7 +80,9 @@ def grow(model: Any, given: Given) -> list[Fit]:
 
 def _first(model: Any, n_units: int, rng: np.random.RandomState) -> Any:
     """An estimator of the first size, as the model would have it."""
-    member = clone(model).set_params(hidden_layer_sizes=(n_units,), n_networks=1, leave_one_out=True, verbose=0)
+    member = clone(model).set_params(hidden_layer_sizes=(n_units,), n_networks=1, verbose=0)
+    if model.alpha != "evidence":
+        member.set_params(leave_one_out=True)
     member.__dict__.pop("_skl_callbacks", None)
     return member.set_params(random_state=int(rng.randint(np.iinfo(np.int32).max)))
 
