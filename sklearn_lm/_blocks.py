@@ -263,10 +263,11 @@ class BlockSet:
         ends = np.cumsum(self.lengths)
         places = np.searchsorted(rows, np.concatenate([[0], ends]))
         # Every block is told of its own rows only.
-        own = [rows[a:b] - begin for a, b, begin in zip(places, places[1:], ends - self.lengths, strict=False)]
-        chosen = [(partial(_take, _compact(part)), handle) for part, handle in zip(own, self.handles, strict=True)]
-        functions, handles = zip(*chosen, strict=True)
-        return BlockSet(self.executor, self.executor.keep(functions, handles))
+        functions = [
+            partial(_take, _compact(rows[a:b] - begin, n_rows))
+            for a, b, begin, n_rows in zip(places[:-1], places[1:], ends - self.lengths, self.lengths, strict=True)
+        ]
+        return BlockSet(self.executor, self.executor.keep(functions, self.handles))
 
     def total_weight(self) -> float:
         return self.summary.total_weight
@@ -311,9 +312,13 @@ class BlockSet:
         return hashlib.blake2b("".join(parts).encode(), digest_size=16).hexdigest()
 
 
-def _compact(rows: np.ndarray) -> np.ndarray | slice:
-    """Row numbers, without a list of them where they are neighbours."""
-    return slice(int(rows[0]), int(rows[-1]) + 1) if is_range(rows) else rows
+def _compact(rows: np.ndarray, n_rows: int) -> np.ndarray | slice:
+    """Row numbers as they travel: a slice where they are neighbours, else one bit for each row of the block."""
+    if is_range(rows):
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    is_taken = np.zeros(n_rows, dtype=bool)
+    is_taken[rows] = True
+    return np.packbits(is_taken)
 
 
 def _every(first: int, step: int, block: DataSet) -> np.ndarray:
@@ -321,6 +326,8 @@ def _every(first: int, step: int, block: DataSet) -> np.ndarray:
 
 
 def _take(rows: np.ndarray | slice, block: DataSet) -> DataSet:
+    if isinstance(rows, np.ndarray):
+        rows = np.flatnonzero(np.unpackbits(rows, count=len(block.X)))
     return DataSet(np.ascontiguousarray(block.X[rows]), block.Y[rows], block.weight[rows])
 
 

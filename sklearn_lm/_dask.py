@@ -7,10 +7,10 @@ the caller's does: if a worker dies, the scheduler makes its blocks anew on anot
 This file alone imports Dask, and it is imported when a Dask collection is passed.
 """
 
+import operator
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
 from copy import copy
 from functools import partial
 from typing import Any
@@ -26,6 +26,10 @@ from ._data import DataSet
 
 # Seconds without any worker after which a fit gives up, and between two looks whether there are some.
 PATIENCE, LOOK = 30.0, 1.0
+GO_ON = (
+    "The best point so far is published. Start workers and fit again, with warm_start=True or from a checkpoint to go "
+    "on from there."
+)
 # What predictions do not need, and need not travel.
 NOT_FOR_PREDICTIONS = (
     "_callback_ctx", "_loo", "_memory", "_parent_callback_ctx", "_skl_callbacks", "growth_", "history_",
@@ -45,57 +49,45 @@ class DaskExecutor:
         return list(dask.persist(*tasks) if self.client is None else self.client.persist(tasks))
 
     def gather(self, functions: Sequence[Callable], handles: Sequence[Handle]) -> list[Any]:
-        return self._results([task(*pair) for pair in zip(functions, handles, strict=True)])
+        leaves = [task(partial(_listed, function), handle) for function, handle in zip(functions, handles, strict=True)]
+        return self._result(_tree(leaves, operator.add))
 
     def reduce(self, function: Callable, handles: Sequence[Handle], merge: Callable = np.add) -> Any:
-        level = [task(function, handle) for handle in handles]
-        while len(level) > 1:
-            level = [task(partial(_merged, merge), *level[i : i + FAN]) for i in range(0, len(level), FAN)]
-        return self._results(level)[0]
+        return self._result(_tree([task(function, handle) for handle in handles], merge))
 
-    def _results(self, tasks: list[Any]) -> list[Any]:
-        if self.client is None:
-            return list(dask.compute(*tasks))
-        return [self._result(future) for future in self.client.compute(tasks)]
-
-    def _result(self, future: Any) -> Any:
+    def _result(self, root: Any) -> Any:
         """Wait for as long as there are workers, however long they take."""
-        from distributed import KilledWorker
+        if self.client is None:
+            return root.compute()
+        from distributed import KilledWorker, wait
 
         seen = time.monotonic()
-        while True:
-            try:
-                return future.result(timeout=LOOK)
-            except TimeoutError:
-                if self._n_workers() > 0:
-                    seen = time.monotonic()
-                elif time.monotonic() - seen >= PATIENCE:
-                    raise LostWorkersError(
-                        f"No Dask worker answered for {PATIENCE:g} s. The best point so far is published; start "
-                        "workers and fit again, with warm_start=True or from a checkpoint to go on from there."
-                    ) from None
-            except (CancelledError, OSError) as error:
-                raise LostWorkersError(
-                    "The Dask cluster was closed during the fit. The best point so far is published; start a cluster "
-                    "and fit again, with warm_start=True or from a checkpoint to go on from there."
-                ) from error
-            except KilledWorker as error:
-                raise LostWorkersError(
-                    f"Dask workers died, one after the other, on the same block: {error} The best point so far is "
-                    "published. If they ran out of memory, cut the rows into smaller chunks or give workers more."
-                ) from error
-
-    def _n_workers(self) -> int:
-        assert self.client is not None
         try:
-            return len(self.client.nthreads())
-        except (CancelledError, OSError, TimeoutError):
-            return 0
+            future = self.client.compute(root)
+            while True:
+                try:
+                    wait(future, timeout=LOOK)
+                    return future.result(timeout=PATIENCE)
+                except TimeoutError:
+                    if self.client.nthreads():
+                        seen = time.monotonic()
+                    elif time.monotonic() - seen >= PATIENCE:
+                        raise LostWorkersError(f"No Dask worker answered for {PATIENCE:g} s. {GO_ON}") from None
+        except KilledWorker as error:
+            raise LostWorkersError(
+                f"Dask workers died, one after the other, on the same block: {error} If they ran out of memory, cut "
+                f"the rows into smaller chunks. {GO_ON}"
+            ) from error
+        except Exception as error:
+            if self.client.status == "running":
+                raise
+            raise LostWorkersError(f"The Dask cluster was closed during the fit. {GO_ON}") from error
 
 
 def active_client() -> Any:
     """The `distributed.Client` that Dask itself would use; None: its local scheduler."""
-    if "distributed" not in sys.modules or dask.config.get("scheduler", None) not in (None, "distributed"):
+    named = dask.config.get("scheduler", None)
+    if "distributed" not in sys.modules or named not in (None, "distributed", "dask.distributed"):
         return None
     from distributed import Client
 
@@ -110,8 +102,19 @@ def task(function: Callable, *handles: Handle) -> Any:
     return delayed(function, pure=False, traverse=False)(*handles)
 
 
+def _tree(level: list[Any], merge: Callable) -> Any:
+    """One task from many: each merges `FAN` neighbours of the level below."""
+    while len(level) > 1:
+        level = [task(partial(_merged, merge), *level[i : i + FAN]) for i in range(0, len(level), FAN)]
+    return level[0]
+
+
 def _merged(merge: Callable, *parts: Any) -> Any:
     return merged(parts, merge)
+
+
+def _listed(function: Callable, block: Any) -> list[Any]:
+    return [function(block)]
 
 
 # ---- blocks -------------------------------------------------------------------------------------------
