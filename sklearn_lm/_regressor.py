@@ -367,6 +367,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         ----------
         X : array-like of shape (n_samples, n_features)
             A `numpy.memmap`, or a table of HDF5, Zarr and their like, is read part by part and never copied as a whole.
+            The rows of a Dask array or dataframe stay on the cluster of the active `distributed.Client`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             Not negative. An integer weight equals a repeated row, a zero weight a dropped one.
@@ -386,6 +387,8 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         ValueError
             If the data cannot be fitted as they are: not finite, empty, of unequal lengths, too large to square. If
             `checkpoint` is the file of another fit.
+        RuntimeError
+            If the workers of a Dask cluster are gone for 30 seconds. The best weights so far are published.
 
         Warns
         -----
@@ -431,6 +434,8 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
             Only with `return_std`.
         cov : ndarray of shape (n_samples, n_samples) or (n_samples, n_samples, n_outputs)
             Only with `return_cov`.
+
+        Of a Dask array or dataframe these are Dask arrays, computed when they are asked for.
 
         Raises
         ------
