@@ -27,8 +27,8 @@ from ._data import DataSet
 # Seconds without any worker after which a fit gives up, and between two looks whether there are some.
 PATIENCE, LOOK = 30.0, 1.0
 GO_ON = (
-    "The best point so far is published. Start workers and fit again, with warm_start=True or from a checkpoint to go "
-    "on from there."
+    "The best point so far, if there is one, is published. Start workers and fit again, with warm_start=True or from a "
+    "checkpoint to go on from there."
 )
 # What predictions do not need, and need not travel.
 NOT_FOR_PREDICTIONS = (
