@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from ._power import Power
 from ._rows import SWEEP, Source, is_range, is_source, sweep
 from ._scaling import LARGEST, refuse_overflow
 
@@ -50,6 +51,20 @@ class DataSet(NamedTuple):
         X = self.X.take(rows) if isinstance(self.X, Source) else self.X[where]
         return DataSet(X, self.Y[where], self.weight[where])
 
+    def total_weight(self) -> float:
+        return float(self.weight.sum())
+
+    def weighing_rows(self) -> np.ndarray:
+        """Numbers of the rows whose weight is not zero."""
+        return np.flatnonzero(self.weight > 0)
+
+    def mapped(self, power: Power) -> "DataSet":
+        """With the power maps applied to X."""
+        return self._replace(X=power.forward(self.X))
+
+    def distinct(self, n_most: int) -> "DataSet":
+        return distinct_rows(self, n_most)
+
 
 def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[DataSet, bool]:
     """The training rows as float64, and whether y came as a vector.
@@ -59,6 +74,8 @@ def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, 
     ValueError
         NaN or infinity, empty or sparse input, wrong dimensions or lengths, unusable weights.
     """
+    if hasattr(X, "checked"):  # rows in blocks, with their y and weights: see `_blocks.RowBlocks`
+        return X.checked(estimator, reset=reset), X.y_is_1d
     for name, values in {"X": X, "y": y, "sample_weight": sample_weight}.items():
         _refuse_unlike(name, values)
     if is_source(X):
@@ -180,28 +197,35 @@ def _check_weight(sample_weight: Any, X: np.ndarray | Source) -> np.ndarray:
         return np.ones(len(X))
     with _naming("sample_weight"):
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, **ALLOW_ZEROS)
+    refuse_negative_weight(weight)
+    refuse_unusable_weight(float(weight.max()))
+    return weight
+
+
+def refuse_negative_weight(weight: np.ndarray) -> None:
     if (weight < 0).any():
         row = int(np.argmin(weight))
         raise ValueError(
             f"sample_weight has negative values (row {row}: {weight[row]:g}): weights multiply squared "
             "errors. Use 0 to leave a row out."
         )
-    if not (weight > 0).any():
+
+
+def refuse_unusable_weight(largest: float) -> None:
+    """Of all rows: their largest weight."""
+    if not largest > 0:
         raise ValueError(
             "sample_weight is zero for every row, so nothing is left to fit. "
             "At least one weight must be positive (non-zero)."
         )
-    if weight.max() > LARGEST:
+    if largest > LARGEST:
         raise ValueError(
-            f"sample_weight reaches {weight.max():.3g}: sums of weighted squares overflow float64. "
-            "Divide it by a constant."
+            f"sample_weight reaches {largest:.3g}: sums of weighted squares overflow float64. Divide it by a constant."
         )
-    if weight.max() < 1 / LARGEST:
+    if largest < 1 / LARGEST:
         raise ValueError(
-            f"sample_weight is not above {weight.max():.3g}: weighted squares underflow float64. "
-            "Multiply it by a constant."
+            f"sample_weight is not above {largest:.3g}: weighted squares underflow float64. Multiply it by a constant."
         )
-    return weight
 
 
 def divide(
@@ -235,7 +259,7 @@ def divide(
     indices : dict of str to ndarray
         Rows of `data` in the sets that were made from it.
     """
-    kept = np.flatnonzero(data.weight > 0)
+    kept = data.weighing_rows()
     if given is not None:
         validation_fraction = 0.0
     sizes = set_sizes(len(kept), validation_fraction, test_fraction)

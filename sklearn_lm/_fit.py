@@ -12,6 +12,8 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import InvalidParameterError
 
+from ._block_objective import BlockObjective
+from ._blocks import POWER_ROWS, BlockRows, BlockSet, LostWorkersError, RowBlocks, is_dask
 from ._callbacks import Tasks
 from ._checkpoint import Before, Checkpoint, Part, fingerprint
 from ._data import DataSet, check_rows, check_validation_set, divide
@@ -22,11 +24,12 @@ from ._lineup import affordable, judges_of, line_up
 from ._loss import Loss, RobustObjective
 from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress
 from ._network import Network, is_weight, make_network, pack
-from ._objective import NetworkObjective, Problem, is_matrix_free, make_rows
+from ._objective import NetworkObjective, Problem, Rows, is_matrix_free, make_rows
 from ._optimizer import Ending, Settings
 from ._posterior import LeftOut
 from ._power import Scalings, make_power, no_power
-from ._publish import model_attributes, publish
+from ._predictive import MOST_ROWS
+from ._publish import learns_noise, model_attributes, publish
 from ._race import Course, Race
 from ._regularization import fixed_l2, make_groups
 from ._scaling import Scaling, make_scaling, refuse_far
@@ -52,11 +55,24 @@ class Given(NamedTuple):
     sample_weight_val: Any
 
 
+def in_blocks(given: Given) -> Given:
+    """The same with Dask collections as blocks of rows, once for all networks of a fit."""
+    if is_dask(given.X):
+        from ._dask import adopt
+
+        given = given._replace(X=adopt(given.X, given.y, given.sample_weight))
+    if is_dask(given.X_val) and given.y_val is not None:
+        from ._dask import adopt
+
+        given = given._replace(X_val=adopt(given.X_val, given.y_val, given.sample_weight_val))
+    return given
+
+
 class Fit(NamedTuple):
     """What is known of a fit while it lasts, and not kept."""
 
     ending: Ending
-    train: DataSet  # with mapped inputs
+    train: DataSet | None  # with mapped inputs; of rows that are elsewhere, those that the noise is learnt from
     left_out: LeftOut | None
 
 
@@ -83,18 +99,21 @@ def fit_network(
     own = check_validation_set(draft, given.X_val, given.y_val, given.sample_weight_val, data.Y.shape[1])
     network = make_network(data.X.shape[1], hidden, data.Y.shape[1], activations)
     check()
+    if isinstance(data, BlockSet):
+        refuse_large_network(network)
 
     before = (file.load() if file else None) or (previous(model, network) if is_warm else None)
     fraction, split = model.validation_fraction if model.early_stopping else 0.0, before and before.split_indices
     sets, draft.split_indices_ = divide(data, own, fraction, model.test_fraction, model.split, split_rng or rng, split)
     scalings = before.scalings if before else make_scalings(model, sets["train"])
-    sets = {name: part._replace(X=scalings.power.forward(part.X)) for name, part in sets.items()}
+    sets = {name: part.mapped(scalings.power) for name, part in sets.items()}
     draft.x_power_ = scalings.power
-    rows = {name: make_rows(*part, scalings.y) for name, part in sets.items()}
+    rows = {name: make_ready(part, scalings.y) for name, part in sets.items()}
     penalty = fixed_l2(0.0 if model.alpha == "evidence" else model.alpha, is_weight(network))
-    problem = Problem(network, scalings.x, scalings.y, rows, penalty, objective_kind(model, scalings.y), model.solver)
+    kind = BlockObjective if isinstance(data, BlockSet) else objective_kind(model, scalings.y)
+    problem = Problem(network, scalings.x, scalings.y, rows, penalty, kind, model.solver)
 
-    passed = {"X": given.X, "y": given.y, "metadata": None}
+    passed = {"X": getattr(given.X, "source", given.X), "y": given.y, "metadata": None}
     if given.sample_weight is not None:
         passed["metadata"] = {"sample_weight": given.sample_weight}
     tasks = partial(Tasks, model, n_iterations=model.max_iter, data=passed, attributes=partial(model_attributes, draft))
@@ -103,21 +122,34 @@ def fit_network(
     race = make_race(model, problem, sets["train"], before, rng, start_time, tasks, save, is_over)
     try:
         winner = race.run()
-    except KeyboardInterrupt:
+        lesson = rows_to_learn_from(model, sets["train"])
+    except (KeyboardInterrupt, LostWorkersError):
         if leader := race.leader():
             publish(model, problem, race, leader, draft)
         raise
-    left_out = publish(model, problem, race, winner, draft)
+    left_out = publish(model, problem, race, winner, draft, lesson)
     race.end()
     assert winner.ending is not None
-    return Fit(winner.ending, sets["train"], left_out)
+    return Fit(winner.ending, lesson, left_out)
+
+
+def make_ready(part: DataSet | BlockSet, y_scaling: Scaling) -> Rows | BlockRows:
+    """Rows for the kernels."""
+    return part.rows(y_scaling) if isinstance(part, BlockSet) else make_rows(*part, y_scaling)
+
+
+def rows_to_learn_from(model: Any, train: DataSet | BlockSet) -> DataSet | None:
+    """Training rows that may be left out: all; or some, brought here if the noise is to be learnt from them."""
+    if isinstance(train, BlockSet):
+        return train.thinned(MOST_ROWS) if learns_noise(model) else None
+    return train
 
 
 # ---- races --------------------------------------------------------------------------------------------
 def make_plain_race(
     model: Any,
     problem: Problem,
-    train: DataSet,
+    train: DataSet | BlockSet,
     before: Before | None,
     rng: np.random.RandomState,
     start_time: float,
@@ -133,7 +165,10 @@ def make_plain_race(
         starts, sample = line_up(problem, train, model.n_starts, model.init, rng)
         n_starts = len(starts)
     course = make_course(model, problem, n_starts == 1)
-    scouting = make_course(model, problem._replace(rows={"train": sample}), False) if sample else None
+    scouting = None
+    if sample:
+        kind = objective_kind(model, problem.y_scaling)
+        scouting = make_course(model, problem._replace(rows={"train": sample}, kind=kind), False)
     settings, memory, audience = make_settings(model, problem), before and before.race, tasks(problem, n_starts)
     return Race(starts, course, settings, start_time, model.n_jobs, scouting, memory, audience, save, is_over)
 
@@ -141,7 +176,7 @@ def make_plain_race(
 def make_evidence_race(
     model: Any,
     problem: Problem,
-    train: DataSet,
+    train: DataSet | BlockSet,
     before: Before | None,
     rng: np.random.RandomState,
     start_time: float,
@@ -192,7 +227,9 @@ def make_monitor(model: Any, problem: Problem, is_alone: bool) -> Monitor:
 
 # ---- parameters ---------------------------------------------------------------------------------------
 def refuse_contradictions(model: Any, given: Given) -> None:
-    """Parameters that make no sense together."""
+    """Parameters that make no sense together, or not with these rows."""
+    if isinstance(given.X, RowBlocks):
+        refuse_for_blocks(model)
     if model.alpha != "evidence":
         return
     if model.early_stopping or given.X_val is not None:
@@ -204,6 +241,34 @@ def refuse_contradictions(model: Any, given: Given) -> None:
         raise ValueError(
             f"loss={model.loss!r} with alpha='evidence': the evidence is that of normal noise. Set alpha to a "
             "number, or loss='squared_error'."
+        )
+
+
+def refuse_for_blocks(model: Any) -> None:
+    """Parameters that need the rows here, where they are elsewhere."""
+    here = "Pass NumPy arrays or a numpy.memmap"
+    if model.loss != "squared_error":
+        raise ValueError(
+            f"loss={model.loss!r} with Dask rows: its scale is a median of all residuals, which would have to come "
+            f"here. {here}, or set loss='squared_error'."
+        )
+    if model.solver == "cg":
+        raise ValueError(
+            "solver='cg' with Dask rows: each of its many products would be a pass over the cluster. "
+            f"{here}, or set solver='cholesky'."
+        )
+    if model.leave_one_out is True:
+        raise ValueError(
+            f"leave_one_out=True with Dask rows: the residuals of all rows would come here. {here}, or set "
+            "leave_one_out='auto'."
+        )
+
+
+def refuse_large_network(network: Network) -> None:
+    if is_matrix_free("auto", network, network.n_parameters):
+        raise ValueError(
+            f"hidden_layer_sizes: the Gram matrix of {network.n_parameters} parameters is too large to be summed over "
+            "Dask rows. Fit fewer units, or pass NumPy arrays or a numpy.memmap, with solver='cg'."
         )
 
 
@@ -227,16 +292,18 @@ def hidden_layers(model: Any) -> tuple[tuple[int, ...], tuple[str, ...]]:
     return tuple(int(size) for size in sizes), tuple(str(name) for name in names)
 
 
-def make_scalings(model: Any, train: DataSet) -> Scalings:
+def make_scalings(model: Any, train: DataSet | BlockSet) -> Scalings:
     """Of a new fit."""
     kind = model.scaling
     if kind == "auto":
         kind = "power" if model.alpha == "evidence" else "minmax"
     if kind != "power":
-        return Scalings(no_power(), *make_scaling(kind, *train))
+        return Scalings(no_power(), *make_scaling(kind, train.X, train.Y, train.weight))
     refuse_far(train.X)
-    power = make_power(train.X[:], train.weight)  # of rows on disk, a copy in memory
-    return Scalings(power, *make_scaling("standard", *train._replace(X=power.forward(train.X))))
+    seen = train.thinned(POWER_ROWS) if isinstance(train, BlockSet) else train
+    power = make_power(seen.X[:], seen.weight)  # of rows on disk, a copy in memory
+    train = train.mapped(power)
+    return Scalings(power, *make_scaling("standard", train.X, train.Y, train.weight))
 
 
 def objective_kind(model: Any, y_scaling: Scaling) -> Callable[..., NetworkObjective]:
@@ -266,8 +333,8 @@ def open_checkpoint(model: Any, given: Given) -> Checkpoint | None:
     seed = model.random_state if isinstance(model.random_state, Integral) else None
     owner = {name: repr(value) for name, value in model.get_params().items() if name not in MAY_CHANGE}
     owner["random_state"] = repr(seed)
-    owner["the training data"] = fingerprint(data)
-    owner["the validation set"] = fingerprint(own or [])
+    owner["the training data"] = data.fingerprint() if isinstance(data, BlockSet) else fingerprint(data)
+    owner["the validation set"] = own.fingerprint() if isinstance(own, BlockSet) else fingerprint(own or [])
     return Checkpoint(model.checkpoint, owner)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from ._blocks import RowBlocks
 from ._checkpoint import Checkpoint
 from ._fit import Fit, Given, fit_network
 from ._networks import fit_networks, learn_from_rows_left_out, lend
@@ -46,6 +47,11 @@ def grow(model: Any, given: Given, file: Checkpoint | None = None) -> list[Fit]:
             "hidden_layer_sizes='auto' with solver='cg': sizes are compared by what the Gram matrix tells, which "
             "cg does not make. Set solver='auto', or hidden_layer_sizes to a number."
         )
+    if isinstance(given.X, RowBlocks) and model.alpha != "evidence":
+        raise ValueError(
+            f"hidden_layer_sizes='auto' with alpha={model.alpha!r} and Dask rows: sizes are judged by leave-one-out "
+            "residuals of all rows, which would come here. Set alpha='evidence', or hidden_layer_sizes to a number."
+        )
     rng = check_random_state(model.random_state)
     if file:
         rng = file.random_state(rng)
@@ -78,7 +84,9 @@ def grow(model: Any, given: Given, file: Checkpoint | None = None) -> list[Fit]:
 
 def _first(model: Any, n_units: int, rng: np.random.RandomState) -> Any:
     """An estimator of the first size, as the model would have it."""
-    member = clone(model).set_params(hidden_layer_sizes=(n_units,), n_networks=1, leave_one_out=True, verbose=0)
+    member = clone(model).set_params(hidden_layer_sizes=(n_units,), n_networks=1, verbose=0)
+    if model.alpha != "evidence":
+        member.set_params(leave_one_out=True)
     member.__dict__.pop("_skl_callbacks", None)
     return member.set_params(random_state=int(rng.randint(np.iinfo(np.int32).max)))
 

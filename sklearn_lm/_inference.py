@@ -7,6 +7,7 @@ import numpy as np
 from scipy import stats
 from sklearn.utils.validation import check_is_fitted
 
+from ._blocks import is_dask
 from ._data import check_inputs
 from ._mixture import mix
 from ._network import Network, make_network, pack
@@ -119,8 +120,27 @@ class InferenceMixin:
         score : ndarray of shape (n_samples,)
         """
         check_is_fitted(self)
+        if is_dask(X):
+            from ._dask import map_rows
+
+            for member in self._members():
+                member._largest_leverage()  # here and once, not by every block
+            return map_rows(self, "extrapolation_score", X)
         X = self._mapped(X)
         return np.mean([member._extrapolation(X) for member in self._members()], axis=0)
+
+    def _lazy_prediction(self, X: Any, return_std: bool, return_cov: bool) -> Any:
+        """What `predict` returns for a Dask array: Dask arrays."""
+        from ._dask import map_rows
+
+        if return_cov:
+            raise ValueError("return_cov=True with a Dask array: pass some rows as a NumPy array, X[:100].compute().")
+        shape = () if self._y_is_1d else (self.n_outputs_,)
+        if not return_std:
+            return map_rows(self, "predict", X, shape)
+        self._need_posterior()
+        both = map_rows(self, "predict", X, (*shape, 2), return_std=True)
+        return both[..., 0], both[..., 1]
 
     # ---- for predict ----------------------------------------------------------------------------------
     def _members(self) -> list[Any]:
@@ -187,6 +207,11 @@ class InferenceMixin:
             )
 
     def _extrapolation(self, X: np.ndarray) -> np.ndarray:
+        return self._leverages(X).max(axis=1) / self._largest_leverage()
+
+    def _largest_leverage(self) -> float:
+        """Of the training rows that the model keeps."""
+        self._need_posterior()
         if self._posterior.largest is None:
             self._posterior.largest = float(self._leverages(self._sample_X).max())
-        return self._leverages(X).max(axis=1) / self._posterior.largest
+        return self._posterior.largest

@@ -908,6 +908,19 @@ def predict(part, X, x_scaling, y_scaling, theta, layout, n_slots, f):
         _slot_predict(slot, n_slots, rounds, X, x_scaling, y_scaling, theta, layout, f)
 
 
+@jit()
+def total_of_slots(slots):
+    """What a driver has left in its slots when it was not told that its sums end: their total, as a vector."""
+    _sum_slots(slots)
+    return slots.reshape(slots.shape[0], -1)[0].copy()
+
+
+@jit()
+def gradient_of_sums(layout, sums, gradient):
+    """What `curvature` gives, from the products that all rows have added to."""
+    _scatter_gradient(layout, layout.shape[0], sums, gradient)
+
+
 # ---- linear algebra -----------------------------------------------------------------------------------
 @jit()
 def cholesky(gram, mu, diagonal, L):

@@ -129,8 +129,10 @@ def learn_from_rows_left_out(model: Any, fits: Sequence[Fit]) -> None:
     if len(left_out) < len(fits):
         return
     train, rows = fits[0].train, model.split_indices_["train"]
+    assert train is not None
     mean, _ = mix([part.mean for part in left_out], [part.variance for part in left_out])
-    loo = score_left_out(train, mean, rows, model._n_rows)
-    model._loo = loo._replace(residuals=loo.residuals[:, 0] if model._y_is_1d else loo.residuals)
+    if len(train.X) == len(rows):  # and no sample of rows that are elsewhere
+        loo = score_left_out(train, mean, rows, model._n_rows)
+        model._loo = loo._replace(residuals=loo.residuals[:, 0] if model._y_is_1d else loo.residuals)
     if model.alpha == "evidence" and model.noise == "auto":
         model._noise_models = fit_noise_models(train, left_out)

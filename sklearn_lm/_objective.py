@@ -13,7 +13,7 @@ the Gauss-Newton approximation of the Hessian of F.
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,6 +49,23 @@ class Rows(NamedTuple):
     def parts(self) -> Iterable[_rows.Part]:
         """What the kernels take, one part after the other; all rows at once if they are in memory."""
         return _rows.parts(self.X, self.Y, self.root_weight)
+
+    def squares(self, x_scaling: np.ndarray, network: Network, theta: np.ndarray) -> np.ndarray:
+        """See `sum_of_squares`."""
+        return sum_of_squares(self, x_scaling, network, theta)
+
+    def rescaled(self, factor: np.ndarray) -> "Rows":
+        """The same with targets multiplied by a factor per output."""
+        return self._replace(Y=read_only(self.Y * factor))
+
+    def mean_power(self, centre: np.ndarray, power: int) -> np.ndarray:
+        """Weighted mean of (y - centre)^power over the rows."""
+        sums, begin = np.zeros_like(centre), 0
+        for Y in sweep(self.Y):
+            share = self.root_weight[begin : begin + len(Y)] ** 2 / self.weight
+            sums += weighted_sum(share, (Y - centre) ** power)
+            begin += len(Y)
+        return sums
 
 
 def make_rows(X: np.ndarray | Source, Y: np.ndarray, weight: np.ndarray, y_scaling: Scaling) -> Rows:
@@ -265,9 +282,9 @@ class Problem(NamedTuple):
     network: Network
     x_scaling: Scaling
     y_scaling: Scaling
-    rows: dict[str, Rows]  # "train" and, where there are such sets, "validation" and "test"
+    rows: dict[str, Any]  # `Rows` (or `_blocks.BlockRows`): "train" and, where there are such, "validation" and "test"
     penalty: Penalty
-    kind: Callable[..., NetworkObjective] = NetworkObjective  # with another loss, another class
+    kind: Callable[..., Any] = NetworkObjective  # with another loss, or rows elsewhere, another class
     solver: str = "auto"
 
     @property
@@ -277,7 +294,7 @@ class Problem(NamedTuple):
         is_free = is_matrix_free(self.solver, network, self.rows["train"].Y.size)
         return network.bends and not (is_free and network.sizes[-2] > LARGEST_PROJECTION)
 
-    def objective(self) -> NetworkObjective:
+    def objective(self) -> Any:
         """A new one, with working room of its own: one for each thread that minimises."""
         return self.kind(self.network, self.rows["train"], self.x_scaling.table(), self.penalty, self.solver)
 
@@ -291,32 +308,22 @@ class Problem(NamedTuple):
 
     def rescaled(self, factor: np.ndarray) -> "Problem":
         """The same data with scaled targets multiplied by a factor per output."""
-        rows = {name: part._replace(Y=read_only(part.Y * factor)) for name, part in self.rows.items()}
+        rows = {name: part.rescaled(factor) for name, part in self.rows.items()}
         return self._replace(y_scaling=self.y_scaling._replace(scale=self.y_scaling.scale / factor), rows=rows)
 
     def negligible(self) -> float:
         """Errors below this, of the measure by which fits are compared, are rounding errors of a perfect fit."""
         train = self.rows["train"]
-        mean = _mean(train, np.zeros(train.Y.shape[1]), 1)
-        variance = _mean(train, mean, 2)
+        mean = train.mean_power(np.zeros(train.Y.shape[1]), 1)
+        variance = train.mean_power(mean, 2)
         if "validation" in self.rows:
             return EPS * float(np.mean(self.y_scaling.scale**2 * variance))
         return EPS * 0.5 * train.weight * float(variance.sum())
 
     def error(self, name: str, theta: np.ndarray) -> float:
         """Mean squared error on a set, in the same units."""
-        squares = sum_of_squares(self.rows[name], self.x_scaling.table(), self.network, theta)
+        squares = self.rows[name].squares(self.x_scaling.table(), self.network, theta)
         return mean_squared_error(self.rows[name], squares, self.y_scaling)
-
-
-def _mean(rows: Rows, centre: np.ndarray, power: int) -> np.ndarray:
-    """Weighted mean of (y - centre)^power over the rows."""
-    sums, begin = np.zeros_like(centre), 0
-    for Y in sweep(rows.Y):
-        share = rows.root_weight[begin : begin + len(Y)] ** 2 / rows.weight
-        sums += weighted_sum(share, (Y - centre) ** power)
-        begin += len(Y)
-    return sums
 
 
 @np.errstate(over="ignore", invalid="ignore")  # compiled kernels do not warn, and their plain Python must not

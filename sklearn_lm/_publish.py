@@ -1,18 +1,21 @@
 """From the winner of a race to the fitted attributes of the estimator."""
 
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from ._blocks import BlockRows, LostWorkersError
+from ._data import DataSet
 from ._evidence import EvidenceRunner
 from ._health import sample_of
 from ._loss import RobustObjective
 from ._matrix_free import MatrixFreeEquations
 from ._monitor import print_starts
 from ._network import unpack
-from ._objective import Problem, predict
+from ._objective import Problem, make_rows, predict
 from ._optimizer import Ending
 from ._posterior import LeftOut, Posterior, leave_one_out
 from ._race import Race, Runner, summary
@@ -26,8 +29,13 @@ OCCASIONAL = (
 )  # fmt: skip
 
 
-def publish(model: Any, problem: Problem, race: Race, winner: Runner, draft: Any) -> LeftOut | None:
-    """Set the fitted attributes; what the network says of rows left out, where that is cheap or asked for."""
+def publish(
+    model: Any, problem: Problem, race: Race, winner: Runner, draft: Any, lesson: DataSet | None = None
+) -> LeftOut | None:
+    """Set the fitted attributes; what the network says of rows left out, where that is cheap or asked for.
+
+    Of training rows that are elsewhere only those of `lesson` are left out, if it is given.
+    """
     assert winner.ending is not None
     changed, theta = winner.candidate()
     problem = changed or problem
@@ -41,11 +49,12 @@ def publish(model: Any, problem: Problem, race: Race, winner: Runner, draft: Any
     model.starts_ = summary(race.runners)
     model.stop_reason_ = winner.ending.sentence
     model._set_sizes = {name: len(rows.X) for name, rows in problem.rows.items()}
-    model._sample_X = sample_of(problem.rows["train"].X)
+    train = problem.rows["train"]
+    model._sample_X = train.sample if isinstance(train, BlockRows) else sample_of(train.X)
     model._noise_models = []
     if isinstance(winner, EvidenceRunner):
         _publish_evidence(model, winner, problem)
-    left_out = _publish_posterior(model, problem, winner, theta)
+    left_out = _publish_posterior(model, problem, winner, theta, lesson)
     memory = race.memory() if model.warm_start else None
     if memory is not None:
         model._memory = memory
@@ -89,7 +98,9 @@ def _publish_evidence(model: Any, winner: EvidenceRunner, problem: Problem) -> N
 
 # Squares of errors near the limits of float64 may overflow: an infinite sum is an answer, too.
 @np.errstate(over="ignore", invalid="ignore")
-def _publish_posterior(model: Any, problem: Problem, winner: Runner, theta: np.ndarray) -> LeftOut | None:
+def _publish_posterior(
+    model: Any, problem: Problem, winner: Runner, theta: np.ndarray, lesson: DataSet | None
+) -> LeftOut | None:
     """The normal equations at the published weights, and leave-one-out predictions where cheap or asked for."""
     train, network, strength, noise = problem.rows["train"], problem.network, problem.penalty.strength, None
     n_outputs = train.Y.shape[1]
@@ -112,13 +123,19 @@ def _publish_posterior(model: Any, problem: Problem, winner: Runner, theta: np.n
     elif winner.state is not None and winner.iteration == model.best_iter_:
         equations = winner.state.point
     if equations is None and not is_hasty:
-        equations = problem.objective().normal_equations(theta)
+        with suppress(LostWorkersError):  # they ended the fit: the weights are known, what they are sure of is not
+            equations = problem.objective().normal_equations(theta)
     if equations is None or isinstance(equations, MatrixFreeEquations):  # there is no factor
         model._posterior = None
         return None
     model._posterior = Posterior(equations, strength, train.weight, noise)
-    is_needed = model.alpha == "evidence" and model.noise == "auto"
-    if is_hasty or (not is_needed and (not model.leave_one_out or (model.leave_one_out == "auto" and work > CHEAP))):
+    if isinstance(train, BlockRows):
+        if lesson is None:
+            return None
+        train = make_rows(*lesson, problem.y_scaling)
+        work = train.Y.size * network.n_parameters**2 / 2
+    is_asked = model.leave_one_out is True or (model.leave_one_out == "auto" and work <= CHEAP)
+    if is_hasty or not (learns_noise(model) or is_asked):
         return None
     products = model._posterior.products(train.X, problem.x_scaling.table(), network, theta)
     y_scaling = problem.y_scaling
@@ -127,6 +144,11 @@ def _publish_posterior(model: Any, problem: Problem, winner: Runner, theta: np.n
         products, train.Y - f, train.Y, train.root_weight**2, model._posterior.noise_variance
     )
     return LeftOut(y_scaling.offset + y_scaling.scale * mean, y_scaling.scale**2 * variance)
+
+
+def learns_noise(model: Any) -> bool:
+    """Whether the variance of the noise is to depend on the inputs."""
+    return model.alpha == "evidence" and model.noise == "auto"
 
 
 def warn_of(ending: Ending) -> None:

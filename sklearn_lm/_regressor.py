@@ -9,8 +9,9 @@ from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from ._blocks import is_dask
 from ._callbacks import CallbackSupport
-from ._fit import Given, fit_network, open_checkpoint
+from ._fit import Given, fit_network, in_blocks, open_checkpoint
 from ._growth import grow
 from ._inference import InferenceMixin
 from ._kernels import ACTIVATIONS
@@ -366,6 +367,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         ----------
         X : array-like of shape (n_samples, n_features)
             A `numpy.memmap`, or a table of HDF5, Zarr and their like, is read part by part and never copied as a whole.
+            The rows of a Dask array or dataframe stay on the cluster of the active `distributed.Client`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             Not negative. An integer weight equals a repeated row, a zero weight a dropped one.
@@ -385,6 +387,8 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         ValueError
             If the data cannot be fitted as they are: not finite, not numbers, sparse, empty, of unequal lengths, too
             large to square. If `checkpoint` is the file of another fit. If parameters contradict each other.
+        RuntimeError
+            If the workers of a Dask cluster are gone for 30 seconds. The best weights so far are published.
 
         Warns
         -----
@@ -396,7 +400,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         After Ctrl-C the best weights so far are published, with `stop_reason_` "interrupted", and the KeyboardInterrupt
         goes on to the caller.
         """
-        given = Given(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        given = in_blocks(Given(X, y, sample_weight, X_val, y_val, sample_weight_val))
         checkpoint = open_checkpoint(self, given)
         if isinstance(self.hidden_layer_sizes, str):
             fits = grow(self, given, checkpoint)
@@ -434,6 +438,8 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         cov : ndarray of shape (n_samples, n_samples) or (n_samples, n_samples, n_outputs)
             Only with `return_cov`.
 
+        Of a Dask array or dataframe these are Dask arrays, computed when they are asked for.
+
         Raises
         ------
         RuntimeError
@@ -445,6 +451,8 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         check_is_fitted(self)
         if return_std and return_cov:
             raise RuntimeError("At most one of return_std or return_cov can be requested.")
+        if is_dask(X):
+            return self._lazy_prediction(X, return_std, return_cov)
         X = self._mapped(X)
         if return_cov:
             if len(self._members()) > 1:
@@ -458,6 +466,27 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         if return_std:
             refuse_not_finite(variance, X, "The variance of the prediction")
         return (self._shaped(mean), self._shaped(np.sqrt(variance))) if return_std else self._shaped(mean)
+
+    def score(self, X, y, sample_weight=None):
+        """R2 of the predictions, mean over outputs; see :func:`sklearn.metrics.r2_score`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Of a Dask collection no rows and no predictions come to this process.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        score : float
+        """
+        if is_dask(X):
+            from ._dask import score
+
+            check_is_fitted(self)
+            return score(self, X, y, sample_weight)
+        return super().score(X, y, sample_weight)
 
     def _shaped(self, values):
         """Without the last axis if y came without it."""

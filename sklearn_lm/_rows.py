@@ -6,7 +6,7 @@ parts are whole multiples of what the slots of a kernel take in one turn (see `_
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from scipy import sparse
@@ -78,6 +78,19 @@ class Source:
         return array[int(self.rows[0]) : int(self.rows[-1]) + 1] if is_range(self.rows) else self
 
 
+@runtime_checkable
+class Elsewhere(Protocol):
+    """Columns whose rows are not here (`_blocks.Columns`): what is asked of all rows they find out themselves."""
+
+    shape: tuple[int, int]
+
+    def __len__(self) -> int: ...
+
+    def column_range(self) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def weighted_mean(self, box: Any, centre: np.ndarray, power: int) -> np.ndarray: ...
+
+
 def _as_float(rows: Any) -> np.ndarray:
     return np.ascontiguousarray(rows, dtype=np.float64)
 
@@ -123,8 +136,10 @@ def sweep(Z: np.ndarray | Source) -> Iterator[np.ndarray]:
         yield Z[first : first + SWEEP]
 
 
-def column_range(Z: np.ndarray | Source) -> tuple[np.ndarray, np.ndarray]:
+def column_range(Z: np.ndarray | Source | Elsewhere) -> tuple[np.ndarray, np.ndarray]:
     """Least and largest value of each column."""
+    if isinstance(Z, Elsewhere):
+        return Z.column_range()
     low, high = np.full(Z.shape[1], np.inf), np.full(Z.shape[1], -np.inf)
     for block in sweep(Z):
         np.minimum(low, block.min(axis=0), out=low)

@@ -4,11 +4,13 @@
 row given twice are the same data. A constant column is only shifted: its scale is 1.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from ._rows import Source, column_range, sweep
+from ._rows import Elsewhere, Source, column_range, sweep
 from ._sums import weighted_sum
 
 # Squares of residuals and of inputs enter the normal equations: beyond this magnitude they overflow float64.
@@ -42,14 +44,14 @@ def identity_scaling(n_columns: int) -> Scaling:
     return Scaling(np.zeros(n_columns), np.ones(n_columns))
 
 
-def minmax_scaling(Z: np.ndarray | Source) -> Scaling:
+def minmax_scaling(Z: np.ndarray | Source | Elsewhere) -> Scaling:
     """To [-1, 1]: offset (max + min) / 2, scale (max - min) / 2. Weights play no part in a range."""
     low, high = column_range(Z)
     half = high / 2 - low / 2  # halves first: max - min may overflow
     return Scaling(low + half, np.where(half > 0, half, 1.0))
 
 
-def standard_scaling(Z: np.ndarray | Source, weight: np.ndarray) -> Scaling:
+def standard_scaling(Z: np.ndarray | Source | Elsewhere, weight: np.ndarray | None) -> Scaling:
     """To weighted mean 0 and weighted variance 1.
 
     The moments are taken of columns already brought to [-1, 1], some rows at a time: no square overflows or
@@ -57,18 +59,29 @@ def standard_scaling(Z: np.ndarray | Source, weight: np.ndarray) -> Scaling:
     """
     low, high = column_range(Z)
     box = minmax_scaling(np.vstack([low, high]))
-    share = weight / weight.max()
-    share /= share.sum()
+    mean_of = _weighted_mean_of(Z, weight)
     varies = box.forward(low) != box.forward(high)
-    mean = _weighted_sums(Z, box, np.zeros(len(low)), share, 1)
-    variance = _weighted_sums(Z, box, mean, share, 2)
+    mean = mean_of(box, np.zeros(len(low)), 1)
+    variance = mean_of(box, mean, 2)
     varies &= variance > LEAST_VARIANCE  # else all weight that counts is on equal values
     offset = np.where(varies, box.offset + box.scale * mean, box.offset)
     scale = np.where(varies, box.scale * np.sqrt(variance), box.scale)
     return Scaling(offset, np.where(scale > 0, scale, box.scale))  # a product of zero has underflowed
 
 
-def _weighted_sums(Z: np.ndarray | Source, box: Scaling, mean: np.ndarray, share: np.ndarray, power: int) -> np.ndarray:
+def _weighted_mean_of(
+    Z: np.ndarray | Source | Elsewhere, weight: np.ndarray | None
+) -> Callable[[Scaling, np.ndarray, int], np.ndarray]:
+    """`weighted_sums` for shares of the weight that sum to 1."""
+    if isinstance(Z, Elsewhere):
+        return Z.weighted_mean
+    assert weight is not None
+    share = weight / weight.max()
+    share /= share.sum()
+    return partial(weighted_sums, Z, share)
+
+
+def weighted_sums(Z: np.ndarray | Source, share: np.ndarray, box: Scaling, mean: np.ndarray, power: int) -> np.ndarray:
     """sum_i share_i (z_ij - mean_j)^power of each column, z what `box` makes of Z."""
     sums, first = np.zeros(len(mean)), 0
     for block in sweep(Z):
@@ -81,9 +94,14 @@ def _weighted_sums(Z: np.ndarray | Source, box: Scaling, mean: np.ndarray, share
 
 
 def make_scaling(
-    scaling: str | None, X: np.ndarray | Source, Y: np.ndarray, weight: np.ndarray
+    scaling: str | None,
+    X: np.ndarray | Source | Elsewhere,
+    Y: np.ndarray | Elsewhere,
+    weight: np.ndarray | None,
 ) -> tuple[Scaling, Scaling]:
     """Scalings of X and Y for the estimator's `scaling` parameter. Targets are standardised, or left alone.
+
+    Columns that are elsewhere know their weights; otherwise `weight` has them.
 
     Raises
     ------
@@ -102,13 +120,13 @@ def make_scaling(
     return x_scaling, y_scaling
 
 
-def refuse_far(X: np.ndarray | Source) -> None:
+def refuse_far(X: np.ndarray | Source | Elsewhere) -> None:
     """Raise ValueError for a column of inputs so large that no scaling can bring it down."""
     refuse_overflow("X", X, "divide it by a constant", LARGEST_SCALED, "differences")
 
 
 def refuse_overflow(
-    name: str, Z: np.ndarray | Source, remedy: str, most: float = LARGEST, what: str = "squares"
+    name: str, Z: np.ndarray | Source | Elsewhere, remedy: str, most: float = LARGEST, what: str = "squares"
 ) -> None:
     """Raise ValueError for a column whose squares overflow, or other things (`what`) beyond `most`."""
     low, high = column_range(Z)
@@ -121,7 +139,7 @@ def refuse_overflow(
         )
 
 
-def refuse_underflow(name: str, Z: np.ndarray, remedy: str) -> None:
+def refuse_underflow(name: str, Z: np.ndarray | Elsewhere, remedy: str) -> None:
     """Raise ValueError for a column that varies so little that squares of its differences are zero."""
     low, high = column_range(Z)
     range_ = high / 2 - low / 2

@@ -1,0 +1,128 @@
+"""What rows on a Dask cluster cost: bytes that travel, the scheduler, and what a second worker gains."""
+
+import pickle
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from distributed import Client, LocalCluster
+
+from sklearn_lm import LMRegressor
+from sklearn_lm._block_objective import BlockObjective
+from sklearn_lm._blocks import InProcess, RowBlocks
+from sklearn_lm._dask import adopt
+from sklearn_lm._network import is_weight, make_network
+from sklearn_lm._regularization import fixed_l2
+from sklearn_lm._scaling import make_scaling
+
+N_COLUMNS, N_HIDDEN, N_BLOCKS = 8, 10, 8
+MANY_ROWS, FEW_ROWS = 2_000_000, 8_000
+REPEATS = 10
+
+
+def make_objective(rows: RowBlocks) -> BlockObjective:
+    """As `fit` makes it, without a fit."""
+    checked = rows.checked(LMRegressor(), reset=True)
+    x_scaling, y_scaling = make_scaling("minmax", checked.X, checked.Y, None)
+    network = make_network(N_COLUMNS, [N_HIDDEN], 1, ["tanh"])
+    penalty = fixed_l2(1e-3, is_weight(network))
+    return BlockObjective(network, checked.rows(y_scaling), x_scaling.table(), penalty)
+
+
+def dask_rows(n_rows: int, n_blocks: int = N_BLOCKS) -> RowBlocks:
+    X = da.random.default_rng(0).uniform(-1, 1, size=(n_rows, N_COLUMNS), chunks=(n_rows // n_blocks, N_COLUMNS))
+    return adopt(X, da.sin(3 * X[:, 0] * X[:, 1]) + X[:, 2] ** 2, None)
+
+
+def iterate(objective: BlockObjective) -> None:
+    """The passes over the rows of one iteration whose first trial is accepted."""
+    theta = np.random.default_rng(0).normal(size=objective.network.n_parameters)
+    objective.curvature(theta, theta)
+    objective.solve_linear(theta)
+    objective.normal_equations(theta)
+
+
+def seconds(objective: BlockObjective) -> float:
+    begin = time.perf_counter()
+    iterate(objective)
+    return time.perf_counter() - begin
+
+
+class Counting(InProcess):
+    """Of one block: what it would send, serialised."""
+
+    n_bytes = 0
+
+    def reduce(self, function: Callable, handles: Sequence[Any], merge: Callable = np.add) -> Any:
+        result = super().reduce(function, handles, merge)
+        self.n_bytes += len(pickle.dumps(function, protocol=5)) + len(pickle.dumps(result, protocol=5))
+        return result
+
+
+class Cluster:
+    """One cluster of each size, on this machine, one thread a worker."""
+
+    timeout = 900
+    sizes: Sequence[int] = (2,)
+    n_rows = MANY_ROWS
+
+    def setup(self) -> None:
+        self.stack, self.objectives = ExitStack(), {}
+        for n_workers in self.sizes:
+            cluster = self.stack.enter_context(
+                LocalCluster(
+                    n_workers=n_workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+                )
+            )
+            client = self.stack.enter_context(Client(cluster))
+            with client.as_current():
+                self.objectives[n_workers] = make_objective(dask_rows(self.n_rows))
+            iterate(self.objectives[n_workers])
+
+    def teardown(self) -> None:
+        self.objectives = {}
+        self.stack.close()
+
+
+class Speed(Cluster):
+    sizes = (1, 2)
+
+    def track_speed_up(self) -> float:
+        """Of a second worker: turn about, and the least time of each, for others may use the machine, too."""
+        least = {n_workers: float("inf") for n_workers in self.sizes}
+        for _ in range(REPEATS):
+            for n_workers, objective in self.objectives.items():
+                least[n_workers] = min(least[n_workers], seconds(objective))
+        return least[1] / least[2]
+
+    track_speed_up.unit = "times"  # type: ignore[attr-defined]
+
+
+class Overhead(Cluster):
+    n_rows = FEW_ROWS
+
+    def track_milliseconds_an_iteration(self) -> float:
+        """With next to nothing to compute: the scheduler, the tree, three round trips."""
+        return 1e3 * min(seconds(self.objectives[2]) for _ in range(REPEATS))
+
+    track_milliseconds_an_iteration.unit = "ms"  # type: ignore[attr-defined]
+
+
+class Wire:
+    params = (FEW_ROWS, 10 * FEW_ROWS)
+    param_names = ("rows",)
+
+    def track_bytes_an_iteration(self, n_rows: int) -> int:
+        """Out and back, for one block: the same for any number of rows."""
+        X = np.random.default_rng(0).uniform(-1, 1, size=(n_rows, N_COLUMNS))
+        executor = Counting()
+        rows = RowBlocks(executor, lambda: ([X], [X[:, 0]], [None]), X[:0], True)
+        objective = make_objective(rows)
+        executor.n_bytes = 0
+        iterate(objective)
+        return executor.n_bytes
+
+    track_bytes_an_iteration.unit = "bytes"  # type: ignore[attr-defined]
