@@ -210,7 +210,7 @@ class EvidenceRunner(Runner):
         n = problem.rows["train"].weight * problem.network.sizes[-1]
         evidence = log_evidence(state.point.cost, self.precisions, problem.penalty.strength, curvature.log_det, n)
         self.monitor.columns = {"log_evidence": evidence, "n_effective_parameters": float(curvature.gamma.sum())}
-        rounding = RESOLUTION * abs(evidence)
+        rounding = RESOLUTION * abs(evidence) if math.isfinite(evidence) else 0.0
         best = -math.inf if self.found is None else self.found.log_evidence
         if self.found is None or evidence >= best - rounding:
             theta, gamma = state.theta, curvature.gamma
