@@ -27,6 +27,9 @@ from sklearn_lm._network import make_network
 from sklearn_lm._objective import make_rows
 from sklearn_lm._scaling import identity_scaling
 
+# The cluster of the module lives while other tests compute without it, which earlier versions of Dask remark on.
+pytestmark = pytest.mark.filterwarnings("ignore:Running on a single-machine scheduler when a distributed:UserWarning")
+
 N_ROWS, N_BLOCKS = size(8_000, 600), 5
 
 
