@@ -9,6 +9,9 @@ The formulas stand in `_regularization`. Here is the order of things (after MacK
 3. The state of the largest evidence is kept, and after five evaluations without a larger one the fit ends. For the
    evidence rises and falls: the updates, which take the network for linear around theta, go on to explain noise by
    weights until the estimate of the noise has collapsed. What is published comes from before that.
+4. From a first noise precision that is much too high for the data there is no time before that: all of the noise is
+   taken for structure at once. One sees it by an evidence below that of a constant with normal noise. Then the fit
+   begins again from the same weights, with less precision.
 
 Several outputs have a noise precision each. Their targets are brought to scales on which these are equal, so the
 formulas need one beta; the scales are part of what is found.
@@ -50,6 +53,11 @@ ARRIVED = 1e-10
 AT_MINIMUM = (Ending.GRADIENT, Ending.REDUCTION, Ending.PRECISION, Ending.DAMPING)
 
 
+# A fit has failed if its evidence is below that of a constant by more than so many nats a row: where there is nothing to
+# be learnt, good ones come out a little below, too. It begins again so often, each time with so much less precision.
+SHORTFALL, MOST_RESTARTS, LESS = 0.1, 3, 0.2
+
+
 class Start(NamedTuple):
     theta: np.ndarray
     precisions: Precisions
@@ -79,7 +87,9 @@ class EvidenceRunner(Runner):
     def __init__(self, number: int, start: Start, problem: Problem, groups: Groups, monitor: Monitor):
         super().__init__(number, start.family, start.theta, monitor)
         self.groups, self.precisions = groups, start.precisions
-        self.problem = problem._replace(penalty=_penalty(start.precisions, groups))
+        self.problem = self._first = problem._replace(penalty=_penalty(start.precisions, groups))
+        self._first_precisions = start.precisions
+        self._n_restarts = 0 if start.family == "varied" else MOST_RESTARTS
         monitor.columns = {"log_evidence": math.nan, "n_effective_parameters": math.nan}
         self.found: Found | None = None
         self.reference = -math.inf  # the evidence when it was last found to rise
@@ -92,12 +102,12 @@ class EvidenceRunner(Runner):
         except ValueError as failure:
             self.failure, self.fate = failure, "not finite"
             return
-        pause, n_unimproved = FIRST, 0
+        pause, n_unimproved, begun = FIRST, 0, 0
         # A linear network may need no iteration between two updates; these must not go on for ever either.
         for _ in range(settings.max_iter):
             self.ending = advance(objective, self.state, settings, self.monitor, pause, self.monitor.on_reject)
             curvature = _curvature(self.state.point, self.problem.penalty)
-            if self.state.iteration >= SETTLED or self.ending is not None:
+            if self.state.iteration >= begun + SETTLED or self.ending is not None:
                 n_unimproved = 0 if self._keep_better(self.state, curvature) else n_unimproved + 1
             is_stuck = self.ending is Ending.DAMPING
             if self.ending in AT_MINIMUM:  # no end, unless there is no room for more
@@ -105,10 +115,13 @@ class EvidenceRunner(Runner):
             if self.ending is not None:
                 return
             if n_unimproved >= PATIENCE or not self._update(objective, self.state, curvature):
-                break
+                if not self._has_failed() or self._n_restarts >= MOST_RESTARTS:
+                    break
+                self._begin_again(objective, self.state)
+                n_unimproved, begun, is_stuck = 0, self.state.iteration, True
             if is_stuck:
                 self.state.damping = Damping(settings.mu * self.state.metric.unit)
-            pause = self.state.iteration + EVERY
+            pause = self.state.iteration + (FIRST if self.state.iteration == begun else EVERY)
         self.ending = Ending.EVIDENCE
 
     @property
@@ -170,6 +183,26 @@ class EvidenceRunner(Runner):
             layer_matrices(self.problem.network, theta)[-1][:] *= factor[:, None]
             state.replace(theta, objective.normal_equations(theta))
         return bool(change > ARRIVED)
+
+    def _has_failed(self) -> bool:
+        """Whether the data speak rather for a constant with normal noise."""
+        rows = self._first.rows["train"]
+        weight = rows.root_weight**2 / rows.weight
+        variance = weight @ (rows.Y - weight @ rows.Y) ** 2
+        if not np.all((variance > 0) & np.isfinite(variance)):
+            return False
+        constant = -0.5 * rows.weight * float(np.sum(1 + np.log(2 * np.pi * variance)))
+        return -self.error < constant - SHORTFALL * rows.weight * len(variance)
+
+    def _begin_again(self, objective: Any, state: State) -> None:
+        """The weights and scales of the start, with less precision of the noise."""
+        self._n_restarts += 1
+        first = self._first_precisions
+        self.precisions = first._replace(beta=first.beta * LESS**self._n_restarts)
+        self.problem = self._first._replace(penalty=_penalty(self.precisions, self.groups))
+        self.reference = -math.inf
+        self._adjust(objective)
+        state.replace(self.theta, objective.normal_equations(self.theta))
 
     def _adjust(self, objective: NetworkObjective) -> None:
         """Objective and monitor see the penalty and the targets as they are now."""
