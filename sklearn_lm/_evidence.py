@@ -9,9 +9,9 @@ The formulas stand in `_regularization`. Here is the order of things (after MacK
 3. The state of the largest evidence is kept, and after five evaluations without a larger one the fit ends. For the
    evidence rises and falls: the updates, which take the network for linear around theta, go on to explain noise by
    weights until the estimate of the noise has collapsed. What is published comes from before that.
-4. From a first noise precision that is much too high for the data there is no time before that: all of the noise is
-   taken for structure at once. One sees it by an evidence below that of a constant with normal noise. Then the fit
-   begins again from the same weights, with less precision.
+4. From a first noise precision that is much too high for the data there is no time before that: noise is taken for
+   structure at once. One sees it by an evidence below that of a linear network. Then the fit begins again from the same
+   weights, with less precision.
 
 Several outputs have a noise precision each. Their targets are brought to scales on which these are equal, so the
 formulas need one beta; the scales are part of what is found.
@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._monitor import Monitor
-from ._network import Network, layer_matrices
-from ._objective import NetworkObjective, Problem
+from ._network import Network, layer_matrices, make_network
+from ._objective import NetworkObjective, NormalEquations, Problem
 from ._optimizer import Damping, Ending, Settings, State, advance, is_late
 from ._race import Audience, Course, Race, Runner
 from ._regularization import (
@@ -37,6 +37,7 @@ from ._regularization import (
     curvature_of_gram,
     curvature_of_jacobian,
     log_evidence,
+    make_groups,
     updated,
 )
 
@@ -53,9 +54,11 @@ ARRIVED = 1e-10
 AT_MINIMUM = (Ending.GRADIENT, Ending.REDUCTION, Ending.PRECISION, Ending.DAMPING)
 
 
-# A fit has failed if its evidence is below that of a constant by more than so many nats a row: where there is nothing to
-# be learnt, good ones come out a little below, too. It begins again so often, each time with so much less precision.
+# A fit has failed if its evidence is below that of a linear network by more than so many nats a row: where that is the
+# truth, good ones come out a little below, too. It begins again so often, each time with so much less precision.
 SHORTFALL, MOST_RESTARTS, LESS = 0.1, 3, 0.2
+# Updates of the precisions of a linear network, which has no other iterations.
+N_LINEAR = 30
 
 
 class Start(NamedTuple):
@@ -89,10 +92,11 @@ class EvidenceRunner(Runner):
         self.groups, self.precisions = groups, start.precisions
         self.problem = self._first = problem._replace(penalty=_penalty(start.precisions, groups))
         self._first_precisions = start.precisions
-        self._n_restarts = 0 if start.family == "varied" else MOST_RESTARTS
+        self._n_restarts = 0 if start.family == "varied" and problem.network.bends else MOST_RESTARTS
         monitor.columns = {"log_evidence": math.nan, "n_effective_parameters": math.nan}
         self.found: Found | None = None
         self.reference = -math.inf  # the evidence when it was last found to rise
+        self._least: float | None = None  # that it must come up to
 
     def run(self, objective: Any, settings: Settings, start_time: float, pause_at: int | None = None) -> None:
         """Iterate to the end, with an update at every pause."""
@@ -115,7 +119,7 @@ class EvidenceRunner(Runner):
             if self.ending is not None:
                 return
             if n_unimproved >= PATIENCE or not self._update(objective, self.state, curvature):
-                if not self._has_failed() or self._n_restarts >= MOST_RESTARTS:
+                if self._n_restarts >= MOST_RESTARTS or not self._has_failed():
                     break
                 self._begin_again(objective, self.state)
                 n_unimproved, begun, is_stuck = 0, self.state.iteration, True
@@ -185,14 +189,11 @@ class EvidenceRunner(Runner):
         return bool(change > ARRIVED)
 
     def _has_failed(self) -> bool:
-        """Whether the data speak rather for a constant with normal noise."""
-        rows = self._first.rows["train"]
-        weight = rows.root_weight**2 / rows.weight
-        variance = weight @ (rows.Y - weight @ rows.Y) ** 2
-        if not np.all((variance > 0) & np.isfinite(variance)):
-            return False
-        constant = -0.5 * rows.weight * float(np.sum(1 + np.log(2 * np.pi * variance)))
-        return -self.error < constant - SHORTFALL * rows.weight * len(variance)
+        """Whether the data speak rather for a linear network."""
+        if self._least is None:
+            rows = self._first.rows["train"]
+            self._least = evidence_of_linear(self._first, self.groups.kind) - SHORTFALL * rows.weight * rows.Y.shape[1]
+        return -self.error < self._least
 
     def _begin_again(self, objective: Any, state: State) -> None:
         """The weights and scales of the start, with less precision of the noise."""
@@ -273,6 +274,47 @@ def draw_start(network: Network, groups: Groups, rng: np.random.RandomState) -> 
     for matrix in layer_matrices(network, alpha):
         matrix[:, :-1] = math.sqrt(matrix.shape[1] - 1)
     return Start(theta, Precisions(groups.sums(alpha) / groups.size, beta))
+
+
+def evidence_of_linear(problem: Problem, kind: str) -> float:
+    """The largest log evidence of a network without hidden layers on the same rows.
+
+    Parameters
+    ----------
+    problem : Problem
+    kind : {"single", "layer", "input"}
+        Of its groups.
+    """
+    network = make_network(problem.network.sizes[0], (), 1, ())
+    groups, rows = make_groups(network, kind), problem.rows["train"]
+    theta = np.zeros(network.n_parameters)
+    total = 0.0
+    for o in range(rows.Y.shape[1]):
+        own = rows._replace(Y=np.ascontiguousarray(rows.Y[:, o : o + 1]))
+        objective = NetworkObjective(network, own, problem.x_scaling.table(), Penalty(theta))
+        objective.is_dual = False
+        zero = objective.normal_equations(theta)
+        assert isinstance(zero, NormalEquations)
+        total += _summit(zero, groups, rows.weight)
+    return total
+
+
+def _summit(zero: NormalEquations, groups: Groups, weight: float) -> float:
+    """The largest log evidence of a linear model of one output, from its normal equations at theta = 0."""
+    moments = np.tril(zero.gram) + np.tril(zero.gram, -1).T
+    precisions, best = Precisions(np.ones(len(groups.size)), 1.0), -math.inf
+    for _ in range(N_LINEAR):
+        penalty = _penalty(precisions, groups)
+        gram = moments + np.diag(penalty.strength)
+        theta = -np.linalg.solve(gram, zero.gradient)
+        squares = float(zero.squares[0] + 2 * zero.gradient @ theta + theta @ moments @ theta)
+        cost = 0.5 * squares + penalty.cost(theta)
+        curvature = curvature_of_gram(gram, penalty.strength)
+        best = max(best, log_evidence(cost, precisions, penalty.strength, curvature.log_det, weight))
+        gamma = curvature.gamma
+        alpha, beta = updated(precisions, groups, gamma, theta, np.array([squares]), gamma.sum(keepdims=True), weight)
+        precisions = Precisions(alpha, float(beta[0]))
+    return best
 
 
 def _penalty(precisions: Precisions, groups: Groups) -> Penalty:

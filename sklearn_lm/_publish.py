@@ -126,11 +126,12 @@ def _publish_posterior(model: Any, problem: Problem, winner: Runner, theta: np.n
     return LeftOut(y_scaling.offset + y_scaling.scale * mean, y_scaling.scale**2 * variance)
 
 
-def warn_of(ending: Ending) -> None:
-    """Where there was more to be had."""
+def warn_of(ending: Ending, alpha: float | str) -> None:
+    """Where there was more to be had; `alpha` is the parameter."""
     if not ending.converged:
+        penalty = "If the data are noisy, set alpha='evidence'. " if ending is Ending.MAX_ITER and alpha == 0 else ""
         warnings.warn(
-            f"LMRegressor stopped before it converged: {ending.sentence}. {ending.remedy}.",
+            f"LMRegressor stopped before it converged: {ending.sentence}. {penalty}{ending.remedy}.",
             ConvergenceWarning,
             stacklevel=4,  # the line that called fit
         )

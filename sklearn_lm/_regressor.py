@@ -405,7 +405,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
             fits = [fit_network(self, given)]
             learn_from_rows_left_out(self, fits)
         for ending in (fit.ending for fit in fits if not fit.ending.converged):
-            warn_of(ending)  # last: for the caller it may be an error
+            warn_of(ending, self.alpha)  # last: for the caller it may be an error
             break
         return self
 
