@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 
 from ._fit import Fit, Given, fit_network
 from ._mixture import mix
-from ._predictive import fit_noise_models, score_left_out
+from ._predictive import Errors, NoiseModels, score_left_out
 
 
 def fit_networks(model: Any, given: Given, n_units: int | None = None) -> list[Fit]:
@@ -88,5 +88,5 @@ def learn_from_rows_left_out(model: Any, fits: Sequence[Fit]) -> None:
     mean, _ = mix([part.mean for part in left_out], [part.variance for part in left_out])
     loo = score_left_out(train, mean, rows, model._n_rows)
     model._loo = loo._replace(residuals=loo.residuals[:, 0] if model._y_is_1d else loo.residuals)
-    if model.alpha == "evidence" and model.noise == "auto":
-        model._noise_models = fit_noise_models(train, left_out)
+    if model.noise == "auto" and model.loss == "squared_error":
+        model._noise_models = NoiseModels(Errors.of(train, left_out))

@@ -15,6 +15,7 @@ from ._network import unpack
 from ._objective import Problem, predict
 from ._optimizer import Ending
 from ._posterior import LeftOut, Posterior, leave_one_out
+from ._predictive import NoiseModels
 from ._race import Race, Runner, summary
 
 # Multiply-adds that leave-one-out residuals may cost without being asked for: some hundredths of a second.
@@ -42,7 +43,7 @@ def publish(model: Any, problem: Problem, race: Race, winner: Runner, draft: Any
     model.stop_reason_ = winner.ending.sentence
     model._set_sizes = {name: len(rows.X) for name, rows in problem.rows.items()}
     model._sample_X = sample_of(problem.rows["train"].X)
-    model._noise_models = []
+    model._noise_models = NoiseModels()
     if isinstance(winner, EvidenceRunner):
         _publish_evidence(model, winner, problem)
     left_out = _publish_posterior(model, problem, winner, theta)
