@@ -120,7 +120,21 @@ def wins(results: Results, methods: list[str], key: str) -> str:
     return ", ".join(f"{method} {count}" for method, count in counts.items())
 
 
+def in_common(results: Results) -> Results:
+    """Only tasks that all methods have begun, with the splits that all of them have."""
+    methods = {method for facts in results.values() for method in facts["methods"]}
+    common = {}
+    for task, facts in results.items():
+        records = [facts["methods"].get(method, {}) for method in methods]
+        seeds = [seed for seed in facts["y_std"] if all(seed in record for record in records)]
+        if seeds:
+            kept = {method: {seed: facts["methods"][method][seed] for seed in seeds} for method in methods}
+            common[task] = {**facts, "methods": kept}
+    return common
+
+
 def report(results: Results) -> str:
+    results = in_common(results)
     splits = sorted({len(record) for facts in results.values() for record in facts["methods"].values()})
     parts = [
         f"Means of {splits[0]} to {splits[-1]} splits, for targets of standard deviation 1.",
