@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-
 # In units of the median precision.
 LARGEST_WEIGHT = 4.0
 

@@ -139,11 +139,14 @@ def curvature_of_gram(gram: np.ndarray, strength: np.ndarray) -> Curvature:
 def curvature_of_jacobian(jacobian: np.ndarray, strength: np.ndarray) -> Curvature:
     """From J, which has fewer rows than columns.
 
-    With A = I + J S^-1 J' (Sylvester, Woodbury): det H = det A det S, and gamma_j = (J' A^-1 J)_jj / s_j.
+    With A = I + J S^-1 J' (Sylvester, Woodbury): det H = det A det S, and gamma_j = (J' A^-1 J)_jj / s_j. Again a log
+    determinant of infinity where there is no factor: where equal rows meet next to no noise, A loses its I by rounding.
     """
     scaled = jacobian / np.sqrt(strength)
     products = scaled @ scaled.T
-    factor, _ = lapack.dpotrf(np.eye(len(products)) + products, lower=1)  # no eigenvalue of A is below 1
+    factor, info = lapack.dpotrf(np.eye(len(products)) + products, lower=1)
+    if info != 0:
+        return Curvature(np.inf, np.zeros(len(strength)))
     log_det = 2.0 * float(np.log(factor.diagonal()).sum()) + float(np.log(strength).sum())
     half, _ = lapack.dtrtrs(factor, scaled, lower=1)
     return Curvature(log_det, np.einsum("ij,ij->j", half, half))
