@@ -11,11 +11,7 @@ import sys
 import numpy as np
 from benchmarks.common import BASELINE, SWITCHES, Run, common_target, run
 from benchmarks.suite import PROBLEMS
-
-
-def table(titles: list[str], rows: list[list[str]]) -> str:
-    lines = [titles, ["---"] + ["---:"] * (len(titles) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+from tables import table
 
 
 def number(value: float) -> str:

@@ -9,6 +9,9 @@ The formulas stand in `_regularization`. Here is the order of things (after MacK
 3. The state of the largest evidence is kept, and after five evaluations without a larger one the fit ends. For the
    evidence rises and falls: the updates, which take the network for linear around theta, go on to explain noise by
    weights until the estimate of the noise has collapsed. What is published comes from before that.
+4. From a first noise precision that is much too high for the data there is no time before that: noise is taken for
+   structure at once. One sees it by an evidence below that of a linear network. Then the fit begins again from the same
+   weights, with less precision.
 
 Several outputs have a noise precision each. Their targets are brought to scales on which these are equal, so the
 formulas need one beta; the scales are part of what is found.
@@ -23,8 +26,8 @@ import numpy as np
 
 from . import _race
 from ._monitor import Monitor
-from ._network import Network, layer_matrices
-from ._objective import NetworkObjective, Problem
+from ._network import Network, layer_matrices, make_network
+from ._objective import NetworkObjective, NormalEquations, Problem
 from ._optimizer import Damping, Ending, Settings, State, advance, is_late
 from ._race import Audience, Course, OtherDataError, Race, RaceMemory, Runner
 from ._regularization import (
@@ -36,6 +39,7 @@ from ._regularization import (
     curvature_of_gram,
     curvature_of_jacobian,
     log_evidence,
+    make_groups,
     updated,
 )
 
@@ -50,6 +54,13 @@ RESOLUTION = 1e-13
 ARRIVED = 1e-10
 # Endings of the iteration that say no more than: a minimum, for these precisions.
 AT_MINIMUM = (Ending.GRADIENT, Ending.REDUCTION, Ending.PRECISION, Ending.DAMPING)
+
+
+# A fit has failed if its evidence is below that of a linear network by more than so many nats a row: where that is the
+# truth, good ones come out a little below, too. It begins again so often, each time with so much less precision.
+SHORTFALL, MOST_RESTARTS, LESS = 0.1, 3, 0.2
+# Updates of the precisions of a linear network, which has no other iterations.
+N_LINEAR = 30
 
 
 class Start(NamedTuple):
@@ -76,7 +87,7 @@ class Found(NamedTuple):
     # Precisions under which the rows were gone through at theta, and those that they were moved to since: the way to
     # the same bits of `point`.
     trail: list[Precisions]
-    n_factors: int  # of `EvidenceMemory.factors` that its targets were multiplied by
+    factors: list[np.ndarray]  # by which its targets were multiplied, one after the other
 
 
 class FoundMemory(NamedTuple):
@@ -87,15 +98,18 @@ class FoundMemory(NamedTuple):
     theta: np.ndarray
     gamma: np.ndarray
     trail: list[Precisions]
-    n_factors: int
+    factors: list[np.ndarray]
 
 
 class EvidenceMemory(NamedTuple):
     """What an `EvidenceRunner` must remember to go on."""
 
     runner: _race.Memory
+    first: Precisions  # of the start
     precisions: Precisions
     factors: list[np.ndarray]  # by which the targets of each output were multiplied, one after the other
+    begun: int
+    n_restarts: int
     pause: int  # the iteration of the next evaluation
     n_evaluations: int
     n_unimproved: int
@@ -113,10 +127,14 @@ class EvidenceRunner(Runner):
     def __init__(self, number: int, start: Start, problem: Problem, groups: Groups, monitor: Monitor):
         super().__init__(number, start.family, start.theta, monitor)
         self.groups, self.precisions = groups, start.precisions
-        self.problem = problem._replace(penalty=_penalty(start.precisions, groups))
+        self.problem = self._first = problem._replace(penalty=_penalty(start.precisions, groups))
+        self._first_precisions = start.precisions
+        self._n_restarts = 0 if start.family == "varied" and problem.network.bends else MOST_RESTARTS
         monitor.columns = {"log_evidence": math.nan, "n_effective_parameters": math.nan}
         self.found: Found | None = None
         self.reference = -math.inf  # the evidence when it was last found to rise
+        self._least: float | None = None  # that it must come up to
+        self._begun = 0  # the iteration at which it began, again if it had failed
         self._pause, self._n_evaluations, self._n_unimproved = FIRST, 0, 0
         self._factors: list[np.ndarray] = []
         self._trail, self._trail_at = [start.precisions], -1  # as in `Found`, and the iteration that it belongs to
@@ -137,7 +155,7 @@ class EvidenceRunner(Runner):
             curvature = _curvature(state.point, self.problem.penalty)
             if state.iteration != self._trail_at:
                 self._trail, self._trail_at = [self.precisions], state.iteration
-            if state.iteration >= SETTLED or self.ending is not None:
+            if state.iteration >= self._begun + SETTLED or self.ending is not None:
                 self._n_unimproved = 0 if self._keep_better(state, curvature) else self._n_unimproved + 1
             is_stuck = self.ending is Ending.DAMPING
             if self.ending in AT_MINIMUM:  # no end, unless there is no room for more
@@ -145,10 +163,13 @@ class EvidenceRunner(Runner):
             if self.ending is not None:
                 return
             if self._n_unimproved >= PATIENCE or not self._update(objective, state, curvature):
-                break
+                if self._n_restarts >= MOST_RESTARTS or not self._has_failed():
+                    break
+                self._begin_again(objective, state)
+                is_stuck = True
             if is_stuck:
                 state.damping = Damping(settings.mu * state.metric.unit)
-            self._pause = state.iteration + EVERY
+            self._pause = state.iteration + (FIRST if state.iteration == self._begun else EVERY)
             self._n_evaluations += 1
         self.ending = Ending.EVIDENCE
 
@@ -171,11 +192,11 @@ class EvidenceRunner(Runner):
         """Of an iteration that was just told: nothing has been evaluated at its theta but F."""
         found = self.found
         kept = None if found is None else FoundMemory(
-            found.log_evidence, found.iteration, found.theta, found.gamma, found.trail, found.n_factors
+            found.log_evidence, found.iteration, found.theta, found.gamma, found.trail, found.factors
         )  # fmt: skip
         return EvidenceMemory(
-            super().memory(), self.precisions, list(self._factors), self._pause, self._n_evaluations,
-            self._n_unimproved, self.reference, kept,
+            super().memory(), self._first_precisions, self.precisions, list(self._factors), self._begun,
+            self._n_restarts, self._pause, self._n_evaluations, self._n_unimproved, self.reference, kept,
         )  # fmt: skip
 
     @classmethod
@@ -184,19 +205,17 @@ class EvidenceRunner(Runner):
     ) -> "EvidenceRunner":
         """A runner that goes on from there, to the same bits."""
         known = memory.runner
-        runner = cls(known.number, Start(known.theta, memory.precisions, known.family), problem, groups, monitor)
+        runner = cls(known.number, Start(known.theta, memory.first, known.family), problem, groups, monitor)
         runner.origin = memory
         if known.standing is None:  # lost before its first iteration, or never begun
             return runner
-        scaled = [problem]
-        for factor in memory.factors:
-            scaled.append(scaled[-1].rescaled(factor))
-        runner._factors = list(memory.factors)
-        runner.problem = scaled[-1]._replace(penalty=_penalty(memory.precisions, groups))
+        runner.precisions, runner._factors = memory.precisions, list(memory.factors)
+        runner.problem = _rescaled(problem, memory.factors)._replace(penalty=_penalty(memory.precisions, groups))
+        runner._begun, runner._n_restarts = memory.begun, memory.n_restarts
         runner._pause, runner._n_evaluations = memory.pause, memory.n_evaluations
         runner._n_unimproved, runner.reference = memory.n_unimproved, memory.reference
         if memory.found is not None:
-            runner.found = _recalled(memory.found, scaled[memory.found.n_factors], groups)
+            runner.found = _recalled(memory.found, _rescaled(problem, memory.found.factors), groups)
         monitor.held_out_errors = runner.problem.held_out_errors()
         if not monitor.recall(known.monitor):
             raise OtherDataError
@@ -216,7 +235,7 @@ class EvidenceRunner(Runner):
             theta, gamma = state.theta, curvature.gamma
             self.found = Found(
                 max(evidence, best), state.iteration, theta, problem, self.precisions, gamma, state.point,
-                list(self._trail), len(self._factors),
+                list(self._trail), list(self._factors),
             )  # fmt: skip
         if evidence > self.reference + (LEAST_RISE if problem.network.bends else rounding):
             self.reference = evidence
@@ -253,6 +272,24 @@ class EvidenceRunner(Runner):
             layer_matrices(self.problem.network, theta)[-1][:] *= factor[:, None]
             state.replace(theta, objective.normal_equations(theta))
         return bool(change > ARRIVED)
+
+    def _has_failed(self) -> bool:
+        """Whether the data speak rather for a linear network."""
+        if self._least is None:
+            rows = self._first.rows["train"]
+            self._least = evidence_of_linear(self._first, self.groups.kind) - SHORTFALL * rows.weight * rows.Y.shape[1]
+        return -self.error < self._least
+
+    def _begin_again(self, objective: Any, state: State) -> None:
+        """The weights and scales of the start, with less precision of the noise."""
+        self._n_restarts += 1
+        first = self._first_precisions
+        self.precisions = first._replace(beta=first.beta * LESS**self._n_restarts)
+        self.problem = self._first._replace(penalty=_penalty(self.precisions, self.groups))
+        self._factors, self._trail = [], [self.precisions]
+        self.reference, self._begun, self._n_unimproved = -math.inf, state.iteration, 0
+        self._adjust(objective)
+        state.replace(self.theta, objective.normal_equations(self.theta))
 
     def _adjust(self, objective: NetworkObjective) -> None:
         """Objective and monitor see the penalty and the targets as they are now."""
@@ -342,6 +379,12 @@ def draw_start(network: Network, groups: Groups, rng: np.random.RandomState) -> 
     return Start(theta, Precisions(groups.sums(alpha) / groups.size, beta))
 
 
+def _rescaled(problem: Problem, factors: Sequence[np.ndarray]) -> Problem:
+    for factor in factors:
+        problem = problem.rescaled(factor)
+    return problem
+
+
 def _recalled(found: FoundMemory, problem: Problem, groups: Groups) -> Found:
     """`found` as it was, on the problem with its targets."""
     first, *moved = found.trail
@@ -354,8 +397,52 @@ def _recalled(found: FoundMemory, problem: Problem, groups: Groups) -> Found:
         problem = problem._replace(penalty=penalty)
     return Found(
         found.log_evidence, found.iteration, found.theta, problem, found.trail[-1], found.gamma, point, found.trail,
-        found.n_factors,
+        found.factors,
     )  # fmt: skip
+
+
+def evidence_of_linear(problem: Problem, kind: str) -> float:
+    """The largest log evidence of a network without hidden layers on the same rows.
+
+    Parameters
+    ----------
+    problem : Problem
+    kind : {"single", "layer", "input"}
+        Of its groups.
+    """
+    n_inputs, *_, n_outputs = problem.network.sizes
+    network = make_network(n_inputs, (), n_outputs, ())
+    theta = np.zeros(network.n_parameters)
+    objective = problem._replace(network=network, penalty=Penalty(theta), solver="cholesky").objective()
+    objective.is_dual = False
+    zero = objective.normal_equations(theta)
+    assert isinstance(zero, NormalEquations)
+    # The outputs have no parameter in common, and each has precisions of its own.
+    groups, n = make_groups(make_network(n_inputs, (), 1, ()), kind), n_inputs + 1
+    total = 0.0
+    for o in range(n_outputs):
+        own = slice(o * n, (o + 1) * n)
+        part = NormalEquations(zero.squares[o] / 2, zero.gradient[own], zero.gram[own, own], zero.squares[o : o + 1])
+        total += _summit(part, groups, problem.rows["train"].weight)
+    return total
+
+
+def _summit(zero: NormalEquations, groups: Groups, weight: float) -> float:
+    """The largest log evidence of a linear model of one output, from its normal equations at theta = 0."""
+    moments = np.tril(zero.gram) + np.tril(zero.gram, -1).T
+    precisions, best = Precisions(np.ones(len(groups.size)), 1.0), -math.inf
+    for _ in range(N_LINEAR):
+        penalty = _penalty(precisions, groups)
+        gram = moments + np.diag(penalty.strength)
+        theta = -np.linalg.solve(gram, zero.gradient)
+        squares = float(zero.squares[0] + 2 * zero.gradient @ theta + theta @ moments @ theta)
+        cost = 0.5 * squares + penalty.cost(theta)
+        curvature = curvature_of_gram(gram, penalty.strength)
+        best = max(best, log_evidence(cost, precisions, penalty.strength, curvature.log_det, weight))
+        gamma = curvature.gamma
+        alpha, beta = updated(precisions, groups, gamma, theta, np.array([squares]), gamma.sum(keepdims=True), weight)
+        precisions = Precisions(alpha, float(beta[0]))
+    return best
 
 
 def _penalty(precisions: Precisions, groups: Groups) -> Penalty:

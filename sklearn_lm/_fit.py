@@ -29,7 +29,7 @@ from ._optimizer import Ending, Settings
 from ._posterior import LeftOut
 from ._power import Scalings, make_power, no_power
 from ._predictive import MOST_ROWS
-from ._publish import learns_noise, model_attributes, publish
+from ._publish import model_attributes, publish, wants_rows_left_out
 from ._race import Course, Race
 from ._regularization import fixed_l2, make_groups
 from ._scaling import Scaling, make_scaling, refuse_far
@@ -122,7 +122,7 @@ def fit_network(
     race = make_race(model, problem, sets["train"], before, rng, start_time, tasks, save, is_over)
     try:
         winner = race.run()
-        lesson = rows_to_learn_from(model, sets["train"])
+        lesson = rows_to_learn_from(model, sets["train"], network)
     except (KeyboardInterrupt, LostWorkersError):
         if leader := race.leader():
             publish(model, problem, race, leader, draft)
@@ -138,10 +138,11 @@ def make_ready(part: DataSet | BlockSet, y_scaling: Scaling) -> Rows | BlockRows
     return part.rows(y_scaling) if isinstance(part, BlockSet) else make_rows(*part, y_scaling)
 
 
-def rows_to_learn_from(model: Any, train: DataSet | BlockSet) -> DataSet | None:
-    """Training rows that may be left out: all; or some, brought here if the noise is to be learnt from them."""
+def rows_to_learn_from(model: Any, train: DataSet | BlockSet, network: Network) -> DataSet | None:
+    """Training rows that may be left out: all; or some, brought here if anything is to be learnt from them."""
     if isinstance(train, BlockSet):
-        return train.thinned(MOST_ROWS) if learns_noise(model) else None
+        work = len(train.X) * network.sizes[-1] * network.n_parameters**2 / 2
+        return train.thinned(MOST_ROWS) if wants_rows_left_out(model, work) else None
     return train
 
 

@@ -93,7 +93,9 @@ def _size(model: Any) -> Finding:
     if ratio < 1:
         advice = f"fewer residuals than parameters: noise can be fitted exactly; {_remedy(model)}"
     elif ratio < 3:
-        advice = "few residuals for so many parameters: on noisy data set alpha > 0, or use early_stopping=True"
+        advice = "few residuals for so many parameters"
+        if model.alpha == 0:
+            advice += ": on noisy data set alpha='evidence', or use early_stopping=True"
     else:
         advice = "enough data for this network"
     return Finding("residuals per parameter", f"{ratio:.3g}", advice)

@@ -11,11 +11,10 @@ from ._blocks import is_dask
 from ._data import check_inputs
 from ._mixture import mix
 from ._network import Network, make_network, pack
-from ._noise import NoiseModel
 from ._objective import predict
 from ._posterior import Posterior
 from ._power import Power
-from ._predictive import correct
+from ._predictive import NoiseModels, correct
 from ._scaling import Scaling
 
 LOO_REMEDY = (
@@ -38,7 +37,7 @@ class InferenceMixin:
     _posterior: Posterior
     _sample_X: np.ndarray
     _y_is_1d: bool
-    _noise_models: list[NoiseModel]
+    _noise_models: NoiseModels
     x_power_: Power
     predict: Callable[..., Any]
 
@@ -186,7 +185,7 @@ class InferenceMixin:
         """Mean and variance at mapped X, of all networks together."""
         members = self._members()
         mean, variance = mix([member._values(X) for member in members], [member._variance(X) for member in members])
-        return mean, correct(variance, self._noise_models, X, mean)
+        return mean, correct(variance, self._noise_models.models, X, mean)
 
     @np.errstate(over="ignore", invalid="ignore")
     def _covariance(self, X: np.ndarray) -> np.ndarray:
@@ -196,7 +195,8 @@ class InferenceMixin:
         covariance = np.einsum("iop,jop->ijo", Z, Z, optimize=True)
         covariance[np.diag_indices(len(X))] += 1.0
         covariance *= self._posterior.noise_variance * self.y_scale_**2
-        root = np.sqrt(correct(np.ones((len(X), self.n_outputs_)), self._noise_models, X, self._values(X)))
+        models = self._noise_models.models
+        root = np.sqrt(correct(np.ones((len(X), self.n_outputs_)), models, X, self._values(X)))
         return covariance * root[:, None] * root[None, :]
 
     def _need_posterior(self) -> None:

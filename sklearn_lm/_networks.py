@@ -15,7 +15,8 @@ from . import _interrupt
 from ._checkpoint import Checkpoint
 from ._fit import Fit, Given, fit_network
 from ._mixture import mix
-from ._predictive import fit_noise_models, score_left_out
+from ._predictive import Errors, NoiseModels, score_left_out
+from ._publish import learns_noise
 
 
 def fit_networks(
@@ -134,5 +135,5 @@ def learn_from_rows_left_out(model: Any, fits: Sequence[Fit]) -> None:
     if len(train.X) == len(rows):  # and no sample of rows that are elsewhere
         loo = score_left_out(train, mean, rows, model._n_rows)
         model._loo = loo._replace(residuals=loo.residuals[:, 0] if model._y_is_1d else loo.residuals)
-    if model.alpha == "evidence" and model.noise == "auto":
-        model._noise_models = fit_noise_models(train, left_out)
+    if learns_noise(model):
+        model._noise_models = NoiseModels(Errors.of(train, left_out))

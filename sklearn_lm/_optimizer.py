@@ -55,7 +55,7 @@ class Ending(enum.Enum):
     PATIENCE = "the validation error did not fall for n_iter_no_change iterations", ""
     MAX_ITER = (
         "max_iter iterations were made",
-        "Set alpha > 0 if the data are noisy, fit fewer units, or raise max_iter",
+        "Fit fewer units, or raise max_iter",
     )
     MAX_TIME = "max_time seconds have passed", "Raise max_time"
     CALLBACK = "a callback asked to stop", ""

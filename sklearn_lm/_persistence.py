@@ -12,7 +12,7 @@ from ._noise import NoiseModel
 from ._objective import DualEquations, NormalEquations
 from ._posterior import Factor, Posterior, PosteriorMemory
 from ._power import Power
-from ._predictive import LooScore
+from ._predictive import LooScore, NoiseModels
 from ._regularization import Precisions
 
 # Raise it when a state is no longer what `__setstate__` of earlier releases understands.
@@ -44,7 +44,11 @@ class PersistenceMixin:
         for name in PACKED:
             if state.get(name) is not None:
                 arrays: list = []
-                value = state[name].memory() if isinstance(state[name], Posterior) else state[name]
+                value = state[name]
+                if isinstance(value, Posterior):
+                    value = value.memory()
+                elif isinstance(value, NoiseModels):
+                    value = value.models
                 text = json.dumps(encode(value, arrays, KINDS))
                 state[name] = {"text": text, "arrays": {f"a{i}": array for i, array in enumerate(arrays)}}
         return state
@@ -69,6 +73,8 @@ class PersistenceMixin:
         for name in PACKED:
             if state.get(name) is not None:
                 value = decode(json.loads(state[name]["text"]), state[name]["arrays"], KINDS)
+                if name == "_noise_models":
+                    value = NoiseModels(models=value)
                 state[name] = Posterior.recall(value) if isinstance(value, PosteriorMemory) else value
         super().__setstate__(state)  # type: ignore[misc]
 

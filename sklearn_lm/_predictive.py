@@ -4,6 +4,7 @@ Everything is in the target's own units, one column per output. What a single ne
 left out, is the business of `_posterior`; `_mixture` and `_noise` hold the formulas of the rest.
 """
 
+import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,12 +21,52 @@ from ._sums import weighted_sum
 MOST_ROWS = 20_000
 
 
-def fit_noise_models(train: DataSet, left_out: Sequence[LeftOut]) -> list[NoiseModel]:
-    """One correction per output, from the leave-one-out predictions of all networks for the training rows."""
-    mean, variance = mix([part.mean for part in left_out], [part.variance for part in left_out])
-    z_squared = (train.Y - mean) ** 2 / variance
-    rows = thinned(train, MOST_ROWS)
-    train, mean, z_squared = train.take(rows), mean[rows], z_squared[rows]
+class Errors(NamedTuple):
+    """What the corrections are learnt from: the leave-one-out predictions of all networks for the training rows."""
+
+    train: DataSet  # a copy of at most `MOST_ROWS` rows
+    mean: np.ndarray  # (n_rows, n_outputs)
+    z_squared: np.ndarray  # (n_rows, n_outputs), in units of the predicted variance
+
+    @classmethod
+    def of(cls, train: DataSet, left_out: Sequence[LeftOut]) -> "Errors":
+        mean, variance = mix([part.mean for part in left_out], [part.variance for part in left_out])
+        error = (train.Y - mean) ** 2
+        # Where no noise is left at all there is nothing to be corrected.
+        z_squared = np.divide(error, variance, out=np.ones_like(error), where=variance > 0)
+        rows = thinned(train, MOST_ROWS)
+        train = train.take(rows)
+        return cls(train._replace(X=np.array(train.X[:])), mean[rows], z_squared[rows])
+
+
+class NoiseModels:
+    """One correction for each output, or none; learnt when it is first asked for, which takes some milliseconds.
+
+    Parameters
+    ----------
+    errors : Errors, optional
+        What they are learnt from.
+    models : sequence of NoiseModel
+        What they are, if that is known.
+    """
+
+    def __init__(self, errors: Errors | None = None, models: Sequence[NoiseModel] = ()):
+        self._errors, self._models, self._lock = errors, list(models), threading.Lock()
+
+    def __reduce__(self) -> tuple:
+        return NoiseModels, (None, self.models)
+
+    @property
+    def models(self) -> list[NoiseModel]:
+        with self._lock:
+            if self._errors is not None:
+                self._models, self._errors = fit_noise_models(self._errors), None
+        return self._models
+
+
+@np.errstate(over="ignore", invalid="ignore")  # as in `_publish`
+def fit_noise_models(errors: Errors) -> list[NoiseModel]:
+    train, mean, z_squared = errors
     fold = folds_of(train, N_FOLDS)
     return [fit_noise(train.X[:], mean[:, o], z_squared[:, o], train.weight, fold) for o in range(train.Y.shape[1])]
 

@@ -18,6 +18,7 @@ from ._network import unpack
 from ._objective import Problem, make_rows, predict
 from ._optimizer import Ending
 from ._posterior import LeftOut, Posterior, leave_one_out
+from ._predictive import NoiseModels
 from ._race import Race, Runner, summary
 
 # Multiply-adds that leave-one-out residuals may cost without being asked for: some hundredths of a second.
@@ -51,7 +52,7 @@ def publish(
     model._set_sizes = {name: len(rows.X) for name, rows in problem.rows.items()}
     train = problem.rows["train"]
     model._sample_X = train.sample if isinstance(train, BlockRows) else sample_of(train.X)
-    model._noise_models = []
+    model._noise_models = NoiseModels()
     if isinstance(winner, EvidenceRunner):
         _publish_evidence(model, winner, problem)
     left_out = _publish_posterior(model, problem, winner, theta, lesson)
@@ -129,14 +130,12 @@ def _publish_posterior(
         model._posterior = None
         return None
     model._posterior = Posterior(equations, strength, train.weight, noise)
+    if is_hasty or not wants_rows_left_out(model, work):
+        return None
     if isinstance(train, BlockRows):
         if lesson is None:
             return None
         train = make_rows(*lesson, problem.y_scaling)
-        work = train.Y.size * network.n_parameters**2 / 2
-    is_asked = model.leave_one_out is True or (model.leave_one_out == "auto" and work <= CHEAP)
-    if is_hasty or not (learns_noise(model) or is_asked):
-        return None
     products = model._posterior.products(train.X, problem.x_scaling.table(), network, theta)
     y_scaling = problem.y_scaling
     f = y_scaling.forward(predict(train.X, problem.x_scaling, y_scaling, network, theta))
@@ -147,15 +146,22 @@ def _publish_posterior(
 
 
 def learns_noise(model: Any) -> bool:
-    """Whether the variance of the noise is to depend on the inputs."""
-    return model.alpha == "evidence" and model.noise == "auto"
+    """Whether the variance of the noise is to depend on the inputs, where leave-one-out predictions are known."""
+    return model.noise == "auto" and model.loss == "squared_error"
 
 
-def warn_of(ending: Ending) -> None:
-    """Where there was more to be had."""
+def wants_rows_left_out(model: Any, work: float) -> bool:
+    """Whether leave-one-out predictions are made, at `work` multiply-adds: for the noise of evidence fits, always."""
+    is_asked = model.leave_one_out is True or (model.leave_one_out == "auto" and work <= CHEAP)
+    return is_asked or (learns_noise(model) and model.alpha == "evidence")
+
+
+def warn_of(ending: Ending, alpha: float | str) -> None:
+    """Where there was more to be had; `alpha` is the parameter."""
     if not ending.converged:
+        penalty = "If the data are noisy, set alpha='evidence'. " if ending is Ending.MAX_ITER and alpha == 0 else ""
         warnings.warn(
-            f"LMRegressor stopped before it converged: {ending.sentence}. {ending.remedy}.",
+            f"LMRegressor stopped before it converged: {ending.sentence}. {penalty}{ending.remedy}.",
             ConvergenceWarning,
             stacklevel=4,  # the line that called fit
         )

@@ -52,8 +52,9 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         Networks that are fitted independently, from starts of their own, and mixed: in a prediction each counts by its
         precision there.
     noise : {"auto", "constant"}, default="auto"
-        "auto": with ``alpha="evidence"`` the standard deviation of a prediction depends on the inputs, by a log-linear
-        model that is fitted to leave-one-out errors. "constant": the noise has one variance everywhere.
+        "auto": the standard deviation of a prediction depends on the inputs, by a log-linear model that is fitted to
+        leave-one-out errors. With a fixed alpha only where `fit` computes these, see `leave_one_out`; not with a robust
+        loss. "constant": the noise has one variance everywhere.
     loss : {"squared_error", "huber", "soft_l1", "cauchy"}, default="squared_error"
         What a residual counts, as in :func:`scipy.optimize.least_squares`. The others are for data with outliers: large
         residuals count less than their squares, with "cauchy" hardly more than medium ones.
@@ -412,7 +413,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         if checkpoint:
             checkpoint.remove()
         for ending in (fit.ending for fit in fits if not fit.ending.converged):
-            warn_of(ending)  # last: for the caller it may be an error
+            warn_of(ending, self.alpha)  # last: for the caller it may be an error
             break
         return self
 

@@ -66,6 +66,7 @@ class Groups(NamedTuple):
 
     label: np.ndarray  # (n_parameters,), the group of each; n_groups for output biases that belong to none
     size: np.ndarray  # (n_groups,)
+    kind: str = "single"  # by what they were made
 
     def sums(self, per_parameter: np.ndarray) -> np.ndarray:
         """Sum over each group."""
@@ -102,7 +103,7 @@ def make_groups(network: Network, kind: str) -> Groups:
     """
     label = np.zeros(network.n_parameters, dtype=np.int64)
     if kind == "single":
-        return Groups(label, np.bincount(label))
+        return Groups(label, np.bincount(label), kind)
     n_groups = 0
     matrices = layer_matrices(network, label)
     for number, matrix in enumerate(matrices):
@@ -112,7 +113,7 @@ def make_groups(network: Network, kind: str) -> Groups:
         n_groups += n_weights if by_input else 1
         matrix[:, -1] = n_groups
         n_groups += number < len(matrices) - 1
-    return Groups(label, np.bincount(label, minlength=n_groups + 1)[:n_groups])
+    return Groups(label, np.bincount(label, minlength=n_groups + 1)[:n_groups], kind)
 
 
 def curvature_of_gram(gram: np.ndarray, strength: np.ndarray) -> Curvature:

@@ -6,7 +6,18 @@ from conftest import COMPILED, may_end_early, size
 from sklearn.linear_model import BayesianRidge
 
 from sklearn_lm import LMRegressor
-from sklearn_lm._evidence import EVERY, FIRST, PATIENCE, SETTLED, EvidenceRace, EvidenceRunner, Start, draw_start
+from sklearn_lm._evidence import (
+    EVERY,
+    FIRST,
+    MOST_RESTARTS,
+    PATIENCE,
+    SETTLED,
+    EvidenceRace,
+    EvidenceRunner,
+    Start,
+    draw_start,
+    evidence_of_linear,
+)
 from sklearn_lm._monitor import Monitor
 from sklearn_lm._network import is_weight, layer_matrices, make_network
 from sklearn_lm._objective import NetworkObjective, Problem, make_rows
@@ -133,6 +144,56 @@ def test_the_largest_evidence_wins():
 def test_threads_do_not_change_the_result():
     one, two = (fit(noisy_problem(), n_starts=3, n_jobs=n_jobs)[2] for n_jobs in (1, 2))
     np.testing.assert_array_equal(one.theta, two.theta)
+
+
+def test_a_fit_that_takes_the_noise_for_structure_begins_again(monkeypatch):
+    """Few rows, much noise and many units: without new beginnings the evidence is below that of a linear network."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 6))
+    y, X_new = X[:, 0] + rng.normal(size=40), rng.normal(size=(500, 6))
+    with may_end_early():
+        linear = LMRegressor((), alpha="evidence").fit(X, y).log_evidence_
+    evidence, error = [], []
+    for most_restarts in (0, MOST_RESTARTS):
+        monkeypatch.setattr("sklearn_lm._evidence.MOST_RESTARTS", most_restarts)
+        with may_end_early():
+            model = LMRegressor(20, alpha="evidence", n_starts=1, random_state=1).fit(X, y)
+        evidence.append(model.log_evidence_)
+        error.append(np.mean((model.predict(X_new) - X_new[:, 0]) ** 2))
+    assert evidence[0] < linear - 0.1 * 40 < evidence[1]
+    assert error[1] < 0.5 * error[0]
+    assert model.best_iter_ > SETTLED + FIRST  # of the record of all beginnings
+
+
+@pytest.mark.parametrize("kind", ["single", "layer", "input"])
+@pytest.mark.parametrize("n", [60, 15])
+def test_what_it_must_come_up_to_is_the_evidence_of_a_linear_network(kind, n):
+    problem = noisy_problem(n=n, noise=(0.3, 1.0))
+    linear = make_network(2, (), 1, ())
+    expected = 0.0
+    for Y in problem.rows["train"].Y.T:
+        rows = {"train": problem.rows["train"]._replace(Y=np.ascontiguousarray(Y[:, None]))}
+        alone = problem._replace(network=linear, rows=rows, y_scaling=identity_scaling(1))
+        expected += fit(alone, kind)[2].log_evidence
+    np.testing.assert_allclose(evidence_of_linear(problem, kind), expected, atol=0.02 * n)
+
+
+def test_without_any_structure_little_is_predicted():
+    rng = np.random.default_rng(1)
+    X, y = rng.normal(size=(60, 4)), 3 + rng.normal(size=60)
+    with may_end_early():
+        model = LMRegressor(15, alpha="evidence", n_starts=2, random_state=0).fit(X, y)
+    np.testing.assert_allclose(model.predict(X), y.mean(), atol=0.6)
+    np.testing.assert_allclose(model.noise_variance_, y.var(), rtol=0.25)
+
+
+def test_a_constant_target_is_no_failure():
+    problem = noisy_problem()
+    rows = problem.rows["train"]
+    problem = problem._replace(rows={"train": rows._replace(Y=np.zeros_like(rows.Y))})
+    winner, _, found = fit(problem)
+    assert winner.ending is Ending.EVIDENCE
+    np.testing.assert_allclose(found.theta, 0, atol=1e-2)
 
 
 def test_starts_differ_in_scale_and_noise():

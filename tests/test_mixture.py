@@ -25,6 +25,14 @@ def test_mean_and_variance_are_those_of_draws_from_the_mixture(rng):
 
 
 def test_tiny_variances_do_not_overflow():
-    mean, variance = mix([np.array([1.0]), np.array([2.0])], [np.array([1e-310]), np.array([1.0])])
+    tiny = np.array([1e-310])
+    mean, variance = mix([np.array([1.0]), np.array([1.0]), np.array([2.0])], [tiny, tiny, np.array([1.0])])
     np.testing.assert_allclose(mean, 1.0)
     np.testing.assert_allclose(variance, 0.0, atol=1e-300)
+
+
+def test_one_that_is_sure_of_everything_does_not_count_for_all():
+    """Four agree on 0 +- 1, one says 3 +- 1e-9: it has the weight of four of them."""
+    mean, variance = mix([np.zeros(1)] * 4 + [np.full(1, 3.0)], [np.ones(1)] * 4 + [np.full(1, 1e-18)])
+    np.testing.assert_allclose(mean, 1.5)
+    np.testing.assert_allclose(variance, 0.5 + 1.5**2)

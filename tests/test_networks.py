@@ -79,3 +79,25 @@ def test_constructor_parameters_stay(data):
     with may_end_early():
         model.fit(*data)
     assert model.get_params() == before
+
+
+@pytest.mark.parametrize("alpha", [0.01, "evidence"])
+def test_the_noise_depends_on_the_inputs_unless_it_is_said_to_be_constant(rng, alpha):
+    X = rng.uniform(-1, 1, size=(300, 1))
+    y = X[:, 0] ** 2 + np.exp(2 * X[:, 0] - 3) * rng.normal(size=300)
+    std = {}
+    for noise in ("auto", "constant"):
+        with may_end_early():
+            model = LMRegressor(4, alpha=alpha, noise=noise, n_starts=1, max_iter=30, random_state=0).fit(X, y)
+        std[noise] = model.predict([[-0.8], [0.8]], return_std=True)[1]
+    assert std["auto"][1] > 3 * std["auto"][0]
+    assert std["constant"][1] < 1.5 * std["constant"][0]
+
+
+@pytest.mark.parametrize("parameters", [{"leave_one_out": False}, {"loss": "huber"}])
+def test_without_rows_left_out_or_with_a_robust_loss_the_noise_is_constant(data, parameters):
+    with may_end_early():
+        own = {"alpha": 0.01, "n_starts": 1, "max_iter": 20, "random_state": 0, **parameters}
+        models = [LMRegressor(4, noise=noise, **own).fit(*data) for noise in ("auto", "constant")]
+    one, two = (model.predict(data[0], return_std=True)[1] for model in models)
+    np.testing.assert_array_equal(one, two)

@@ -155,3 +155,10 @@ def test_each_output_has_a_noise_of_its_own():
         Precisions(np.ones(1), 1.0), groups, np.ones(1), np.ones(1), np.array([4.0, 16.0]), np.array([2.0, 4.0]), 20.0
     )
     np.testing.assert_allclose(beta, [18 / 4, 16 / 16])
+
+
+def test_equal_rows_and_next_to_no_noise_have_no_factor():
+    """I + J S^-1 J' is singular by rounding: an evidence of minus infinity, and no warning."""
+    curvature = curvature_of_jacobian(np.array([[1.0, 0.0, 0.0]] * 2), np.full(3, 2.0**-100))
+    assert curvature.log_det == np.inf
+    np.testing.assert_array_equal(curvature.gamma, np.zeros(3))

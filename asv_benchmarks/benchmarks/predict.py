@@ -1,6 +1,8 @@
 """Seconds and memory of `predict`, beside MLPRegressor with the same weights."""
 
+import timeit
 import warnings
+from functools import partial
 
 import numpy as np
 from sklearn.datasets import make_friedman1
@@ -61,3 +63,30 @@ class PredictMemory:
 
     def peakmem_predict(self, estimator):
         self.model.predict(self.X)
+
+
+class StdCost:
+    """Seconds of `predict` with `return_std` over those without, for networks of 31, 281 and 681 parameters."""
+
+    params = ([(1, (10,)), (5, (40,)), (1, (20, 20, 10))], [1, 20_000])
+    param_names = ("inputs and units", "n_rows")
+    processes = 1
+
+    def track_ratio(self, shape, n_rows):
+        n_inputs, hidden = shape
+        rng = np.random.default_rng(0)
+        X = rng.uniform(-1, 1, size=(800, n_inputs))
+        y = np.sin(3 * X.sum(axis=1)) + 0.1 * rng.normal(size=800)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = LMRegressor(hidden, alpha=0.1, noise="constant", n_starts=1, max_iter=3, random_state=0).fit(X, y)
+        new = rng.uniform(-1, 1, size=(n_rows, n_inputs))
+        seconds = []
+        for with_std in (False, True):
+            timer = timeit.Timer(partial(model.predict, new, return_std=with_std))
+            timer.timeit(1)  # compiled and factored
+            number = 200 if n_rows == 1 else 1
+            seconds.append(min(timer.repeat(5, number)) / number)
+        return seconds[1] / seconds[0]
+
+    track_ratio.unit = "times predict"  # type: ignore[attr-defined]

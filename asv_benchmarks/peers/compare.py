@@ -18,10 +18,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from environment import HERE, prepare, variables, versions
-from report import Facts, cell, compile_cell, machine, share_cell, table
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from environment import prepare, variables, versions
+from report import Facts, cell, compile_cell, machine, share_cell
+from tables import table
 from worker import COMPILING
 
+HERE = Path(__file__).resolve().parent
 TASKS = ["seed", "friedman1", "wide", "tiny"]
 PEERS = {
     "sklearn_lm": "LMRegressor",
@@ -125,7 +129,7 @@ def print_report(
 def main() -> None:
     options = arguments()
     print(f"Installing into {options.env} ...", file=sys.stderr, flush=True)
-    python, failures = prepare(options.env)
+    python, failures = prepare(options.env, HERE / "requirements.txt")
     results: dict[tuple[str, str], list[Facts]] = {}
     for task in options.tasks:
         for peer in options.peers:

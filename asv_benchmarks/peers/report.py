@@ -8,11 +8,6 @@ from typing import Any
 Facts = dict[str, Any]
 
 
-def table(titles: list[str], rows: list[list[str]]) -> str:
-    lines = [titles, ["---"] + ["---:"] * (len(titles) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def cell(facts: list[Facts], n_seeds: int) -> str:
     """Median seconds to the target, and the iterations of that run; or why there is none."""
     runs = [fact for fact in facts if "seed" in fact]

@@ -1,4 +1,4 @@
-"""The virtual environment of the comparison, and the variables that hold its processes to some threads."""
+"""The virtual environment of a comparison, and the variables that hold its processes to some threads."""
 
 import os
 import subprocess
@@ -6,9 +6,7 @@ import sys
 import venv
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-REQUIREMENTS = HERE / "requirements.txt"
-CHECKOUT = HERE.parent.parent
+CHECKOUT = Path(__file__).resolve().parent.parent
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS",
     "NPROC",  # the pool of JAX
@@ -19,21 +17,22 @@ def python_of(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 
 
-def prepare(folder: Path) -> tuple[Path, list[str]]:
+def prepare(folder: Path, requirements: Path) -> tuple[Path, list[str]]:
     """The interpreter of an environment with the package and its peers, and what could not be installed, with reasons.
 
-    The package itself must install; a peer may fail, and its column says so.
+    `requirements` names the peers, a line for each. The package itself must install; a peer may fail, and its column
+    says so.
     """
     python = python_of(folder)
     if not python.exists():
         venv.create(folder, with_pip=True)
     failures = []
-    if install(python, "-r", str(REQUIREMENTS)):
-        for line in REQUIREMENTS.read_text().splitlines():
+    if install(python, "-r", str(requirements)):
+        for line in requirements.read_text().splitlines():
             if line and not line.startswith("#") and (error := install(python, line)):
                 failures.append(f"{line}: {error}")
     # As the checkout is now, even if its version is the one that is installed.
-    for options in (["-c", str(REQUIREMENTS)], ["--force-reinstall", "--no-deps"]):
+    for options in (["-c", str(requirements)], ["--force-reinstall", "--no-deps"]):
         if error := install(python, *options, str(CHECKOUT)):
             raise SystemExit(f"The package cannot be installed: {error}")
     return python, failures

@@ -1,0 +1,83 @@
+"""Accuracy on data of known noise: RMSE, log-likelihood and coverage, of switches and of peers from scikit-learn.
+
+Small tasks, and the mean over three splits. More tasks, splits and peers: `python asv_benchmarks/accuracy/compare.py`.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
+from sklearn.model_selection import cross_val_predict
+
+from sklearn_lm import LMRegressor
+
+from .noisy import SYNTHETIC, Prediction, Score, Split, score
+
+SEEDS = range(3)
+NAMES = ["friedman1, 10 % noise", "friedman1, 50 % noise", "sine, 0 % noise", "growing noise, 50 % noise"]
+
+
+def lm(**switches: Any) -> Callable[[Split, int], Prediction]:
+    def predict(split: Split, seed: int) -> Prediction:
+        model = LMRegressor(20, random_state=seed, **switches).fit(split.X, split.y)
+        return Prediction(*model.predict(split.X_test, return_std=True))
+
+    return predict
+
+
+def gaussian_process(split: Split, seed: int) -> Prediction:
+    kernel = RBF(np.ones(split.X.shape[1]), (1e-2, 1e3)) + WhiteKernel(0.1, (1e-10, 10.0))
+    model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed).fit(split.X, split.y)
+    return Prediction(*model.predict(split.X_test, return_std=True))
+
+
+def boosting(split: Split, seed: int) -> Prediction:
+    """With one standard deviation, from five folds."""
+    model = HistGradientBoostingRegressor(random_state=seed)
+    std = np.std(split.y - cross_val_predict(model, split.X, split.y, cv=5))
+    mean = model.fit(split.X, split.y).predict(split.X_test)
+    return Prediction(mean, np.full(len(mean), std))
+
+
+METHODS: dict[str, Callable[[Split, int], Prediction]] = {
+    "alpha=0": lm(alpha=0.0),
+    "alpha=1": lm(alpha=1.0),
+    "evidence": lm(alpha="evidence"),
+    "evidence, one strength": lm(alpha="evidence", penalty_groups="single"),
+    "evidence, 5 networks": lm(alpha="evidence", n_networks=5),
+    "evidence, constant noise": lm(alpha="evidence", noise="constant"),
+    "GaussianProcess": gaussian_process,
+    "HistGradientBoosting": boosting,
+}
+
+
+class Accuracy:
+    """Of predictions for rows that were not fitted to."""
+
+    params = (NAMES, list(METHODS))
+    param_names = ("task", "method")
+    timeout = 300
+
+    def scores(self, task: str, method: str) -> list[Score]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            splits = [(SYNTHETIC[task](seed), seed) for seed in SEEDS]
+            return [score(METHODS[method](split, seed), split.y_test) for split, seed in splits]
+
+    def track_rmse(self, task, method):
+        return float(np.mean([s.rmse for s in self.scores(task, method)]))
+
+    def track_log_likelihood(self, task, method):
+        return float(np.mean([s.log_likelihood for s in self.scores(task, method)]))
+
+    def track_coverage(self, task, method):
+        return float(np.mean([s.coverage for s in self.scores(task, method)]))
+
+    track_rmse.unit = "units of y"  # type: ignore[attr-defined]
+    track_log_likelihood.unit = "nats a row"  # type: ignore[attr-defined]
+    track_coverage.unit = "share of rows inside 95 % intervals"  # type: ignore[attr-defined]
