@@ -26,7 +26,7 @@ from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress
 from ._network import Network, is_weight, make_network, pack
 from ._objective import NetworkObjective, Problem, Rows, is_matrix_free, make_rows
 from ._optimizer import Ending, Settings
-from ._posterior import LeftOut
+from ._posterior import RowsLeftOut
 from ._power import Scalings, make_power, no_power
 from ._predictive import MOST_ROWS
 from ._publish import model_attributes, publish, wants_rows_left_out
@@ -73,7 +73,7 @@ class Fit(NamedTuple):
 
     ending: Ending
     train: DataSet | None  # with mapped inputs; of rows that are elsewhere, those that the noise is learnt from
-    left_out: LeftOut | None
+    left_out: RowsLeftOut | None
 
 
 def fit_network(

@@ -131,9 +131,9 @@ def learn_from_rows_left_out(model: Any, fits: Sequence[Fit]) -> None:
         return
     train, rows = fits[0].train, model.split_indices_["train"]
     assert train is not None
-    mean, _ = mix([part.mean for part in left_out], [part.variance for part in left_out])
+    mean, _ = mix([part.whole.mean for part in left_out], [part.whole.variance for part in left_out])
     if len(train.X) == len(rows):  # and no sample of rows that are elsewhere
         loo = score_left_out(train, mean, rows, model._n_rows)
         model._loo = loo._replace(residuals=loo.residuals[:, 0] if model._y_is_1d else loo.residuals)
     if learns_noise(model):
-        model._noise_models = NoiseModels(Errors.of(train, left_out))
+        model._noise_models = NoiseModels(Errors.of(train, [part.one for part in left_out]))

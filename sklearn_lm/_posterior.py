@@ -187,7 +187,14 @@ class LeftOut(NamedTuple):
     """What the fit would say of each training row had it not seen it, in the target's own units."""
 
     mean: np.ndarray  # (n_rows, n_outputs)
-    variance: np.ndarray  # (n_rows, n_outputs), the noise included
+    variance: np.ndarray  # (n_rows, n_outputs), of an observation there, its noise included
+
+
+class RowsLeftOut(NamedTuple):
+    """The same in two ways, which differ where weights are above 1."""
+
+    whole: LeftOut  # all repetitions of a row together: the errors for rows that were never seen
+    one: LeftOut  # one of them alone, so that a weight says of the noise what as many rows would
 
 
 def leave_one_out(
@@ -195,11 +202,11 @@ def leave_one_out(
 ) -> LeftOut:
     """From the leverages: exact for a linear network whose scaling is given, else of the linearised one.
 
-    A row i of weight w has the leverage matrix h = w J_i H^-1 J_i'. Without it the residuals would be
+    Let P_i = J_i H^-1 J_i' be the product of a row of which the weight w is left out. Then its residuals would be
 
-        (I - h)^-1 r_i    (PRESS; D. M. Allen, Technometrics 16 (1974) 125-127; for several outputs I - h is a matrix),
+        (I - w P_i)^-1 r_i    (PRESS; D. M. Allen, Technometrics 16 (1974) 125-127; of several outputs a matrix),
 
-    and the variance of the row sigma^2 (I - h)^-1 / w. With an integer weight all repetitions are left out together.
+    and the variance of one observation there sigma^2 (I + P_i (I - w P_i)^-1), as H without the row is H - w J_i'J_i.
 
     Parameters
     ----------
@@ -208,19 +215,20 @@ def leave_one_out(
     residuals, Y : ndarray of shape (n_rows, n_outputs)
         y - f and y, scaled.
     weight : ndarray of shape (n_rows,)
+        What is left out: the weight of the row, or of one of its repetitions.
     noise_variance : ndarray of shape (n_outputs,)
     """
-    rest = np.eye(products.shape[1]) - weight[:, None, None] * products
     # Rows that are fitted whatever they say have a leverage of 1: there rounding must not turn the sign.
     if products.shape[1] == 1:
-        inverse = 1 / np.maximum(rest[:, :, 0], EPS)
-        left_out = inverse * residuals
+        product = products[:, :, 0]
+        rest = np.maximum(1.0 - weight[:, None] * product, EPS)
+        left_out, excess = residuals / rest, product / rest
     else:
-        left_out, inverse = np.empty_like(residuals), np.empty_like(residuals)
-        for begin in range(0, len(rest), SWEEP):
+        left_out, excess = np.empty_like(residuals), np.empty_like(residuals)
+        for begin in range(0, len(products), SWEEP):
             part = slice(begin, begin + SWEEP)
-            values, vectors = np.linalg.eigh(rest[part])
-            values = 1 / np.maximum(values, EPS)
-            left_out[part] = np.einsum("ioe,ie,iqe,iq->io", vectors, values, vectors, residuals[part], optimize=True)
-            inverse[part] = np.einsum("ioe,ie->io", vectors**2, values)
-    return LeftOut(Y - left_out, noise_variance * inverse / weight[:, None])
+            values, vectors = np.linalg.eigh(products[part])
+            rest = np.maximum(1.0 - weight[part, None] * values, EPS)
+            left_out[part] = np.einsum("ioe,ie,iqe,iq->io", vectors, 1 / rest, vectors, residuals[part], optimize=True)
+            excess[part] = np.einsum("ioe,ie->io", vectors**2, values / rest)
+    return LeftOut(Y - left_out, noise_variance * (1.0 + excess))

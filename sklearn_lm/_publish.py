@@ -17,7 +17,7 @@ from ._monitor import print_starts
 from ._network import unpack
 from ._objective import Problem, make_rows, predict
 from ._optimizer import Ending
-from ._posterior import LeftOut, Posterior, leave_one_out
+from ._posterior import LeftOut, Posterior, RowsLeftOut, leave_one_out
 from ._predictive import NoiseModels
 from ._race import Race, Runner, summary
 
@@ -32,7 +32,7 @@ OCCASIONAL = (
 
 def publish(
     model: Any, problem: Problem, race: Race, winner: Runner, draft: Any, lesson: DataSet | None = None
-) -> LeftOut | None:
+) -> RowsLeftOut | None:
     """Set the fitted attributes; what the network says of rows left out, where that is cheap or asked for.
 
     Of training rows that are elsewhere only those of `lesson` are left out, if it is given.
@@ -101,7 +101,7 @@ def _publish_evidence(model: Any, winner: EvidenceRunner, problem: Problem) -> N
 @np.errstate(over="ignore", invalid="ignore")
 def _publish_posterior(
     model: Any, problem: Problem, winner: Runner, theta: np.ndarray, lesson: DataSet | None
-) -> LeftOut | None:
+) -> RowsLeftOut | None:
     """The normal equations at the published weights, and leave-one-out predictions where cheap or asked for."""
     train, network, strength, noise = problem.rows["train"], problem.network, problem.penalty.strength, None
     n_outputs = train.Y.shape[1]
@@ -139,10 +139,14 @@ def _publish_posterior(
     products = model._posterior.products(train.X, problem.x_scaling.table(), network, theta)
     y_scaling = problem.y_scaling
     f = y_scaling.forward(predict(train.X, problem.x_scaling, y_scaling, network, theta))
-    mean, variance = leave_one_out(
-        products, train.Y - f, train.Y, train.root_weight**2, model._posterior.noise_variance
-    )
-    return LeftOut(y_scaling.offset + y_scaling.scale * mean, y_scaling.scale**2 * variance)
+    weight = train.root_weight**2
+
+    def without(part: np.ndarray) -> LeftOut:
+        mean, variance = leave_one_out(products, train.Y - f, train.Y, part, model._posterior.noise_variance)
+        return LeftOut(y_scaling.offset + y_scaling.scale * mean, y_scaling.scale**2 * variance)
+
+    row = without(weight)
+    return RowsLeftOut(row, without(np.minimum(weight, 1.0)) if (weight > 1.0).any() else row)
 
 
 def learns_noise(model: Any) -> bool:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from conftest import may_end_early
+from sklearn.base import clone
 
 from sklearn_lm import LMRegressor
 from sklearn_lm._mixture import mix
@@ -101,3 +102,17 @@ def test_without_rows_left_out_or_with_a_robust_loss_the_noise_is_constant(data,
         models = [LMRegressor(4, noise=noise, **own).fit(*data) for noise in ("auto", "constant")]
     one, two = (model.predict(data[0], return_std=True)[1] for model in models)
     np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"alpha": 0.1, "n_starts": 2}, {"alpha": "evidence"}, {"alpha": "evidence", "n_networks": 2}]
+)
+def test_error_bars_of_integer_weights_are_those_of_repeated_rows(data, parameters, rng):
+    """Naive: all repetitions of a row are left out together, and its error is taken for that of one row."""
+    X, y = data
+    weight = rng.randint(1, 4, size=len(X))
+    model = LMRegressor(3, random_state=0, **parameters)
+    with may_end_early():
+        weighted = clone(model).fit(X, y, sample_weight=weight).predict(X, return_std=True)
+        repeated = clone(model).fit(X.repeat(weight, axis=0), y.repeat(weight)).predict(X, return_std=True)
+    np.testing.assert_allclose(weighted, repeated, rtol=1e-6)

@@ -14,7 +14,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn_lm import LMRegressor, _jit
 from sklearn_lm._network import pack
 from sklearn_lm._objective import DualEquations, NormalEquations
-from sklearn_lm._posterior import LEAST_FREEDOM, Posterior, make_factor
+from sklearn_lm._posterior import LEAST_FREEDOM, Posterior, leave_one_out, make_factor
 
 
 def fit(X, y, hidden=(4,), sample_weight=None, **parameters):
@@ -244,6 +244,20 @@ def test_leave_one_out_of_a_network_is_a_step_of_newton_without_the_row(data):
         H = J[others].T @ J[others] + 0.1 * np.diag(is_weight)
         step = np.linalg.solve(H, J[others].T @ r[others] - 0.1 * is_weight * theta)
         assert model.loo_residuals_[i] == pytest.approx((r[i] - J[i] @ step) * model.y_scale_[0], rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_variance_without_a_part_of_a_weight_is_that_of_dense_algebra(rng, n_outputs):
+    """Of one observation, after `part` of the row's weight has left the equations."""
+    J, weight, noise = rng.normal(size=(12, n_outputs, 4)), rng.uniform(1, 3, size=12), np.arange(1.0, n_outputs + 1)
+    H = np.einsum("i,iop,ioq->pq", weight, J, J) + np.eye(4)
+    products = np.einsum("iop,pq,ivq->iov", J, np.linalg.inv(H), J)
+    part = np.minimum(weight, 1.5)
+    residuals = rng.normal(size=(12, n_outputs))
+    _, variance = leave_one_out(products, residuals, residuals, part, noise)
+    for i in range(12):
+        without = np.linalg.inv(H - part[i] * J[i].T @ J[i])
+        np.testing.assert_allclose(variance[i], noise * (1 + np.diag(J[i] @ without @ J[i].T)), rtol=1e-10)
 
 
 def test_rows_that_took_no_part_have_none(data):
