@@ -231,6 +231,11 @@ def refuse_contradictions(model: Any, given: Given) -> None:
     """Parameters that make no sense together, or not with these rows."""
     if isinstance(given.X, RowBlocks):
         refuse_for_blocks(model)
+    if model.mu >= model.mu_max:
+        raise ValueError(
+            f"mu={model.mu!r} is not below mu_max={model.mu_max!r}: the first rejected step would end the fit. "
+            "Lower mu, or raise mu_max."
+        )
     if model.alpha != "evidence":
         return
     if model.early_stopping or given.X_val is not None:

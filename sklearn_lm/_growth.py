@@ -40,7 +40,8 @@ class Step(NamedTuple):
 def grow(model: Any, given: Given, file: Checkpoint | None = None) -> list[Fit]:
     """Fit sizes one after the other; `model` gets the attributes of the best, and `growth_`.
 
-    With several networks, they are fitted with the size that one of them has found.
+    With several networks, they are fitted with the size that one of them has found. After Ctrl-C the model has the
+    best of the sizes that were done, or what there is of the first one.
     """
     if model.solver == "cg":
         raise ValueError(
@@ -61,7 +62,12 @@ def grow(model: Any, given: Given, file: Checkpoint | None = None) -> list[Fit]:
         if member is not None and _is_too_large(member, n_units):
             break
         member = _first(model, n_units, rng) if member is None else _larger(member, n_units, rng)
-        fit = fit_network(member, given, file.part(f"{n_units} units") if file else None)
+        try:
+            fit = fit_network(member, given, file.part(f"{n_units} units") if file else None)
+        except KeyboardInterrupt:
+            if best or hasattr(member, "coefs_"):
+                lend(model, best[0] if best else member)
+            raise
         learn_from_rows_left_out(member, [fit])
         path.append(_step(member, n_units))
         if model.verbose:
@@ -124,4 +130,5 @@ def _step(member: Any, n_units: int) -> Step:
 def _is_better(member: Any, other: Any) -> bool:
     if member.alpha == "evidence":
         return member.log_evidence_ > other.log_evidence_ + LEAST_RISE
-    return member.press_ < (1 - LEAST_FALL) * other.press_
+    # 1 - R2 is PRESS over the spread of y, mean over outputs: no output counts for more because of its units.
+    return 1 - member.loo_score_ < (1 - LEAST_FALL) * (1 - other.loo_score_)

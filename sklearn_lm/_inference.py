@@ -1,6 +1,7 @@
 """Standard deviations, intervals and leave-one-out of a fitted model: what the posterior says, in the units of y."""
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,11 @@ from ._scaling import Scaling
 LOO_REMEDY = (
     "Leave-one-out residuals cost as much as an iteration; for problems as large as this one set leave_one_out=True "
     "before fit."
+)
+
+POSTERIOR_REMEDY = (
+    "It was not made: for so many parameters, or because the fit was interrupted. Fit to the end, with "
+    "solver='cholesky', or fewer units."
 )
 
 
@@ -45,13 +51,15 @@ class InferenceMixin:
     @property
     def noise_variance_(self):
         """Variance of the noise in squared units of y: a float, or one for each output."""
-        variance = self._of("_posterior").noise_variance * self.y_scale_**2
+        variance = (
+            self._of("_posterior", f"It needs the Gram matrix. {POSTERIOR_REMEDY}").noise_variance * self.y_scale_**2
+        )
         return float(variance[0]) if self._y_is_1d else variance
 
     @property
     def n_effective_parameters_(self):
         """gamma = tr(H^-1 J'J), the number of parameters that the data determine."""
-        return self._of("_posterior").n_effective
+        return self._of("_posterior", f"It needs the Gram matrix. {POSTERIOR_REMEDY}").n_effective
 
     @property
     def loo_residuals_(self):
@@ -96,10 +104,10 @@ class InferenceMixin:
         ValueError
             If `coverage` is not between 0 and 1.
         """
-        if not 0 < coverage < 1:
-            raise ValueError(f"coverage={coverage!r} must lie between 0 and 1.")
+        if not isinstance(coverage, Real) or not 0 < float(coverage) < 1:
+            raise ValueError(f"coverage={coverage!r} must lie between 0 and 1, and be a number.")
         mean, std = self.predict(X, return_std=True)
-        half = stats.t.ppf(0.5 + coverage / 2, self._posterior.degrees_of_freedom) * std
+        half = stats.t.ppf(0.5 + float(coverage) / 2, self._posterior.degrees_of_freedom) * std
         return mean - half, mean + half
 
     def extrapolation_score(self, X):
@@ -201,10 +209,7 @@ class InferenceMixin:
 
     def _need_posterior(self) -> None:
         if self._posterior is None:
-            raise ValueError(
-                "Standard deviations need the Gram matrix, which was not made: for so many parameters, or because the "
-                "fit was interrupted. Fit to the end, with solver='cholesky', or fewer units."
-            )
+            raise ValueError(f"Standard deviations need the Gram matrix. {POSTERIOR_REMEDY}")
 
     def _extrapolation(self, X: np.ndarray) -> np.ndarray:
         return self._leverages(X).max(axis=1) / self._largest_leverage()

@@ -53,10 +53,6 @@ class MatrixFreeEquations(NamedTuple):
         _kernels.block_grams(work, _kernels.WHOLE, blocks, self.kept, lines, grams)
         return grams
 
-    def without_rows(self) -> "MatrixFreeEquations":
-        """What a fitted model may keep."""
-        return self._replace(kept=None, operator=None)
-
 
 class GramOperator:
     """H at any theta, for the rows, scaling and penalty of one objective.

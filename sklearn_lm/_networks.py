@@ -16,7 +16,7 @@ from ._checkpoint import Checkpoint
 from ._fit import Fit, Given, fit_network
 from ._mixture import mix
 from ._predictive import Errors, NoiseModels, score_left_out
-from ._publish import learns_noise
+from ._publish import OCCASIONAL, learns_noise
 
 
 def fit_networks(
@@ -117,6 +117,8 @@ def _lend_best(model: Any, members: list[Any]) -> None:
 def lend(model: Any, member: Any) -> None:
     """The fitted attributes of the member."""
     own = {*model.get_params(), "_skl_callbacks", "_parent_callback_ctx"}
+    for name in OCCASIONAL:
+        vars(model).pop(name, None)
     for name in [name for name in vars(model) if name not in own and not name.startswith("_callback")]:
         if name.endswith("_") or name in vars(member):
             del vars(model)[name]

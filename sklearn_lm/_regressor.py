@@ -60,7 +60,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         residuals count less than their squares, with "cauchy" hardly more than medium ones.
     loss_scale : float or None, default=None
         Where residuals begin to be large, in units of y (of the scaled y where there are several outputs). None: from
-        the median of the residuals, at 95 % efficiency where there are no outliers.
+        the median of the residuals, at 95 % efficiency where there are no outliers. Not used by "squared_error".
     scaling : {"auto", "minmax", "standard", "power"} or None, default="auto"
         "minmax" brings inputs to [-1, 1], "standard" to mean 0 and variance 1. "power" does the same after a power map
         (Yeo and Johnson 2000) of columns with a skewness above 1. With all of them targets are standardised, and
@@ -104,7 +104,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
     goal : float, default=0.0
         The fit ends when the mean squared training error, in squared units of y, is not above this.
     max_time : float or None, default=None
-        Seconds after which the fit ends with the best weights so far.
+        Seconds after which the fit ends with the best weights so far: of each network, and of each size that grows.
     early_stopping : bool, default=False
         Hold a validation set out, stop when its error no longer falls, and keep the weights of its least error.
         Passing `X_val` to `fit` switches this on.
@@ -119,8 +119,9 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         Iterations without a new least validation error before the fit ends.
     warm_start : bool, default=False
         Go on, with the scaling and the sets of the previous call of `fit`, for `max_iter` more iterations. On the same
-        data n calls of one iteration end, to the bit, where one call of n iterations does. On other data the
-        weights are taken over, and nothing else.
+        data n calls of one iteration end, to the bit, where one call of n iterations does; but not with
+        ``alpha="evidence"``, where the weights and the penalty are taken over and the search for the penalty begins
+        again. On other data the weights are taken over, and nothing else. A layer that grows begins anew.
     verbose : int, default=0
         1 prints one line per iteration, 2 also one per rejected trial. Where several starts race, a line for each
         start comes first, and the iterations are those of the winner, printed at the end.
@@ -177,6 +178,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         Of each start: `family`, last `train_mse`, `n_iter` and `fate`.
     noise_variance_ : float or ndarray of shape (n_outputs,)
         Variance of the noise in squared units of y: sum of squared residuals over n - gamma, n the sum of the weights.
+        With a robust loss, from the median of the absolute residuals, the same in scaled units for all outputs.
     n_effective_parameters_ : float
         gamma = tr(H^-1 J'J): how many parameters the data determine.
     loss_weights_ : ndarray of shape (n_samples,)

@@ -92,6 +92,11 @@ def _fit(model: Any) -> Table:
         ("stopped because", model.stop_reason_),
         ("iterations", f"{model.n_iter_}, best {model.best_iter_}"),
         ("starts", f"{len(model.starts_['fate'])}"),
+        *(
+            [("networks", f"{len(model.estimators_)}; these numbers are of the best")]
+            if hasattr(model, "estimators_")
+            else []
+        ),
         ("seconds", f"{seconds:.3g} (of this start: {phases})"),
     ]
     return Table("Fit", ("", ""), rows, ends_in_words=True)

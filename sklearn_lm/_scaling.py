@@ -30,11 +30,6 @@ class Scaling(NamedTuple):
         scaled /= self.scale  # in place: there may be very many rows
         return scaled
 
-    def range_of(self, Z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Least and largest scaled value in each column."""
-        low, high = column_range(Z)
-        return self.forward(low), self.forward(high)
-
     def table(self) -> np.ndarray:
         """Both rows as one array (2, n_columns), the form that kernels take."""
         return np.vstack([self.offset, self.scale])

@@ -106,3 +106,32 @@ def test_several_outputs_and_a_validation_set(data):
     model = fit(X, np.column_stack([y, X[:, 0]]), alpha=0.0, early_stopping=True, test_fraction=0.1)
     assert model.predict(X).shape == (len(X), 2)
     assert set(model.split_indices_) == {"train", "validation", "test"}
+
+
+def test_no_output_decides_the_size_by_its_units(rng):
+    """Naive: sizes are compared by PRESS, of which nearly all is that of the output in small units."""
+    X = rng.uniform(size=(80, 1))
+    y = np.column_stack([np.sin(8 * X[:, 0]), X[:, 0] + 0.1 * rng.normal(size=80)])
+    sizes = []
+    for unit in (1.0, 1e4):
+        with may_end_early():
+            model = LMRegressor("auto", alpha=1e-3, n_starts=1, max_iter=20, random_state=0).fit(X, y * [1.0, unit])
+        sizes.append(len(model.intercepts_[0]))
+    assert sizes[0] == sizes[1] > 1
+
+
+def test_an_interrupted_growth_leaves_the_best_size_so_far(rng, monkeypatch):
+    X = rng.uniform(size=(60, 1))
+    fits = iter([_growth.fit_network] * 2)
+
+    def interrupted(*arguments):
+        if (fit := next(fits, None)) is None:
+            raise KeyboardInterrupt
+        return fit(*arguments)
+
+    monkeypatch.setattr(_growth, "fit_network", interrupted)
+    model = LMRegressor("auto", alpha=1e-3, n_starts=1, max_iter=20, random_state=0)
+    with may_end_early(), pytest.raises(KeyboardInterrupt):
+        model.fit(X, np.sin(8 * X[:, 0]))
+    assert len(model.intercepts_[0]) == 2
+    assert np.isfinite(model.predict(X)).all()

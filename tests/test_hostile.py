@@ -20,7 +20,7 @@ EXAMPLES = settings(
     derandomize=True, deadline=None, database=None, max_examples=size(300, 8), suppress_health_check=list(HealthCheck)
 )
 # What an error may be about; "objective" is F itself.
-CAUSES = "X", "y", "weight", "set", "row", "objective", "alpha", "auto"
+CAUSES = "X", "y", "weight", "set", "row", "objective", "alpha", "auto", "mu_max"
 
 
 def fit_or_refuse(X, y, weight=None, **parameters) -> LMRegressor | None:
@@ -436,7 +436,7 @@ def test_a_model_of_the_noise_with_weights_of_any_size():
     for hidden in (1, "auto"):
         fit_twice_and_ask(
             X, y, weight, alpha="evidence", hidden_layer_sizes=hidden, scaling="standard", activation="softplus",
-            test_fraction=0.2, split="block", mu=1e300, mu_max=1e300, tol=0.0, min_grad=1e300, max_time=1e-9,
+            test_fraction=0.2, split="block", mu=1e299, mu_max=1e300, tol=0.0, min_grad=1e300, max_time=1e-9,
         )  # fmt: skip
 
 

@@ -116,3 +116,13 @@ def test_error_bars_of_integer_weights_are_those_of_repeated_rows(data, paramete
         weighted = clone(model).fit(X, y, sample_weight=weight).predict(X, return_std=True)
         repeated = clone(model).fit(X.repeat(weight, axis=0), y.repeat(weight)).predict(X, return_std=True)
     np.testing.assert_allclose(weighted, repeated, rtol=1e-6)
+
+
+def test_nothing_of_the_fit_before_stays(data):
+    model = ensemble(n_networks=2, alpha=0.1, n_starts=1, leave_one_out=True)
+    with may_end_early():
+        model.fit(*data)
+        assert np.isfinite(model.loo_score_)
+        model.set_params(leave_one_out=False).fit(*data)
+    with pytest.raises(AttributeError, match="leave_one_out=True"):
+        _ = model.loo_score_

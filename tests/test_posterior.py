@@ -283,7 +283,7 @@ def test_leave_one_out_is_computed_where_it_is_cheap_or_asked_for(data, monkeypa
                 getattr(model, name)
 
 
-@pytest.mark.parametrize("coverage", [0.0, 1.0, -1, 2])
+@pytest.mark.parametrize("coverage", [0.0, 1.0, -1, 2, "a", None])
 def test_coverage_is_a_share(data, coverage):
     with pytest.raises(ValueError, match=r"coverage=.* must lie between 0 and 1"):
         fit(data[0], data[1], max_iter=2).predict_interval(data[0], coverage)

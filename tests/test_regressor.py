@@ -488,3 +488,9 @@ def test_verbose_prints_and_silence_is_silent(curve, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 5
     fit(*curve, max_iter=3)
     assert capsys.readouterr().out == ""
+
+
+def test_damping_that_begins_at_its_end_is_refused():
+    X = np.arange(10.0)[:, None]
+    with pytest.raises(ValueError, match=r"mu=.* is not below mu_max=.*Lower mu"):
+        LMRegressor(3, mu=1e12).fit(X, X[:, 0])
