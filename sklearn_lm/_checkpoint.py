@@ -52,6 +52,14 @@ class Before(NamedTuple):
         return len(self.race.runners) if self.race else 1
 
 
+class Remembered(NamedTuple):
+    """What a fitted model knows of its fit, to go on exactly."""
+
+    race: _race.RaceMemory
+    theta: np.ndarray  # as it was published: a model with other weights does not go on, but begins at these
+    y_scale: np.ndarray  # that the fit began with; evidence fits change it
+
+
 class Checkpoint:
     """The file of one call of `fit`: a part for each network that it fits.
 

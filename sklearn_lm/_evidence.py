@@ -205,6 +205,8 @@ class EvidenceRunner(Runner):
     ) -> "EvidenceRunner":
         """A runner that goes on from there, to the same bits."""
         known = memory.runner
+        if memory.precisions.alpha.shape != groups.size.shape:
+            raise OtherDataError
         runner = cls(known.number, Start(known.theta, memory.first, known.family), problem, groups, monitor)
         runner.origin = memory
         if known.standing is None:  # lost before its first iteration, or never begun
@@ -250,6 +252,7 @@ class EvidenceRunner(Runner):
         alpha, betas = updated(
             old, self.groups, curvature.gamma, state.theta, point.squares,
             _gamma_of_outputs(self.problem.network, curvature.gamma), self.problem.rows["train"].weight,
+            np.prod(self._factors, axis=0),
         )  # fmt: skip
         # Targets times sqrt(beta_o / beta) have the precision beta, the geometric mean: the evidence stays the same.
         beta = float(np.exp(np.log(betas).mean()))
@@ -319,6 +322,8 @@ class EvidenceRace(Race):
     save : callable, optional
     is_over : threading.Event, optional
         As in `Race`.
+    remembers : bool
+        Whether another race may go on from the end of this one.
     """
 
     def __init__(
@@ -334,7 +339,10 @@ class EvidenceRace(Race):
         memory: RaceMemory | None = None,
         save: Callable[[RaceMemory], None] | None = None,
         is_over: threading.Event | None = None,
+        remembers: bool = False,
     ):
+        if remembers and save is None:
+            save = _unsaved
         super().__init__(
             [], course, settings, start_time, n_jobs, memory=memory, audience=audience, save=save, is_over=is_over
         )
@@ -347,6 +355,8 @@ class EvidenceRace(Race):
         ]
 
     def _recalled(self, memory: Any) -> Runner:
+        if not isinstance(memory, EvidenceMemory):  # alpha was a number
+            raise OtherDataError
         monitor = self.course.monitor()
         return EvidenceRunner.from_memory(memory, self._problem, self._groups, monitor, self.settings)
 
@@ -357,8 +367,10 @@ class EvidenceRace(Race):
     def _best(self, field: Sequence[Runner]) -> Runner:
         return min(field, key=lambda runner: (runner.error, runner.number))
 
-    def memory(self) -> None:
-        """None: after its end such a fit goes on from its weights and precisions, not exactly."""
+    def memory(self) -> RaceMemory | None:
+        """As of the iterations that were told last: what was evaluated since belongs to the end of this race alone."""
+        told = self._memory_of(self._snapshots.__getitem__)
+        return told._replace(max_iter=self.settings.max_iter)
 
 
 def draw_start(network: Network, groups: Groups, rng: np.random.RandomState) -> Start:
@@ -377,6 +389,10 @@ def draw_start(network: Network, groups: Groups, rng: np.random.RandomState) -> 
     for matrix in layer_matrices(network, alpha):
         matrix[:, :-1] = math.sqrt(matrix.shape[1] - 1)
     return Start(theta, Precisions(groups.sums(alpha) / groups.size, beta))
+
+
+def _unsaved(memory: RaceMemory) -> None:
+    """Where snapshots are taken, but for no file."""
 
 
 def _rescaled(problem: Problem, factors: Sequence[np.ndarray]) -> Problem:

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from ._block_objective import BlockObjective
 from ._blocks import POWER_ROWS, BlockRows, BlockSet, LostWorkersError, RowBlocks, is_dask
 from ._callbacks import Tasks
-from ._checkpoint import Before, Checkpoint, Part, fingerprint
+from ._checkpoint import Before, Checkpoint, Part, Remembered, fingerprint
 from ._data import DataSet, check_rows, check_validation_set, divide
 from ._evidence import EvidenceRace, draw_start
 from ._interrupt import check
@@ -23,7 +23,7 @@ from ._kernels import ACTIVATIONS
 from ._lineup import affordable, judges_of, line_up
 from ._loss import Loss, RobustObjective
 from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress
-from ._network import Network, is_weight, make_network, pack
+from ._network import Network, is_weight, layer_matrices, make_network, pack
 from ._objective import NetworkObjective, Problem, Rows, is_matrix_free, make_rows
 from ._optimizer import Ending, Settings
 from ._posterior import RowsLeftOut
@@ -196,15 +196,16 @@ def make_evidence_race(
     if n_starts == "auto":
         n_starts = min(MOST_EVIDENCE_STARTS, affordable(problem.network, train))
     starts = [draw_start(problem.network, groups, rng) for _ in range(n_starts)]
-    if before and not before.race:
+    if before:  # in case that it cannot go on exactly
         starts = [starts[0].resumed(before.theta, getattr(model, "_precisions", None))]
     memory = before and before.race
     n_starts = len(memory.runners) if memory else len(starts)
     course, settings = make_course(model, problem, n_starts == 1), make_settings(model, problem)
     audience = tasks(problem, n_starts)
     return EvidenceRace(
-        starts, course, settings, start_time, model.n_jobs, audience, problem, groups, memory, save, is_over
-    )
+        starts, course, settings, start_time, model.n_jobs, audience, problem, groups, memory, save, is_over,
+        remembers=model.warm_start,
+    )  # fmt: skip
 
 
 def make_course(model: Any, problem: Problem, is_alone: bool) -> Course:
@@ -354,6 +355,10 @@ def previous(model: Any, network: Network) -> Before:
             "columns, or set warm_start=False."
         )
     x_scaling, y_scaling = Scaling(model.x_offset_, model.x_scale_), Scaling(model.y_offset_, model.y_scale_)
-    theta = pack(model.coefs_, model.intercepts_)
-    scalings = Scalings(model.x_power_, x_scaling, y_scaling)
-    return Before(scalings, model.split_indices_, getattr(model, "_memory", None), theta)
+    theta, race = pack(model.coefs_, model.intercepts_), None
+    known: Remembered | None = getattr(model, "_memory", None)
+    if known is not None and np.array_equal(theta, known.theta):
+        race = known.race
+        layer_matrices(network, theta)[-1][:] *= (y_scaling.scale / known.y_scale)[:, None]
+        y_scaling = y_scaling._replace(scale=known.y_scale)
+    return Before(Scalings(model.x_power_, x_scaling, y_scaling), model.split_indices_, race, theta)

@@ -7,7 +7,7 @@ estimator's own, so that skops needs to trust no other.
 import json
 from typing import Any, Self
 
-from ._checkpoint import TUPLES, decode, encode
+from ._checkpoint import TUPLES, Remembered, decode, encode
 from ._noise import NoiseModel
 from ._objective import DualEquations, NormalEquations
 from ._posterior import Factor, Posterior, PosteriorMemory
@@ -29,6 +29,7 @@ KINDS = {
     "posterior": PosteriorMemory,
     "power": Power,
     "precisions": Precisions,
+    "remembered": Remembered,
 }
 
 

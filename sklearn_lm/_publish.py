@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ._blocks import BlockRows, LostWorkersError
+from ._checkpoint import Remembered
 from ._data import DataSet
 from ._evidence import EvidenceRunner
 from ._health import sample_of
@@ -39,7 +40,7 @@ def publish(
     """
     assert winner.ending is not None
     changed, theta = winner.candidate()
-    problem = changed or problem
+    y_scale, problem = problem.y_scaling.scale, changed or problem
     for name in OCCASIONAL:
         model.__dict__.pop(name, None)
     model.__dict__.update(model_attributes(draft, problem, theta))
@@ -58,7 +59,7 @@ def publish(
     left_out = _publish_posterior(model, problem, winner, theta, lesson)
     memory = race.memory() if model.warm_start else None
     if memory is not None:
-        model._memory = memory
+        model._memory = Remembered(memory, theta, y_scale)
     if model.verbose and len(race.runners) > 1:
         print_starts(model.starts_)
         if winner.monitor.progress is not None:

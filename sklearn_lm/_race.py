@@ -256,6 +256,8 @@ class Race:
             raise
 
     def _recalled(self, memory: Any) -> Runner:
+        if not isinstance(memory, Memory):  # the penalty was found during the fit
+            raise OtherDataError
         return Runner.recall(memory, self._first.monitor(), self.settings)
 
     def _enter(self) -> None:

@@ -119,9 +119,9 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         Iterations without a new least validation error before the fit ends.
     warm_start : bool, default=False
         Go on, with the scaling and the sets of the previous call of `fit`, for `max_iter` more iterations. On the same
-        data n calls of one iteration end, to the bit, where one call of n iterations does; but not with
-        ``alpha="evidence"``, where the weights and the penalty are taken over and the search for the penalty begins
-        again. On other data the weights are taken over, and nothing else. A layer that grows begins anew.
+        data n calls of one iteration end, to the bit, where one call of n iterations does. On other data, or where
+        `coefs_` or `intercepts_` were set by hand, the weights are taken over (with ``alpha="evidence"`` the penalty,
+        too) and nothing else. A layer that grows begins anew.
     verbose : int, default=0
         1 prints one line per iteration, 2 also one per rejected trial. Where several starts race, a line for each
         start comes first, and the iterations are those of the winner, printed at the end.

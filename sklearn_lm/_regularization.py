@@ -40,6 +40,9 @@ PRIOR_SHAPE, PRIOR_RATE = 1e-3, 1e-6
 # An update may change a precision by no more than this factor: far from the fixed point it overshoots.
 LARGEST_CHANGE = 5.0
 LEAST_ALPHA, LARGEST_ALPHA = 1e-5, 1e6
+# The least noise is a millionth of the spread of y. Where rows are reproduced exactly it would fall without end, and
+# what the fit then hangs on are rounding errors: equal data, divided otherwise, would give another network.
+LARGEST_BETA = 1e12
 # The noise keeps at least this share of the degrees of freedom.
 LEAST_FREEDOM = 0.1
 
@@ -175,6 +178,7 @@ def updated(
     squares: np.ndarray,
     gamma_of_outputs: np.ndarray,
     weight: float,
+    unit: np.ndarray | float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """One step towards the fixed point.
 
@@ -189,6 +193,8 @@ def updated(
         The part of the sum of gamma that is counted as spent on each output.
     weight : float
         Sum of the weights.
+    unit : ndarray of shape (n_outputs,)
+        How many times larger the targets are than scaled ones.
 
     Returns
     -------
@@ -201,7 +207,7 @@ def updated(
     beta = freedom / np.maximum(squares, freedom / (LARGEST_CHANGE * precisions.beta))
     return (
         np.clip(_near(alpha, precisions.alpha), LEAST_ALPHA, LARGEST_ALPHA),
-        _near(beta, np.full(len(beta), precisions.beta)),
+        np.minimum(_near(beta, np.full(len(beta), precisions.beta)), LARGEST_BETA / np.square(unit)),
     )
 
 

@@ -5,7 +5,7 @@ import pytest
 from conftest import COMPILED, may_end_early, size
 from sklearn.linear_model import BayesianRidge
 
-from sklearn_lm import LMRegressor
+from sklearn_lm import LMRegressor, _regularization
 from sklearn_lm._evidence import (
     EVERY,
     FIRST,
@@ -273,6 +273,27 @@ def test_a_weight_is_a_repeated_row(rng):
     np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-4)
 
 
+def test_a_weight_is_a_repeated_row_where_rows_are_reproduced(rng):
+    """More inputs than rows, and no noise to be found: there is no summit, and yet equal data give an equal network."""
+    X, y, weight = rng.rand(15, 30), rng.randint(0, 3, size=15), rng.randint(0, 5, size=15)
+    with may_end_early():
+        weighted = LMRegressor(alpha="evidence", random_state=0).fit(X, y, sample_weight=weight)
+        repeated = LMRegressor(alpha="evidence", random_state=0).fit(X.repeat(weight, axis=0), y.repeat(weight))
+    np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-7, atol=1e-9)
+
+
+def test_the_least_noise_of_each_output_is_in_its_own_unit(rng, monkeypatch):
+    """One output that is reproduced exactly, in thousands, beside one with noise."""
+    monkeypatch.setattr(_regularization, "LARGEST_BETA", 1e4)
+    X = rng.uniform(-1, 1, size=(40, 2))
+    Y = np.column_stack([1e3 * X @ [1.0, 2.0], X @ [2.0, 1.0] + 0.3 * rng.normal(size=40)])
+    with may_end_early():
+        model = LMRegressor(2, alpha="evidence", random_state=0, noise="constant").fit(X, Y)
+    precision = Y.var(axis=0) / model.noise_variance_
+    np.testing.assert_allclose(precision[0], 1e4, rtol=1e-6)
+    assert precision[1] < 100
+
+
 def test_units_do_not_matter(rng):
     X, y = noisy_data(rng)
     here, there = regressor().fit(X, y), regressor().fit(X * [1e3, 1e-3] + 7, 1e-3 * y)
@@ -307,7 +328,7 @@ def test_a_warm_start_goes_on(rng):
     X, y = noisy_data(rng)
     first = regressor(warm_start=True).fit(X, y)
     evidence = first.log_evidence_
-    again = first.fit(X, y)
+    again = first.fit(X, y + 1e-9)  # other data: not exactly
     assert again.starts_["family"][0] == "warm_start"
     assert again.log_evidence_ > evidence - 1
 

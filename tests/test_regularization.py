@@ -5,6 +5,7 @@ from scipy.stats import multivariate_normal
 from sklearn_lm._network import layer_matrices, make_network
 from sklearn_lm._regularization import (
     BIAS_PRECISION,
+    LARGEST_BETA,
     PRIOR_RATE,
     PRIOR_SHAPE,
     Groups,
@@ -155,6 +156,14 @@ def test_each_output_has_a_noise_of_its_own():
         Precisions(np.ones(1), 1.0), groups, np.ones(1), np.ones(1), np.array([4.0, 16.0]), np.array([2.0, 4.0]), 20.0
     )
     np.testing.assert_allclose(beta, [18 / 4, 16 / 16])
+
+
+def test_noise_does_not_fall_without_end():
+    """Targets of the second output are a hundred times larger than scaled ones: its noise may be so, too."""
+    groups = Groups(np.array([0]), np.array([1]))
+    given = Precisions(np.ones(1), LARGEST_BETA), groups, np.ones(1), np.ones(1), np.zeros(2), np.ones(2), 20.0
+    _, beta = updated(*given, unit=np.array([1.0, 100.0]))
+    np.testing.assert_allclose(beta, [LARGEST_BETA, LARGEST_BETA / 1e4])
 
 
 def test_equal_rows_and_next_to_no_noise_have_no_factor():

@@ -3,13 +3,18 @@
 import numpy as np
 import pytest
 from conftest import may_end_early, size
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_lm import LMRegressor, _lineup, _race
-from sklearn_lm._objective import NetworkObjective
+from sklearn_lm._fit import previous
+from sklearn_lm._network import make_network
+from sklearn_lm._objective import NetworkObjective, predict
 
 ALONE = {"n_starts": 1}
+EVIDENCE = {**ALONE, "alpha": "evidence"}
+TWO_OUTPUTS = {**EVIDENCE, "n_outputs": 2}
 RACE = {"n_starts": size(9, 5), "hidden_layer_sizes": 2}
 
 
@@ -21,6 +26,12 @@ def data(rng):
 
 def make(**parameters):
     return LMRegressor(**{"hidden_layer_sizes": 4, "random_state": 0, "alpha": 1e-3, **ALONE, **parameters})
+
+
+def of_outputs(data, parameters):
+    """The data with as many outputs as the parameters say, and the parameters without that."""
+    (X, y), parameters = data, dict(parameters)
+    return (X, np.column_stack([y, X @ [1.0, 2.0]]) if parameters.pop("n_outputs", 1) == 2 else y), parameters
 
 
 def fit_n_times(n, data, **parameters):
@@ -61,11 +72,18 @@ def assert_same_fit(first, second, but=()):
         RACE,
         {**RACE, "early_stopping": True},
         {**RACE, "n_jobs": 2},
+        EVIDENCE,
+        {**EVIDENCE, "n_starts": 2, "n_jobs": 2},
+        {**EVIDENCE, "n_networks": 2},
+        {**EVIDENCE, "hidden_layer_sizes": ()},
+        {**EVIDENCE, "hidden_layer_sizes": 40},
+        TWO_OUTPUTS,
     ],
     ids=str,
 )
 def test_n_fits_of_one_iteration_are_one_of_n(data, parameters):
-    n = size(16, 4)  # past the first round of a race
+    n = size(16, 4)  # past the first round of a race, and several updates of the evidence
+    data, parameters = of_outputs(data, parameters)
     if "random_state" in parameters:  # the first split is drawn, and kept to
         stepwise, once = ({**parameters, "random_state": np.random.RandomState(3)} for _ in range(2))
     else:
@@ -86,6 +104,7 @@ def test_race_on_a_sample_goes_on_exactly(data, monkeypatch):
         ({"hidden_layer_sizes": ()}, "gradient"),
         ({"tol": 0.05}, "fell by less than tol"),
         ({"mu": 1e-5, "mu_max": 1e-4}, "mu_max"),
+        (EVIDENCE, "evidence"),
     ],
     ids=str,
 )
@@ -107,7 +126,7 @@ def test_a_converged_fit_goes_on_when_more_is_asked_of_it(data):
     assert model.loss_ < before
 
 
-@pytest.mark.parametrize("change", ["y", "X", "alpha", "X_val"])
+@pytest.mark.parametrize("change", ["y", "X", "alpha", "X_val", "evidence"])
 def test_on_other_data_the_weights_are_taken_over_and_nothing_else(data, change):
     X, y = data
     sets = {"X_val": X[:9], "y_val": y[:9]} if change == "X_val" else {}
@@ -117,12 +136,56 @@ def test_on_other_data_the_weights_are_taken_over_and_nothing_else(data, change)
         weights = model.coefs_[0].copy()
         if change == "alpha":
             model.set_params(alpha=0.1)
+        elif change == "evidence":
+            model.set_params(alpha="evidence")
         elif change == "X_val":
             sets["X_val"] = X[:9] + 0.1
         model.fit(X + 0.1 * (change == "X"), y + 0.1 * (change == "y"), **sets)
     assert model.n_iter_ <= 3
     assert list(model.starts_["family"]) == ["warm_start"]
     assert not np.array_equal(model.coefs_[0], weights)
+
+
+@pytest.mark.parametrize("parameters", [ALONE, EVIDENCE, TWO_OUTPUTS], ids=str)
+def test_what_it_begins_with_if_it_cannot_go_on_exactly_says_the_same(data, parameters):
+    """Evidence fits change the scales of several outputs, and to go on exactly is to begin with the first ones."""
+    (X, y), parameters = of_outputs(data, parameters)
+    model = fit_n_times(1, (X, y), **parameters, max_iter=20)
+    network = make_network(2, (4,), model.n_outputs_, ("tanh",))
+    (power, *scalings), _, _, theta = previous(model, network)
+    np.testing.assert_allclose(
+        predict(power.forward(X), *scalings, network, theta).ravel(), model.predict(X).ravel(), rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("change", [{"alpha": 0.1}, {"penalty_groups": "single"}, {}], ids=str)
+@pytest.mark.parametrize("parameters", [EVIDENCE, TWO_OUTPUTS], ids=str)
+def test_an_evidence_fit_of_other_data_begins_where_the_last_has_ended(data, parameters, change):
+    (X, y), parameters = of_outputs(data, parameters)
+    model = fit_n_times(1, (X, y), **parameters, max_iter=20).set_params(max_iter=1, **change)
+    y = y if change else y + 1e-9
+    with may_end_early():
+        anew = clone(model).fit(X, y)
+        model.fit(X, y)
+    assert model.n_iter_ == 1
+    assert model.starts_["family"][0] == "warm_start"
+    assert np.mean((model.predict(X) - y) ** 2) < np.mean((anew.predict(X) - y) ** 2)
+
+
+@pytest.mark.parametrize("alpha", [1e-3, "evidence"])
+def test_weights_that_were_set_by_hand_are_where_it_begins(data, alpha):
+    model = fit_n_times(1, data, alpha=alpha, max_iter=3)
+    other = make(alpha=alpha, max_iter=3, random_state=1, warm_start=True)
+    with may_end_early():
+        other.fit(*data)
+        model.coefs_, model.intercepts_ = other.coefs_, other.intercepts_
+        model.set_params(max_iter=1).fit(*data)
+        begun = other.__dict__.pop("_memory"), other.set_params(max_iter=1).fit(*data)
+    assert begun[0] is not None
+    assert model.n_iter_ == 1
+    if alpha != "evidence":  # whose precisions are the model's own
+        for mine, theirs in zip(model.coefs_, other.coefs_, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
 
 
 def test_only_a_model_that_may_go_on_remembers_how(data):
