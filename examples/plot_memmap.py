@@ -70,7 +70,7 @@ sources = {"in memory": np.array(sources["float64 on disk"])} | sources
 X = sources["in memory"]
 y = np.sin(3 * X[:, 0] * X[:, 1]) + X[:, 2] ** 2 + X[:, 3] * X[:, 4]
 
-model = LMRegressor(hidden_layer_sizes=10, n_starts=1, max_iter=50, tol=5e-2, random_state=0)
+model = LMRegressor(hidden_layer_sizes=10, alpha=0.0, n_starts=1, max_iter=50, tol=5e-2, random_state=0)
 model.fit(X[:5000], y[:5000])  # compiles the kernels, once for an installation
 
 print(f"{N_ROWS} rows x {N_COLUMNS} columns, {X.nbytes / 2**20:.0f} MiB as float64\n")

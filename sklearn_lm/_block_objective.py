@@ -31,8 +31,11 @@ class BlockObjective:
     def __init__(
         self, network: Network, rows: BlockRows, x_scaling: np.ndarray, penalty: Penalty, solver: str = "cholesky"
     ):
-        self.network, self.rows, self.x_scaling, self.penalty = network, rows, x_scaling, penalty
-        self.weight = rows.weight
+        self.network, self.x_scaling, self.weight = network, x_scaling, rows.weight
+        self.change_to(rows, penalty)
+
+    def change_to(self, rows: BlockRows, penalty: Penalty) -> None:
+        self.rows, self.penalty = rows, penalty
 
     def cost(self, theta: np.ndarray) -> float:
         squares = self.rows.squares(self.x_scaling, self.network, theta)

@@ -26,7 +26,7 @@ import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
 from ._checkpoint import fingerprint
-from ._data import DataSet, distinct_rows, refuse_negative_weight, refuse_unusable_weight, thinned
+from ._data import DataSet, distinct_rows, refuse_negative_weight, refuse_unusable_weight
 from ._health import SAMPLE
 from ._objective import Rows, make_rows, read_only
 from ._power import Power
@@ -290,7 +290,7 @@ class BlockSet:
         return self.reduce(pick, partial(_pick_together, pick))
 
     def thinned(self, n_most: int) -> DataSet:
-        """Here; see `_data.thinned`."""
+        """At most `n_most` rows, brought here; see `_data.thinned`."""
         pick = partial(_pick_thinned, n_most)
         return self.reduce(pick, partial(_pick_together, pick))
 
@@ -340,7 +340,7 @@ def _pick_distinct(n_most: int, block: DataSet) -> DataSet:
 
 
 def _pick_thinned(n_most: int, block: DataSet) -> DataSet:
-    return block.take(thinned(block, n_most))
+    return block.thinned(n_most)
 
 
 def _pick_together(pick: Callable, mine: DataSet, theirs: DataSet) -> DataSet:

@@ -62,6 +62,10 @@ class DataSet(NamedTuple):
         """With the power maps applied to X."""
         return self._replace(X=power.forward(self.X))
 
+    def thinned(self, n_most: int) -> "DataSet":
+        """At most `n_most` rows, see `thinned`."""
+        return self.take(thinned(self, n_most))
+
     def distinct(self, n_most: int) -> "DataSet":
         return distinct_rows(self, n_most)
 

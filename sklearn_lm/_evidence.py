@@ -25,13 +25,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _race
+from ._linear_evidence import evidence_of_linear
 from ._monitor import Monitor
-from ._network import Network, layer_matrices, make_network
-from ._objective import NetworkObjective, NormalEquations, Problem
+from ._network import Network, layer_matrices
+from ._objective import Problem
 from ._optimizer import Damping, Ending, Settings, State, advance, is_late
 from ._race import Audience, Course, OtherDataError, Race, RaceMemory, Runner
 from ._regularization import (
-    BIAS_PRECISION,
     Curvature,
     Groups,
     Penalty,
@@ -39,7 +39,7 @@ from ._regularization import (
     curvature_of_gram,
     curvature_of_jacobian,
     log_evidence,
-    make_groups,
+    penalty_of,
     updated,
 )
 
@@ -59,8 +59,6 @@ AT_MINIMUM = (Ending.GRADIENT, Ending.REDUCTION, Ending.PRECISION, Ending.DAMPIN
 # A fit has failed if its evidence is below that of a linear network by more than so many nats a row: where that is the
 # truth, good ones come out a little below, too. It begins again so often, each time with so much less precision.
 SHORTFALL, MOST_RESTARTS, LESS = 0.1, 3, 0.2
-# Updates of the precisions of a linear network, which has no other iterations.
-N_LINEAR = 30
 
 
 class Start(NamedTuple):
@@ -127,7 +125,7 @@ class EvidenceRunner(Runner):
     def __init__(self, number: int, start: Start, problem: Problem, groups: Groups, monitor: Monitor):
         super().__init__(number, start.family, start.theta, monitor)
         self.groups, self.precisions = groups, start.precisions
-        self.problem = self._first = problem._replace(penalty=_penalty(start.precisions, groups))
+        self.problem = self._first = problem._replace(penalty=penalty_of(start.precisions, groups))
         self._first_precisions = start.precisions
         self._n_restarts = 0 if start.family == "varied" and problem.network.bends else MOST_RESTARTS
         monitor.columns = {"log_evidence": math.nan, "n_effective_parameters": math.nan}
@@ -141,7 +139,7 @@ class EvidenceRunner(Runner):
 
     def run(self, objective: Any, settings: Settings, start_time: float, pause_at: int | None = None) -> None:
         """Iterate to the end, with an update at every pause."""
-        self._adjust(objective)
+        self._adjust(objective, self.problem)
         try:
             self._begin(objective, settings, start_time)
         except ValueError as failure:
@@ -181,7 +179,7 @@ class EvidenceRunner(Runner):
     def best(self) -> tuple[float, int, np.ndarray]:
         """As of any runner; where it stands, if nothing was found yet."""
         if self.found is None:
-            return math.inf, self.iteration, super().best()[2]
+            return math.inf, self.iteration, super().best()[2] if self.state is None else self.state.theta
         return self.error, self.found.iteration, self.found.theta
 
     def candidate(self) -> tuple[Problem, np.ndarray]:
@@ -212,7 +210,7 @@ class EvidenceRunner(Runner):
         if known.standing is None:  # lost before its first iteration, or never begun
             return runner
         runner.precisions, runner._factors = memory.precisions, list(memory.factors)
-        runner.problem = _rescaled(problem, memory.factors)._replace(penalty=_penalty(memory.precisions, groups))
+        runner.problem = _rescaled(problem, memory.factors)._replace(penalty=penalty_of(memory.precisions, groups))
         runner._begun, runner._n_restarts = memory.begun, memory.n_restarts
         runner._pause, runner._n_evaluations = memory.pause, memory.n_evaluations
         runner._n_unimproved, runner.reference = memory.n_unimproved, memory.reference
@@ -257,23 +255,20 @@ class EvidenceRunner(Runner):
         # Targets times sqrt(beta_o / beta) have the precision beta, the geometric mean: the evidence stays the same.
         beta = float(np.exp(np.log(betas).mean()))
         factor = np.sqrt(betas / beta)
-        self.precisions = Precisions(alpha, beta)
+        precisions = Precisions(alpha, beta)
         change = np.max(np.abs(np.log(np.concatenate([alpha / old.alpha, betas / old.beta]))))
-        penalty = _penalty(self.precisions, self.groups)
+        penalty = penalty_of(precisions, self.groups)
+        problem, theta = self.problem._replace(penalty=penalty), state.theta
         if len(betas) == 1:
-            point = _with_penalty(point, state.theta, self.problem.penalty, penalty)
-            self.problem = self.problem._replace(penalty=penalty)
-            self._adjust(objective)
-            state.replace(state.theta, point)
-            self._trail.append(self.precisions)
+            point = _with_penalty(point, theta, self.problem.penalty, penalty)
+            self._move(objective, state, problem, precisions, theta, point)
+            self._trail.append(precisions)
         else:
-            self.problem = self.problem._replace(penalty=penalty).rescaled(factor)
+            theta = theta.copy()
+            layer_matrices(problem.network, theta)[-1][:] *= factor[:, None]
+            self._move(objective, state, problem.rescaled(factor), precisions, theta)
             self._factors.append(factor)
-            self._trail = [self.precisions]
-            self._adjust(objective)
-            theta = state.theta.copy()
-            layer_matrices(self.problem.network, theta)[-1][:] *= factor[:, None]
-            state.replace(theta, objective.normal_equations(theta))
+            self._trail = [precisions]
         return bool(change > ARRIVED)
 
     def _has_failed(self) -> bool:
@@ -287,18 +282,34 @@ class EvidenceRunner(Runner):
         """The weights and scales of the start, with less precision of the noise."""
         self._n_restarts += 1
         first = self._first_precisions
-        self.precisions = first._replace(beta=first.beta * LESS**self._n_restarts)
-        self.problem = self._first._replace(penalty=_penalty(self.precisions, self.groups))
-        self._factors, self._trail = [], [self.precisions]
+        precisions = first._replace(beta=first.beta * LESS**self._n_restarts)
+        problem = self._first._replace(penalty=penalty_of(precisions, self.groups))
+        self._move(objective, state, problem, precisions, self.theta)
+        self._factors, self._trail = [], [precisions]
         self.reference, self._begun, self._n_unimproved = -math.inf, state.iteration, 0
-        self._adjust(objective)
-        state.replace(self.theta, objective.normal_equations(self.theta))
 
-    def _adjust(self, objective: NetworkObjective) -> None:
+    def _move(
+        self,
+        objective: Any,
+        state: State,
+        problem: Problem,
+        precisions: Precisions,
+        theta: np.ndarray,
+        point: Any = None,
+    ) -> None:
+        """To another penalty or other targets, and to theta there; `point` is what the objective says of it, if known.
+
+        Where that is lost with the workers that had to find it out, everything stands as it was.
+        """
+        self._adjust(objective, problem)
+        state.replace(theta, objective.normal_equations(theta) if point is None else point)
+        self.problem, self.precisions = problem, precisions
+
+    def _adjust(self, objective: Any, problem: Problem) -> None:
         """Objective and monitor see the penalty and the targets as they are now."""
-        objective.rows, objective.penalty = self.problem.rows["train"], self.problem.penalty
-        self.monitor.train_error = self.problem.train_error
-        self.monitor.held_out_errors = self.problem.held_out_errors()
+        objective.change_to(problem.rows["train"], problem.penalty)
+        self.monitor.train_error = problem.train_error
+        self.monitor.held_out_errors = problem.held_out_errors()
 
 
 class EvidenceRace(Race):
@@ -404,65 +415,17 @@ def _rescaled(problem: Problem, factors: Sequence[np.ndarray]) -> Problem:
 def _recalled(found: FoundMemory, problem: Problem, groups: Groups) -> Found:
     """`found` as it was, on the problem with its targets."""
     first, *moved = found.trail
-    problem = problem._replace(penalty=_penalty(first, groups))
+    problem = problem._replace(penalty=penalty_of(first, groups))
     with np.errstate(over="ignore", invalid="ignore"):  # as in `_optimizer.advance`
         point = problem.objective().normal_equations(found.theta)
     for precisions in moved:
-        penalty = _penalty(precisions, groups)
+        penalty = penalty_of(precisions, groups)
         point = _with_penalty(point, found.theta, problem.penalty, penalty)
         problem = problem._replace(penalty=penalty)
     return Found(
         found.log_evidence, found.iteration, found.theta, problem, found.trail[-1], found.gamma, point, found.trail,
         found.factors,
     )  # fmt: skip
-
-
-def evidence_of_linear(problem: Problem, kind: str) -> float:
-    """The largest log evidence of a network without hidden layers on the same rows.
-
-    Parameters
-    ----------
-    problem : Problem
-    kind : {"single", "layer", "input"}
-        Of its groups.
-    """
-    n_inputs, *_, n_outputs = problem.network.sizes
-    network = make_network(n_inputs, (), n_outputs, ())
-    theta = np.zeros(network.n_parameters)
-    objective = problem._replace(network=network, penalty=Penalty(theta), solver="cholesky").objective()
-    objective.is_dual = False
-    zero = objective.normal_equations(theta)
-    assert isinstance(zero, NormalEquations)
-    # The outputs have no parameter in common, and each has precisions of its own.
-    groups, n = make_groups(make_network(n_inputs, (), 1, ()), kind), n_inputs + 1
-    total = 0.0
-    for o in range(n_outputs):
-        own = slice(o * n, (o + 1) * n)
-        part = NormalEquations(zero.squares[o] / 2, zero.gradient[own], zero.gram[own, own], zero.squares[o : o + 1])
-        total += _summit(part, groups, problem.rows["train"].weight)
-    return total
-
-
-def _summit(zero: NormalEquations, groups: Groups, weight: float) -> float:
-    """The largest log evidence of a linear model of one output, from its normal equations at theta = 0."""
-    moments = np.tril(zero.gram) + np.tril(zero.gram, -1).T
-    precisions, best = Precisions(np.ones(len(groups.size)), 1.0), -math.inf
-    for _ in range(N_LINEAR):
-        penalty = _penalty(precisions, groups)
-        gram = moments + np.diag(penalty.strength)
-        theta = -np.linalg.solve(gram, zero.gradient)
-        squares = float(zero.squares[0] + 2 * zero.gradient @ theta + theta @ moments @ theta)
-        cost = 0.5 * squares + penalty.cost(theta)
-        curvature = curvature_of_gram(gram, penalty.strength)
-        best = max(best, log_evidence(cost, precisions, penalty.strength, curvature.log_det, weight))
-        gamma = curvature.gamma
-        alpha, beta = updated(precisions, groups, gamma, theta, np.array([squares]), gamma.sum(keepdims=True), weight)
-        precisions = Precisions(alpha, float(beta[0]))
-    return best
-
-
-def _penalty(precisions: Precisions, groups: Groups) -> Penalty:
-    return Penalty(groups.spread(precisions.alpha, BIAS_PRECISION) / precisions.beta)
 
 
 def _out_of_room(state: State, settings: Settings) -> Ending | None:

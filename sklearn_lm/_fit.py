@@ -29,7 +29,7 @@ from ._optimizer import Ending, Settings
 from ._posterior import RowsLeftOut
 from ._power import Scalings, make_power, no_power
 from ._predictive import MOST_ROWS
-from ._publish import model_attributes, publish, wants_rows_left_out
+from ._publish import learns_noise, model_attributes, publish, wants_rows_left_out
 from ._race import Course, Race
 from ._regularization import fixed_l2, make_groups
 from ._scaling import Scaling, make_scaling, refuse_far
@@ -98,6 +98,9 @@ def fit_network(
     draft._n_rows = len(data.X)
     own = check_validation_set(draft, given.X_val, given.y_val, given.sample_weight_val, data.Y.shape[1])
     network = make_network(data.X.shape[1], hidden, data.Y.shape[1], activations)
+    by_evidence = finds_penalty(model, given) and (
+        model.alpha == "evidence" or not is_matrix_free(model.solver, network, data.Y.size)
+    )
     check()
     if isinstance(data, BlockSet):
         refuse_large_network(network)
@@ -105,11 +108,11 @@ def fit_network(
     before = (file.load() if file else None) or (previous(model, network) if is_warm else None)
     fraction, split = model.validation_fraction if model.early_stopping else 0.0, before and before.split_indices
     sets, draft.split_indices_ = divide(data, own, fraction, model.test_fraction, model.split, split_rng or rng, split)
-    scalings = before.scalings if before else make_scalings(model, sets["train"])
+    scalings = before.scalings if before else make_scalings(model, sets["train"], by_evidence)
     sets = {name: part.mapped(scalings.power) for name, part in sets.items()}
     draft.x_power_ = scalings.power
     rows = {name: make_ready(part, scalings.y) for name, part in sets.items()}
-    penalty = fixed_l2(0.0 if model.alpha == "evidence" else model.alpha, is_weight(network))
+    penalty = fixed_l2(0.0 if isinstance(model.alpha, str) else model.alpha, is_weight(network))
     kind = BlockObjective if isinstance(data, BlockSet) else objective_kind(model, scalings.y)
     problem = Problem(network, scalings.x, scalings.y, rows, penalty, kind, model.solver)
 
@@ -118,11 +121,11 @@ def fit_network(
         passed["metadata"] = {"sample_weight": given.sample_weight}
     tasks = partial(Tasks, model, n_iterations=model.max_iter, data=passed, attributes=partial(model_attributes, draft))
     save = partial(file.save_race, scalings, draft.split_indices_) if file else None
-    make_race = make_evidence_race if model.alpha == "evidence" else make_plain_race
+    make_race = make_evidence_race if by_evidence else make_plain_race
     race = make_race(model, problem, sets["train"], before, rng, start_time, tasks, save, is_over)
     try:
         winner = race.run()
-        lesson = rows_to_learn_from(model, sets["train"], network)
+        lesson = rows_to_learn_from(model, sets["train"], network, by_evidence)
     except (KeyboardInterrupt, LostWorkersError):
         if leader := race.leader():
             publish(model, problem, race, leader, draft)
@@ -138,12 +141,12 @@ def make_ready(part: DataSet | BlockSet, y_scaling: Scaling) -> Rows | BlockRows
     return part.rows(y_scaling) if isinstance(part, BlockSet) else make_rows(*part, y_scaling)
 
 
-def rows_to_learn_from(model: Any, train: DataSet | BlockSet, network: Network) -> DataSet | None:
-    """Training rows that may be left out: all; or some, brought here if anything is to be learnt from them."""
-    if isinstance(train, BlockSet):
-        work = len(train.X) * network.sizes[-1] * network.n_parameters**2 / 2
-        return train.thinned(MOST_ROWS) if wants_rows_left_out(model, work) else None
-    return train
+def rows_to_learn_from(model: Any, train: DataSet | BlockSet, network: Network, by_evidence: bool) -> DataSet | None:
+    """Training rows that are left out: all, where that is cheap or asked for; as many as the noise is learnt from."""
+    wants_all = wants_rows_left_out(model, len(train.X) * network.sizes[-1] * network.n_parameters**2 / 2)
+    if wants_all and isinstance(train, DataSet):
+        return train
+    return train.thinned(MOST_ROWS) if wants_all or (by_evidence and learns_noise(model)) else None
 
 
 # ---- races --------------------------------------------------------------------------------------------
@@ -237,7 +240,7 @@ def refuse_contradictions(model: Any, given: Given) -> None:
             f"mu={model.mu!r} is not below mu_max={model.mu_max!r}: the first rejected step would end the fit. "
             "Lower mu, or raise mu_max."
         )
-    if model.alpha != "evidence":
+    if model.alpha != "evidence":  # "auto" is what goes with the rest
         return
     if model.early_stopping or given.X_val is not None:
         raise ValueError(
@@ -249,6 +252,14 @@ def refuse_contradictions(model: Any, given: Given) -> None:
             f"loss={model.loss!r} with alpha='evidence': the evidence is that of normal noise. Set alpha to a "
             "number, or loss='squared_error'."
         )
+
+
+def finds_penalty(model: Any, given: Given) -> bool:
+    """Whether the penalty is found during the fit: if that is asked for, or is left open and nothing is against it."""
+    if model.alpha != "auto":
+        return bool(model.alpha == "evidence")
+    has_validation_set = model.early_stopping or given.X_val is not None
+    return not has_validation_set and model.loss == "squared_error" and model.solver != "cg"
 
 
 def refuse_for_blocks(model: Any) -> None:
@@ -299,16 +310,16 @@ def hidden_layers(model: Any) -> tuple[tuple[int, ...], tuple[str, ...]]:
     return tuple(int(size) for size in sizes), tuple(str(name) for name in names)
 
 
-def make_scalings(model: Any, train: DataSet | BlockSet) -> Scalings:
+def make_scalings(model: Any, train: DataSet | BlockSet, by_evidence: bool) -> Scalings:
     """Of a new fit."""
     kind = model.scaling
     if kind == "auto":
-        kind = "power" if model.alpha == "evidence" else "minmax"
+        kind = "power" if by_evidence else "minmax"
     if kind != "power":
         return Scalings(no_power(), *make_scaling(kind, train.X, train.Y, train.weight))
     refuse_far(train.X)
-    seen = train.thinned(POWER_ROWS) if isinstance(train, BlockSet) else train
-    power = make_power(seen.X[:], seen.weight)  # of rows on disk, a copy in memory
+    seen = train.thinned(POWER_ROWS)
+    power = make_power(seen.X[:], seen.weight)
     train = train.mapped(power)
     return Scalings(power, *make_scaling("standard", train.X, train.Y, train.weight))
 

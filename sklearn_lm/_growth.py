@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 
 from ._blocks import RowBlocks
 from ._checkpoint import Checkpoint
-from ._fit import Fit, Given, fit_network
+from ._fit import Fit, Given, finds_penalty, fit_network
 from ._networks import fit_networks, learn_from_rows_left_out, lend
 from ._objective import LARGEST_MATRIX
 
@@ -48,7 +48,8 @@ def grow(model: Any, given: Given, file: Checkpoint | None = None) -> list[Fit]:
             "hidden_layer_sizes='auto' with solver='cg': sizes are compared by what the Gram matrix tells, which "
             "cg does not make. Set solver='auto', or hidden_layer_sizes to a number."
         )
-    if isinstance(given.X, RowBlocks) and model.alpha != "evidence":
+    by_evidence = finds_penalty(model, given)
+    if isinstance(given.X, RowBlocks) and not by_evidence:
         raise ValueError(
             f"hidden_layer_sizes='auto' with alpha={model.alpha!r} and Dask rows: sizes are judged by leave-one-out "
             "residuals of all rows, which would come here. Set alpha='evidence', or hidden_layer_sizes to a number."
@@ -61,7 +62,7 @@ def grow(model: Any, given: Given, file: Checkpoint | None = None) -> list[Fit]:
     for n_units in SIZES:
         if member is not None and _is_too_large(member, n_units):
             break
-        member = _first(model, n_units, rng) if member is None else _larger(member, n_units, rng)
+        member = _first(model, n_units, rng, by_evidence) if member is None else _larger(member, n_units, rng)
         try:
             fit = fit_network(member, given, file.part(f"{n_units} units") if file else None)
         except KeyboardInterrupt:
@@ -88,10 +89,10 @@ def grow(model: Any, given: Given, file: Checkpoint | None = None) -> list[Fit]:
     return fits
 
 
-def _first(model: Any, n_units: int, rng: np.random.RandomState) -> Any:
+def _first(model: Any, n_units: int, rng: np.random.RandomState, by_evidence: bool) -> Any:
     """An estimator of the first size, as the model would have it."""
     member = clone(model).set_params(hidden_layer_sizes=(n_units,), n_networks=1, verbose=0)
-    if model.alpha != "evidence":
+    if not by_evidence:
         member.set_params(leave_one_out=True)
     member.__dict__.pop("_skl_callbacks", None)
     return member.set_params(random_state=int(rng.randint(np.iinfo(np.int32).max)))
@@ -123,12 +124,12 @@ def _is_too_large(member: Any, n_units: int) -> bool:
 
 def _step(member: Any, n_units: int) -> Step:
     mse = member.history_["train_mse"][member.best_iter_]
-    criterion = member.log_evidence_ if member.alpha == "evidence" else member.loo_score_
+    criterion = member.log_evidence_ if "alpha_" in vars(member) else member.loo_score_
     return Step(n_units, _n_parameters(member, n_units), float(mse), float(criterion), member.n_iter_)
 
 
 def _is_better(member: Any, other: Any) -> bool:
-    if member.alpha == "evidence":
+    if "alpha_" in vars(member):
         return member.log_evidence_ > other.log_evidence_ + LEAST_RISE
     # 1 - R2 is PRESS over the spread of y, mean over outputs: no output counts for more because of its units.
     return 1 - member.loo_score_ < (1 - LEAST_FALL) * (1 - other.loo_score_)

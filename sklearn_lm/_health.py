@@ -79,8 +79,13 @@ def _n_parameters(model: Any) -> int:
     return sum(W.size + b.size for W, b in zip(model.coefs_, model.intercepts_, strict=True))
 
 
+def has_penalty(model: Any) -> bool:
+    """Of a fitted model: one that it found, or one that it was given."""
+    return "alpha_" in vars(model) or (not isinstance(model.alpha, str) and model.alpha > 0)
+
+
 def _remedy(model: Any) -> str:
-    return "fit fewer units, or set alpha > 0" if model.alpha == 0 else "fit fewer units"
+    return "fit fewer units" if has_penalty(model) else "fit fewer units, or set alpha > 0"
 
 
 def _n_relu(model: Any) -> int:
@@ -94,7 +99,7 @@ def _size(model: Any) -> Finding:
         advice = f"fewer residuals than parameters: noise can be fitted exactly; {_remedy(model)}"
     elif ratio < 3:
         advice = "few residuals for so many parameters"
-        if model.alpha == 0:
+        if not has_penalty(model):
             advice += ": on noisy data set alpha='evidence', or use early_stopping=True"
     else:
         advice = "enough data for this network"

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 
 from . import _interrupt
 from ._checkpoint import Checkpoint
-from ._fit import Fit, Given, fit_network
+from ._fit import Fit, Given, finds_penalty, fit_network
 from ._mixture import mix
 from ._predictive import Errors, NoiseModels, score_left_out
 from ._publish import OCCASIONAL, learns_noise
@@ -68,7 +68,7 @@ def fit_networks(
         member.__dict__.pop("_skl_callbacks", None)
         if n_units is not None:
             member.set_params(hidden_layer_sizes=(n_units,))
-        if model.alpha == "evidence" and model.n_starts == "auto":
+        if model.n_starts == "auto" and finds_penalty(model, given):
             member.set_params(n_starts=1)  # they are better mixed than chosen among
 
     is_over = threading.Event()
@@ -110,7 +110,7 @@ def _run_all(
 
 
 def _lend_best(model: Any, members: list[Any]) -> None:
-    lend(model, min(members, key=lambda member: -member.log_evidence_ if model.alpha == "evidence" else member.loss_))
+    lend(model, min(members, key=lambda member: -member.log_evidence_ if "alpha_" in vars(member) else member.loss_))
     model.estimators_ = members
 
 

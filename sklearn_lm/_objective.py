@@ -143,25 +143,29 @@ class NetworkObjective:
     """
 
     def __init__(self, network: Network, rows: Rows, x_scaling: np.ndarray, penalty: Penalty, solver: str = "cholesky"):
-        self.network, self.rows, self.x_scaling, self.penalty = network, rows, x_scaling, penalty
-        self.weight = rows.weight
+        self.network, self.x_scaling, self.weight = network, x_scaling, rows.weight
         # J is smaller than the Gram matrix, and a system of so many equations than one of as many as parameters.
         self.is_matrix_free = is_matrix_free(solver, network, rows.Y.size)
         self.is_dual = not self.is_matrix_free and rows.Y.size < network.n_parameters
-        if self.is_dual and isinstance(rows.X, Source):  # it is smaller than J
-            self.rows = rows = rows._replace(X=read_only(rows.X[:]))
+        self.change_to(rows, penalty)
         # Room for the kernels, made once: a fresh page costs about as much as the arithmetic on it.
         n_slots, n_outputs = _kernels.n_slots_for(len(rows.X)), rows.Y.shape[1]
         self._scratch = aligned_zeros(n_slots, _kernels.n_scratch_lines(network.layout), _kernels.LINE)
         n_basis = _kernels.n_padded(network.sizes[-2] + 1 + n_outputs)
         self._output_moments = np.empty((n_slots, n_basis, n_basis))
         self._gradient_sums = np.empty((n_slots, _kernels.n_gradient_sums(network.layout, len(network.layout))))
-        self._activations = Activations(network, rows.X)
+        self._activations = Activations(network, self.rows.X)
         if self.is_matrix_free:
             self._operator = GramOperator(network, rows, x_scaling, penalty, self._activations)
         else:
             self._products = make_products(network.layout)
             self._moments = np.empty((n_slots, self._products.n_moments))
+
+    def change_to(self, rows: Rows, penalty: Penalty) -> None:
+        """The same rows with other targets, or another penalty."""
+        if self.is_dual and isinstance(rows.X, Source):  # it is smaller than J
+            rows = rows._replace(X=read_only(rows.X[:]))
+        self.rows, self.penalty = rows, penalty
 
     def cost(self, theta: np.ndarray) -> float:
         squares = sum_of_squares(self.rows, self.x_scaling, self.network, theta)

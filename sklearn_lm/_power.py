@@ -15,12 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from ._rows import Source
 from ._scaling import Scaling, standard_scaling
 from ._sums import weighted_sum
 
 LEAST_SKEWNESS = 1.0
 # Exponents beyond these, for a column of few values, would only separate its values by more orders of magnitude.
 EXPONENTS = (-3.0, 5.0)
+# Bytes of inputs up to which there is a second copy of them, mapped. Others are mapped whenever they are read: that
+# takes some time in every iteration, and no memory.
+LARGEST_COPY = 2**28
 # Exponents as close as this to 0 or 2 count as these.
 SAME = 1e-9
 
@@ -34,10 +38,18 @@ class Power(NamedTuple):
     exponent: np.ndarray  # (n_mapped,)
 
     def forward(self, X: Any) -> Any:
-        """X with the columns mapped: a copy in memory, or X itself where there is nothing to map."""
+        """X with the columns mapped: X itself where there is nothing to map, else a copy; a large one part by part."""
         if len(self.column) == 0:
             return X
-        X = np.array(X[:])
+        if isinstance(X, Source):
+            return X.mapped(self)
+        if X.nbytes > LARGEST_COPY:
+            return Source(X).mapped(self)
+        return self.applied(X)
+
+    def applied(self, X: np.ndarray) -> np.ndarray:
+        """A copy with the columns mapped."""
+        X = np.array(X)
         for j, centre, spread, exponent in zip(*self, strict=True):
             with np.errstate(over="ignore"):  # of rows that are not those of the training: the prediction tells
                 X[:, j] = yeo_johnson((X[:, j] - centre) / spread, exponent)

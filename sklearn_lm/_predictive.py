@@ -34,7 +34,7 @@ class Errors(NamedTuple):
         error = (train.Y - mean) ** 2
         # Where no noise is left at all there is nothing to be corrected.
         z_squared = np.divide(error, variance, out=np.ones_like(error), where=variance > 0)
-        rows = thinned(train, MOST_ROWS)
+        rows = thinned(train, MOST_ROWS)  # all, where only so many were left out
         train = train.take(rows)
         return cls(train._replace(X=np.array(train.X[:])), mean[rows], z_squared[rows])
 

@@ -34,10 +34,7 @@ OCCASIONAL = (
 def publish(
     model: Any, problem: Problem, race: Race, winner: Runner, draft: Any, lesson: DataSet | None = None
 ) -> RowsLeftOut | None:
-    """Set the fitted attributes; what the network says of rows left out, where that is cheap or asked for.
-
-    Of training rows that are elsewhere only those of `lesson` are left out, if it is given.
-    """
+    """Set the fitted attributes; what the network says of the rows of `lesson`, training rows, if they are left out."""
     assert winner.ending is not None
     changed, theta = winner.candidate()
     y_scale, problem = problem.y_scaling.scale, changed or problem
@@ -103,7 +100,7 @@ def _publish_evidence(model: Any, winner: EvidenceRunner, problem: Problem) -> N
 def _publish_posterior(
     model: Any, problem: Problem, winner: Runner, theta: np.ndarray, lesson: DataSet | None
 ) -> RowsLeftOut | None:
-    """The normal equations at the published weights, and leave-one-out predictions where cheap or asked for."""
+    """The normal equations at the published weights, and leave-one-out predictions of `lesson`."""
     train, network, strength, noise = problem.rows["train"], problem.network, problem.penalty.strength, None
     n_outputs = train.Y.shape[1]
     work = train.Y.size * network.n_parameters**2 / 2
@@ -121,7 +118,8 @@ def _publish_posterior(
         model.loss_weights_[model.split_indices_["train"]] = objective.row_weights(theta)
     elif isinstance(winner, EvidenceRunner):
         noise = np.full(n_outputs, 1 / model._precisions.beta)
-        equations = winner.found and winner.found.point
+        standing = winner.found or winner.state
+        equations = standing and standing.point
     elif winner.state is not None and winner.iteration == model.best_iter_:
         equations = winner.state.point
     if equations is None and not is_hasty:
@@ -131,11 +129,9 @@ def _publish_posterior(
         model._posterior = None
         return None
     model._posterior = Posterior(equations, strength, train.weight, noise)
-    if is_hasty or not wants_rows_left_out(model, work):
+    if is_hasty or lesson is None:
         return None
-    if isinstance(train, BlockRows):
-        if lesson is None:
-            return None
+    if len(lesson.X) < len(train.X) or isinstance(train, BlockRows):
         train = make_rows(*lesson, problem.y_scaling)
     products = model._posterior.products(train.X, problem.x_scaling.table(), network, theta)
     y_scaling = problem.y_scaling
@@ -156,9 +152,8 @@ def learns_noise(model: Any) -> bool:
 
 
 def wants_rows_left_out(model: Any, work: float) -> bool:
-    """Whether leave-one-out predictions are made, at `work` multiply-adds: for the noise of evidence fits, always."""
-    is_asked = model.leave_one_out is True or (model.leave_one_out == "auto" and work <= CHEAP)
-    return is_asked or (learns_noise(model) and model.alpha == "evidence")
+    """Whether leave-one-out predictions of all rows are made, at `work` multiply-adds."""
+    return model.leave_one_out is True or (model.leave_one_out == "auto" and work <= CHEAP)
 
 
 def warn_of(ending: Ending, alpha: float | str) -> None:

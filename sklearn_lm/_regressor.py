@@ -40,10 +40,12 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         solution of the one before, until the evidence (with a fixed alpha, the leave-one-out error) no longer improves.
     activation : str or sequence of str, default="tanh"
         "tanh", "logistic", "relu", "softplus" or "identity"; one name for all hidden layers, or one for each.
-    alpha : float or "evidence", default=0.0
+    alpha : float, "auto" or "evidence", default="auto"
         Strength of the L2 penalty. In sum form, as in :class:`~sklearn.linear_model.Ridge`. "evidence": a strength for
         each group of parameters, and the variance of the noise, are found during the fit, by the evidence of the
-        training rows (MacKay 1992; Foresee and Hagan 1997). No validation set is used.
+        training rows (MacKay 1992; Foresee and Hagan 1997). "auto": the same, where nothing is against it, and else 0:
+        with a validation set, which says when noise begins to be fitted; with a robust loss; and for so many
+        parameters that there is no Gram matrix.
     penalty_groups : {"input", "layer", "single"}, default="input"
         Which parameters share a strength with ``alpha="evidence"``. "single": all of them. "layer": the weights of
         each layer, and the biases of each hidden layer. "input": the same, but for the first layer the weights of each
@@ -251,7 +253,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": [Interval(Integral, 1, None, closed="left"), "array-like", StrOptions({"auto"})],
         "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
-        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"evidence"})],
+        "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", "evidence"})],
         "penalty_groups": [StrOptions({"single", "layer", "input"})],
         "n_networks": [Interval(Integral, 1, None, closed="left")],
         "noise": [StrOptions({"auto", "constant"})],
@@ -291,7 +293,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         hidden_layer_sizes=(10,),
         activation="tanh",
         *,
-        alpha=0.0,
+        alpha="auto",
         penalty_groups="input",
         n_networks=1,
         noise="auto",

@@ -40,9 +40,9 @@ PRIOR_SHAPE, PRIOR_RATE = 1e-3, 1e-6
 # An update may change a precision by no more than this factor: far from the fixed point it overshoots.
 LARGEST_CHANGE = 5.0
 LEAST_ALPHA, LARGEST_ALPHA = 1e-5, 1e6
-# The least noise is a millionth of the spread of y. Where rows are reproduced exactly it would fall without end, and
+# The least noise is 3e-6 of the spread of y. Where rows are reproduced exactly it would fall without end, and
 # what the fit then hangs on are rounding errors: equal data, divided otherwise, would give another network.
-LARGEST_BETA = 1e12
+LARGEST_BETA = 1e11
 # The noise keeps at least this share of the degrees of freedom.
 LEAST_FREEDOM = 0.1
 
@@ -117,6 +117,11 @@ def make_groups(network: Network, kind: str) -> Groups:
         matrix[:, -1] = n_groups
         n_groups += number < len(matrices) - 1
     return Groups(label, np.bincount(label, minlength=n_groups + 1)[:n_groups], kind)
+
+
+def penalty_of(precisions: Precisions, groups: Groups) -> Penalty:
+    """In units of the noise: its precision is that of the residuals in F."""
+    return Penalty(groups.spread(precisions.alpha, BIAS_PRECISION) / precisions.beta)
 
 
 def curvature_of_gram(gram: np.ndarray, strength: np.ndarray) -> Curvature:

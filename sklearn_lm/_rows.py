@@ -30,12 +30,14 @@ class Source:
         With `shape`, `dtype` and row slices. It is only read.
     rows : ndarray of int, optional
         Which of its rows, in ascending order; all, if not given.
+    power : Power, optional
+        Maps that the rows go through as they are read; see `_power`.
     """
 
     ndim, dtype = 2, np.dtype(np.float64)
 
-    def __init__(self, array: Any, rows: np.ndarray | None = None):
-        self.array, self.rows = array, rows
+    def __init__(self, array: Any, rows: np.ndarray | None = None, power: Any = None):
+        self.array, self.rows, self.power = array, rows, power
         self.shape = (int(array.shape[0]) if rows is None else len(rows), int(array.shape[1]))
 
     def __len__(self) -> int:
@@ -43,6 +45,10 @@ class Source:
 
     def __getitem__(self, which: Any) -> np.ndarray:
         """Rows by a slice or by numbers in any order: a new array, or a view where they lie as the kernels read."""
+        rows = self._read(which)
+        return rows if self.power is None else self.power.applied(rows)
+
+    def _read(self, which: Any) -> np.ndarray:
         if isinstance(which, slice):
             first, last, step = which.indices(len(self))
             if self.rows is None and step == 1:
@@ -65,12 +71,18 @@ class Source:
 
     def take(self, rows: np.ndarray) -> "Source":
         """Some of the rows, by ascending numbers; nothing is read."""
-        return Source(self.array, rows if self.rows is None else self.rows[rows])
+        return Source(self.array, rows if self.rows is None else self.rows[rows], self.power)
+
+    def mapped(self, power: Any) -> "Source":
+        """Read through power maps; nothing is read now."""
+        return Source(self.array, self.rows, power)
 
     def in_place(self) -> "np.ndarray | Source":
         """The array itself where the kernels can read it as it lies."""
         array = self.array
-        if not (isinstance(array, np.ndarray) and array.dtype == self.dtype and array.flags.c_contiguous):
+        if self.power is not None or not (
+            isinstance(array, np.ndarray) and array.dtype == self.dtype and array.flags.c_contiguous
+        ):
             return self
         array = np.asarray(array)
         if self.rows is None:

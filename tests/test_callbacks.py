@@ -101,7 +101,7 @@ def test_numpy_warns_a_callback_as_it_warns_its_caller(data):
 @pytest.mark.parametrize("n", [2, 5])
 def test_a_race_has_a_task_for_each_start(data, n, n_jobs):
     listener = Listener()
-    model = fit(make(n_starts=n, max_iter=14, n_jobs=n_jobs).set_callbacks(listener), *data)
+    model = fit(make(n_starts=n, alpha=0.0, max_iter=14, n_jobs=n_jobs).set_callbacks(listener), *data)
     ended = [task for what, name, task in listener.heard if (what, name) == ("end", "start")]
     assert sorted(ended) == list(range(n))
     assert listener.heard[0] == ("setup", "fit", n)

@@ -178,7 +178,7 @@ def test_layer_that_grows(data):
         fitted(grown, *on_dask(X[:200], y[:200], n_blocks=2))
     assert grown.growth_["n_units"][0] == 1
     with pytest.raises(ValueError, match=r"hidden_layer_sizes='auto' with alpha=0\.0.*alpha='evidence'"):
-        LMRegressor("auto").fit(*on_dask(X, y))
+        LMRegressor("auto", alpha=0.0).fit(*on_dask(X, y))
 
 
 # ---- data ---------------------------------------------------------------------------------------------

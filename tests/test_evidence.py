@@ -5,7 +5,7 @@ import pytest
 from conftest import COMPILED, may_end_early, size
 from sklearn.linear_model import BayesianRidge
 
-from sklearn_lm import LMRegressor, _regularization
+from sklearn_lm import LMRegressor, _objective, _regularization
 from sklearn_lm._evidence import (
     EVERY,
     FIRST,
@@ -16,7 +16,6 @@ from sklearn_lm._evidence import (
     EvidenceRunner,
     Start,
     draw_start,
-    evidence_of_linear,
 )
 from sklearn_lm._monitor import Monitor
 from sklearn_lm._network import is_weight, layer_matrices, make_network
@@ -165,19 +164,6 @@ def test_a_fit_that_takes_the_noise_for_structure_begins_again(monkeypatch):
     assert model.best_iter_ > SETTLED + FIRST  # of the record of all beginnings
 
 
-@pytest.mark.parametrize("kind", ["single", "layer", "input"])
-@pytest.mark.parametrize("n", [60, 15])
-def test_what_it_must_come_up_to_is_the_evidence_of_a_linear_network(kind, n):
-    problem = noisy_problem(n=n, noise=(0.3, 1.0))
-    linear = make_network(2, (), 1, ())
-    expected = 0.0
-    for Y in problem.rows["train"].Y.T:
-        rows = {"train": problem.rows["train"]._replace(Y=np.ascontiguousarray(Y[:, None]))}
-        alone = problem._replace(network=linear, rows=rows, y_scaling=identity_scaling(1))
-        expected += fit(alone, kind)[2].log_evidence
-    np.testing.assert_allclose(evidence_of_linear(problem, kind), expected, atol=0.02 * n)
-
-
 def test_without_any_structure_little_is_predicted():
     rng = np.random.default_rng(1)
     X, y = rng.normal(size=(60, 4)), 3 + rng.normal(size=60)
@@ -280,6 +266,57 @@ def test_a_weight_is_a_repeated_row_where_rows_are_reproduced(rng):
         weighted = LMRegressor(alpha="evidence", random_state=0).fit(X, y, sample_weight=weight)
         repeated = LMRegressor(alpha="evidence", random_state=0).fit(X.repeat(weight, axis=0), y.repeat(weight))
     np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-7, atol=1e-9)
+
+
+def test_the_default_is_the_evidence(rng):
+    X, y = noisy_data(rng)
+    default, named = LMRegressor(3, max_iter=9, random_state=0), regressor(3, max_iter=9)
+    with may_end_early():
+        default.fit(X, y)
+        named.fit(X, y)
+    np.testing.assert_array_equal(default.alpha_, named.alpha_)
+    np.testing.assert_array_equal(default.predict(X, return_std=True), named.predict(X, return_std=True))
+
+
+@pytest.mark.parametrize("what", ["early_stopping", "X_val", "loss", "cg", "large"])
+def test_the_default_is_no_penalty_where_the_evidence_has_no_place(what, rng, monkeypatch):
+    """Not even a message: nobody has asked for it."""
+    X, y = noisy_data(rng)
+    options = {"loss": {"loss": "huber"}, "cg": {"solver": "cg"}, "early_stopping": {"early_stopping": True}}.get(
+        what, {}
+    )
+    sets = {"X_val": X[:9], "y_val": y[:9]} if what == "X_val" else {}
+    if what == "large":
+        monkeypatch.setattr(_objective, "LARGEST_MATRIX", 9)
+    options = {"hidden_layer_sizes": 3, "max_iter": 9, "random_state": 0, **options}
+    with may_end_early():
+        default = LMRegressor(**options).fit(X, y, **sets)
+        plain = LMRegressor(alpha=0.0, **options).fit(X, y, **sets)
+    assert not hasattr(default, "alpha_")
+    assert default.loss_curve_ == plain.loss_curve_
+    np.testing.assert_array_equal(default.predict(X), plain.predict(X))
+
+
+@pytest.mark.parametrize("call", range(2, 12))
+def test_what_an_interrupted_update_leaves_is_a_model(call, rng, monkeypatch):
+    """Targets of several outputs are rescaled by an update; the interrupt comes between that and what follows of it."""
+    X, y = noisy_data(rng)
+    Y = np.column_stack([y, X[:, 0] ** 2 + 0.01 * rng.normal(size=len(X))])
+    calls, normal_equations = [], NetworkObjective.normal_equations
+
+    def interrupted(self, theta):
+        calls.append(theta)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return normal_equations(self, theta)
+
+    monkeypatch.setattr(NetworkObjective, "normal_equations", interrupted)
+    model = regressor(3, n_starts=1, max_iter=9)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y)
+    error = np.mean((model.predict(X) - Y) ** 2)
+    np.testing.assert_allclose(error, model.history_["train_mse"][model.best_iter_], rtol=1e-10)
+    assert np.isfinite(model.predict(X, return_std=True)[1]).all()
 
 
 def test_the_least_noise_of_each_output_is_in_its_own_unit(rng, monkeypatch):

@@ -58,7 +58,7 @@ def test_a_dead_relu_is_saturated(model):
 def test_more_parameters_than_residuals_is_a_finding(rng):
     X = rng.uniform(-1, 1, size=(12, 1))
     with may_end_early():
-        model = LMRegressor(10, n_starts=1, max_iter=3, random_state=0).fit(X, np.sin(3 * X[:, 0]))
+        model = LMRegressor(10, alpha=0.0, n_starts=1, max_iter=3, random_state=0).fit(X, np.sin(3 * X[:, 0]))
     found = findings(model)
     assert found["residuals per parameter"].value == f"{12 / 31:.3g}"
     assert "fewer residuals than parameters" in found["residuals per parameter"].advice

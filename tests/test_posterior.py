@@ -123,7 +123,7 @@ def test_std_of_a_line_is_the_textbook_formula(rng):
     """Prediction variance of simple regression: s^2 (1 + 1/n + (x - mean)^2 / Sxx), with s^2 on n - 2."""
     x = rng.uniform(0, 5, size=25)
     y = 3 * x + 1 + rng.normal(size=25)
-    model = fit(x[:, None], y, ())
+    model = fit(x[:, None], y, (), alpha=0.0)
     residual = y - LinearRegression().fit(x[:, None], y).predict(x[:, None])
     s2 = residual @ residual / 23
     new = np.linspace(-3, 9, 7)

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from sklearn_lm import _power
 from sklearn_lm._power import best_exponent, make_power, no_power, yeo_johnson
+from sklearn_lm._rows import Source
 
 
 @pytest.fixture
@@ -53,6 +55,18 @@ def test_nothing_to_map_is_no_copy(skewed, rng):
     for X in (rng.normal(size=(50, 2)), rare, constant):
         assert make_power(X, np.ones(len(X))).forward(X) is X
     assert no_power().forward(skewed) is skewed
+
+
+def test_a_large_array_is_mapped_as_it_is_read(skewed, monkeypatch):
+    """No second copy of the data; the same bits."""
+    power = make_power(skewed, np.ones(len(skewed)))
+    copy, source = power.forward(skewed), power.forward(Source(skewed))
+    monkeypatch.setattr(_power, "LARGEST_COPY", skewed.nbytes - 1)
+    for lazy in (source, power.forward(skewed)):
+        assert isinstance(lazy, Source)
+        np.testing.assert_array_equal(lazy[:], copy)
+        np.testing.assert_array_equal(lazy.take(np.array([1, 3, 4]))[1:], copy[[3, 4]])
+        assert lazy.in_place() is lazy  # the kernels must not see the array below
 
 
 def test_the_callers_array_is_not_changed(skewed):

@@ -41,7 +41,8 @@ def linear_data(rng):
 def test_linear_network_is_linear_regression(linear_data, hidden, activation, scaling):
     X, Y, weight = linear_data
     peer = LinearRegression().fit(X, Y, weight)
-    model = fit(X, Y, hidden=hidden, activation=activation, scaling=scaling, sample_weight=weight, max_iter=1000)
+    options = {"activation": activation, "scaling": scaling, "max_iter": 1000}
+    model = fit(X, Y, hidden=hidden, alpha=0.0, sample_weight=weight, **options)
     np.testing.assert_allclose(model.predict(X), peer.predict(X), rtol=1e-8, atol=1e-8)
 
 
@@ -325,20 +326,20 @@ def test_converged_fit_is_silent(linear_data):
 def test_duplicate_and_constant_columns(hidden, rng):
     x = rng.uniform(-1, 1, size=30)
     X = np.column_stack([x, x, np.full(30, 3.7), 1e-9 * x])
-    model = fit(X, 2 * x + 1, hidden=hidden)
+    model = fit(X, 2 * x + 1, hidden=hidden, alpha=0.0)
     np.testing.assert_allclose(model.predict(X), 2 * x + 1, rtol=1e-4)
 
 
 def test_more_parameters_than_rows(rng):
     X, y = rng.normal(size=(5, 3)), rng.normal(size=5)
-    model = fit(X, y, hidden=(6,), max_iter=MAX_ITER)
+    model = fit(X, y, hidden=(6,), alpha=0.0, max_iter=MAX_ITER)
     np.testing.assert_allclose(model.predict(X), y, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_rows", [1, 2])
 def test_very_few_rows(n_rows):
     X, y = np.arange(2.0 * n_rows).reshape(n_rows, 2), np.arange(5.0, 5.0 + n_rows)
-    np.testing.assert_allclose(fit(X, y).predict(X), y, rtol=1e-4)
+    np.testing.assert_allclose(fit(X, y, alpha=0.0).predict(X), y, rtol=1e-4)
 
 
 @pytest.mark.parametrize("value", [0.0, -4.2, 1e100])
@@ -418,7 +419,7 @@ def test_a_race_without_scaling_is_won_by_the_least_error(unit, curve):
     """Errors are in units of y then, and still tell the starts apart."""
     X, y = curve
     X, y = (X - X.mean(axis=0)) / X.std(axis=0), unit * (y - 50) / 20
-    starts = fit(X, y, scaling=None, n_starts=5, min_grad=0.0, max_iter=12).starts_
+    starts = fit(X, y, alpha=0.0, scaling=None, n_starts=5, min_grad=0.0, max_iter=12).starts_
     finished = starts["train_mse"][np.isin(starts["fate"], ["won", "ran to the end"])]
     assert starts["train_mse"][starts["fate"] == "won"] == finished.min()
 

@@ -33,7 +33,9 @@ def small_parts(monkeypatch):
 @pytest.fixture
 def data(rng):
     X = rng.uniform(-1, 1, size=(size(20_000, 4_500), 3)).astype(np.float32).astype(np.float64)
-    return X, np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2]
+    y = np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2]
+    X[:, 1] = np.exp(3 * X[:, 1]).astype(np.float32)  # skewed
+    return X, y
 
 
 def on_disk(folder, X, dtype=np.float64, order="C"):
@@ -57,6 +59,7 @@ def same(a, b):
 
 OPTIONS = [
     {},
+    {"scaling": "power"},
     {"scaling": "standard", "solve_output": False},
     {"solver": "cg"},
     {"early_stopping": True, "split": "random", "test_fraction": 0.1},
@@ -66,7 +69,7 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS[: size(len(OPTIONS), 2)], ids=str)
+@pytest.mark.parametrize("options", OPTIONS[: size(len(OPTIONS), 3)], ids=str)
 @pytest.mark.parametrize("kind", ["float64", "float32", "Fortran order", "table"])
 def test_same_bits_as_in_memory(kind, options, data, tmp_path, rng):
     X, y = data

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 @parametrize_with_checks(
     [
         LMRegressor(**SMALL),
-        LMRegressor((), scaling=None, **{name: value for name, value in SMALL.items() if name == "max_iter"}),
+        LMRegressor(
+            (), alpha=0.0, scaling=None, **{name: value for name, value in SMALL.items() if name == "max_iter"}
+        ),
         LMRegressor(2, "relu", scaling="standard", damping="marquardt", init="glorot", max_iter=20, n_starts=2),
     ]
 )

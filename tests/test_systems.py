@@ -94,5 +94,5 @@ def test_a_matrix_without_factor_promises_nothing(rng):
 def test_few_rows_and_a_large_network_are_met_exactly():
     X = np.linspace(-1, 1, 12)[:, None]
     y = np.sin(5 * X[:, 0])
-    model = LMRegressor((20, 20), n_starts=1, random_state=0).fit(X, y)
+    model = LMRegressor((20, 20), alpha=0.0, n_starts=1, random_state=0).fit(X, y)
     assert model.history_["train_mse"][-1] < 1e-14

@@ -45,7 +45,7 @@ class Run(NamedTuple):
 
 def run(problem: Problem, seed: int, n_starts: int | str = 1, **switches: Any) -> Run:
     X, y, hidden = problem
-    model = LMRegressor(hidden, random_state=seed, n_starts=n_starts, **switches)
+    model = LMRegressor(hidden, alpha=0.0, random_state=seed, n_starts=n_starts, **switches)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(X, y)

@@ -18,16 +18,16 @@ from sklearn_lm._network import is_weight, make_network
 from sklearn_lm._regularization import fixed_l2
 from sklearn_lm._scaling import make_scaling
 
-N_COLUMNS, N_HIDDEN, N_BLOCKS = 8, 10, 8
+N_COLUMNS, N_BLOCKS = 8, 8
 MANY_ROWS, FEW_ROWS = 2_000_000, 8_000
 REPEATS = 10
 
 
-def make_objective(rows: RowBlocks) -> BlockObjective:
+def make_objective(rows: RowBlocks, n_hidden: int = 10) -> BlockObjective:
     """As `fit` makes it, without a fit."""
     checked = rows.checked(LMRegressor(), reset=True)
     x_scaling, y_scaling = make_scaling("minmax", checked.X, checked.Y, None)
-    network = make_network(N_COLUMNS, [N_HIDDEN], 1, ["tanh"])
+    network = make_network(N_COLUMNS, [n_hidden], 1, ["tanh"])
     penalty = fixed_l2(1e-3, is_weight(network))
     return BlockObjective(network, checked.rows(y_scaling), x_scaling.table(), penalty)
 
@@ -69,7 +69,7 @@ class Cluster:
     sizes: Sequence[int] = (2,)
     n_rows = MANY_ROWS
 
-    def setup(self) -> None:
+    def setup(self, n_hidden: int = 10) -> None:
         self.stack, self.objectives = ExitStack(), {}
         for n_workers in self.sizes:
             cluster = self.stack.enter_context(
@@ -79,18 +79,20 @@ class Cluster:
             )
             client = self.stack.enter_context(Client(cluster))
             with client.as_current():
-                self.objectives[n_workers] = make_objective(dask_rows(self.n_rows))
+                self.objectives[n_workers] = make_objective(dask_rows(self.n_rows), n_hidden)
             iterate(self.objectives[n_workers])
 
-    def teardown(self) -> None:
+    def teardown(self, n_hidden: int = 10) -> None:
         self.objectives = {}
         self.stack.close()
 
 
 class Speed(Cluster):
     sizes = (1, 2)
+    params = (10, 25)
+    param_names = ("units",)
 
-    def track_speed_up(self) -> float:
+    def track_speed_up(self, n_hidden: int) -> float:
         """Of a second worker: turn about, and the least time of each, for others may use the machine, too."""
         least = {n_workers: float("inf") for n_workers in self.sizes}
         for _ in range(REPEATS):

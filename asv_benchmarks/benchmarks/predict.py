@@ -19,7 +19,7 @@ def lm_model() -> LMRegressor:
     X, y = make_friedman1(500, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return LMRegressor((20, 20, 10), n_starts=1, max_iter=2, random_state=0).fit(X, y)
+        return LMRegressor((20, 20, 10), alpha=0.0, n_starts=1, max_iter=2, random_state=0).fit(X, y)
 
 
 def mlp_model() -> MLPRegressor:

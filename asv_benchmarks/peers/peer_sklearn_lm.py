@@ -18,7 +18,7 @@ from sklearn_lm import LMRegressor
 def fit(task: Task, theta: np.ndarray, limits: Limits) -> Outcome:
     warnings.simplefilter("ignore", ConvergenceWarning)  # the ending is told by the outcome
     few = slice(len(theta))  # rows enough for a throw-away fit
-    model = LMRegressor(task.network[1:-1], scaling=None, n_starts=1, warm_start=True, max_iter=1)
+    model = LMRegressor(task.network[1:-1], alpha=0.0, scaling=None, n_starts=1, warm_start=True, max_iter=1)
     model.fit(task.X[few], task.Y[few])
     model.coefs_, model.intercepts_ = unpack(task.network, theta)
     model.set_params(goal=limits.target, max_time=limits.seconds, max_iter=limits.iterations)
