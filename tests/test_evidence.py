@@ -164,6 +164,25 @@ def test_a_fit_that_takes_the_noise_for_structure_begins_again(monkeypatch):
     assert model.best_iter_ > SETTLED + FIRST  # of the record of all beginnings
 
 
+@pytest.mark.parametrize("n", [60, 10])
+def test_what_was_found_is_made_again_from_what_is_remembered(n):
+    """Bit by bit. Where no step is small enough, one point is evaluated many times, and each time the penalty moves.
+
+    Naive: the normal equations under the last penalty alone, which have other last bits; or under the first.
+    """
+    problem = noisy_problem(n=n, hidden=(3,))
+    winner, _, found = fit(problem, settings=SETTINGS._replace(mu=1e-3, mu_max=2e-3))
+    assert len(found.trail) > 1
+    monitor = Monitor(problem.train_error, problem.held_out_errors())
+    again = EvidenceRunner.from_memory(winner.memory(), problem, winner.groups, monitor, SETTINGS).found
+    for name, ours in again.point._asdict().items():
+        theirs = getattr(found.point, name)
+        lower = np.tril if name == "gram" else np.array
+        np.testing.assert_array_equal(lower(ours), lower(theirs), err_msg=name)
+    np.testing.assert_array_equal(again.problem.penalty.strength, found.problem.penalty.strength)
+    np.testing.assert_array_equal(again.gamma, found.gamma)
+
+
 def test_without_any_structure_little_is_predicted():
     rng = np.random.default_rng(1)
     X, y = rng.normal(size=(60, 4)), 3 + rng.normal(size=60)
