@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -391,8 +392,8 @@ def test_a_killed_worker_costs_time_only(data, own_cluster, monkeypatch):
         same(reference, fitted(model(max_iter=5), *on_dask(*data)))
 
 
-def test_without_workers_the_best_point_is_published(data, own_cluster, monkeypatch, tmp_path):
-    """And the checkpoint of such a fit goes on elsewhere."""
+def test_without_workers_the_best_point_is_published(data, cluster, own_cluster, monkeypatch, tmp_path):
+    """And the checkpoint of such a fit goes on elsewhere: on another cluster, or on none."""
     reference = fitted(model(max_iter=6), in_memory(*data), data[1])
     monkeypatch.setattr(_dask, "PATIENCE", 2.0)
     file = tmp_path / "fit.npz"
@@ -412,9 +413,12 @@ def test_without_workers_the_best_point_is_published(data, own_cluster, monkeypa
     assert own.loss_curve_ == reference.loss_curve_[: own.n_iter_ + 1]
     assert own.n_iter_ == 3
     assert np.isfinite(own.predict(data[0], return_std=True)).all()
-    with dask.config.set(scheduler="threads"):
+    copy = shutil.copy(file, tmp_path / "copy.npz")
+    with Client(cluster):
         same(reference, fitted(model(max_iter=6, checkpoint=file), *on_dask(*data)))
-    assert not file.exists()
+    with dask.config.set(scheduler="threads"):
+        same(reference, fitted(model(max_iter=6, checkpoint=copy), *on_dask(*data)))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_closed_cluster_is_told_of(data, own_cluster, monkeypatch):
