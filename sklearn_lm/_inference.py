@@ -16,7 +16,7 @@ from ._objective import predict
 from ._posterior import Posterior
 from ._power import Power
 from ._predictive import NoiseModels, correct
-from ._scaling import Scaling
+from ._scaling import Scaling, refuse_not_finite
 
 LOO_REMEDY = (
     "Leave-one-out residuals cost as much as an iteration; for problems as large as this one set leave_one_out=True "
@@ -125,6 +125,11 @@ class InferenceMixin:
         Returns
         -------
         score : ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If a leverage overflows.
         """
         check_is_fitted(self)
         if is_dask(X):
@@ -133,8 +138,11 @@ class InferenceMixin:
             for member in self._members():
                 member._largest_leverage()  # here and once, not by every block
             return map_rows(self, "extrapolation_score", X)
-        X = self._mapped(X)
-        return np.mean([member._extrapolation(X) for member in self._members()], axis=0)
+        given = check_inputs(self, X)
+        X = self.x_power_.forward(given)
+        scores = [member._extrapolation(X) for member in self._members()]
+        refuse_not_finite(np.column_stack(scores), given, "The leverage")
+        return np.mean(scores, axis=0)
 
     def _lazy_prediction(self, X: Any, return_std: bool, return_cov: bool) -> Any:
         """What `predict` returns for a Dask array: Dask arrays."""
@@ -150,13 +158,32 @@ class InferenceMixin:
         return both[..., 0], both[..., 1]
 
     # ---- for predict ----------------------------------------------------------------------------------
+    def _shaped(self, values: np.ndarray) -> np.ndarray:
+        """Without the last axis if y came without it."""
+        return values[..., 0] if self._y_is_1d else values
+
+    def _predicted(self, X: Any, return_std: bool, return_cov: bool) -> Any:
+        """What `predict` returns for rows that are here."""
+        given, variance = check_inputs(self, X), None
+        X = self.x_power_.forward(given)
+        if return_cov:
+            if len(self._members()) > 1:
+                raise ValueError("return_cov=True needs n_networks=1: a mixture of networks has no such covariance.")
+            mean, variance = self._mean(X), self._covariance(X)
+        elif return_std:
+            mean, variance = self._distribution(X)
+        else:
+            mean = self._mean(X)
+        refuse_not_finite(mean, given)
+        if variance is None:
+            return self._shaped(mean)
+        own = np.einsum("iio->io", variance) if return_cov else variance
+        refuse_not_finite(own, given, "The variance of the prediction")
+        return self._shaped(mean), self._shaped(variance if return_cov else np.sqrt(variance))
+
     def _members(self) -> list[Any]:
         """The networks that are mixed, each as an estimator."""
         return self.__dict__.get("estimators_", [self])
-
-    def _mapped(self, X: Any) -> np.ndarray:
-        """X as it is checked, with its skewed columns mapped."""
-        return self.x_power_.forward(check_inputs(self, X))
 
     def _network_of(self, X: np.ndarray) -> tuple[np.ndarray, Network, np.ndarray]:
         """x_scaling, network and theta of the fitted model, for rows like X."""
@@ -170,6 +197,7 @@ class InferenceMixin:
         x_scaling, y_scaling = Scaling(self.x_offset_, self.x_scale_), Scaling(self.y_offset_, self.y_scale_)
         return predict(X, x_scaling, y_scaling, network, theta)
 
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused
     def _leverages(self, X: np.ndarray) -> np.ndarray:
         """J H^-1 J' at mapped X, (n_rows, n_outputs)."""
         self._need_posterior()

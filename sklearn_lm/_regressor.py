@@ -4,7 +4,6 @@ import os
 from numbers import Integral, Real
 from typing import ClassVar
 
-import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -20,7 +19,6 @@ from ._networks import fit_networks, learn_from_rows_left_out
 from ._persistence import PersistenceMixin
 from ._publish import warn_of
 from ._report import ReportMixin
-from ._scaling import refuse_not_finite
 from ._starts import FAMILIES
 
 
@@ -458,19 +456,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
             raise RuntimeError("At most one of return_std or return_cov can be requested.")
         if is_dask(X):
             return self._lazy_prediction(X, return_std, return_cov)
-        X = self._mapped(X)
-        if return_cov:
-            if len(self._members()) > 1:
-                raise ValueError("return_cov=True needs n_networks=1: a mixture of networks has no such covariance.")
-            return self._shaped(self._values(X)), self._shaped(self._covariance(X))
-        if return_std:
-            mean, variance = self._distribution(X)
-        else:
-            mean = self._mean(X)
-        refuse_not_finite(mean, X)
-        if return_std:
-            refuse_not_finite(variance, X, "The variance of the prediction")
-        return (self._shaped(mean), self._shaped(np.sqrt(variance))) if return_std else self._shaped(mean)
+        return self._predicted(X, return_std, return_cov)
 
     def score(self, X, y, sample_weight=None):
         """R2 of the predictions, mean over outputs; see :func:`sklearn.metrics.r2_score`.
@@ -492,10 +478,6 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
             check_is_fitted(self)
             return score(self, X, y, sample_weight)
         return super().score(X, y, sample_weight)
-
-    def _shaped(self, values):
-        """Without the last axis if y came without it."""
-        return values[..., 0] if self._y_is_1d else values
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

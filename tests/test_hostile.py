@@ -285,6 +285,21 @@ def test_a_prediction_that_overflows_names_row_and_column():
         model.predict([[0.0], [1e308]])
 
 
+def test_variances_that_overflow_name_row_and_column():
+    """Naive: infinity among the covariances, and as a score."""
+    X = np.random.RandomState(0).normal(size=(60, 2))
+    model = fit_or_refuse(X, X[:, 0] + X[:, 1], hidden_layer_sizes=3, activation="relu")
+    far = [[1.0, 1.0], [1e300, 1e300]]
+    for what in (
+        lambda: model.predict(far, return_std=True),
+        lambda: model.predict(far, return_cov=True),
+        lambda: model.predict_interval(far),
+        lambda: model.extrapolation_score(far),
+    ):
+        with pytest.raises(ValueError, match=r"row 1 of X overflows float64: 1e\+300 in column"):
+            what()
+
+
 @pytest.mark.parametrize("damping", ["nielsen", "marquardt"])
 def test_damping_that_underflows_ends(damping):
     """Endless: mu times its unit was 0, and grew by multiplication."""
