@@ -100,7 +100,7 @@ class Sampler(threading.Thread):
 
 x = np.linspace(0.001, 1.0, 1000)
 X, y = x.reshape(-1, 1), -x * np.sin(10 * x)
-model = LMRegressor(hidden_layer_sizes=(20, 20, 10), goal=1e-12, max_iter=500, random_state=0).fit(X, y)
+model = LMRegressor(hidden_layer_sizes=(20, 20, 10), alpha=0.0, goal=1e-12, max_iter=500, random_state=0).fit(X, y)
 
 with Sampler() as sampler:
     model.fit(X, y)
