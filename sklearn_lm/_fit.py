@@ -40,7 +40,7 @@ MAY_CHANGE = {
 }  # fmt: skip
 # In units of the scaled y: beyond it, or below its inverse, squares leave the range of float64.
 LARGEST_LOSS_SCALE = 1e70
-# With n_starts="auto" and alpha="evidence".
+# With n_starts="auto", where alpha is found.
 MOST_EVIDENCE_STARTS = 5
 
 

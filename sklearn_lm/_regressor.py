@@ -45,7 +45,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         with a validation set, which says when noise begins to be fitted; with a robust loss; and for so many
         parameters that there is no Gram matrix.
     penalty_groups : {"input", "layer", "single"}, default="input"
-        Which parameters share a strength with ``alpha="evidence"``. "single": all of them. "layer": the weights of
+        Which parameters share a strength where `alpha` is found. "single": all of them. "layer": the weights of
         each layer, and the biases of each hidden layer. "input": the same, but for the first layer the weights of each
         input by themselves, so that inputs without use are switched off. The last two leave output biases almost free.
     n_networks : int, default=1
@@ -64,18 +64,18 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
     scaling : {"auto", "minmax", "standard", "power"} or None, default="auto"
         "minmax" brings inputs to [-1, 1], "standard" to mean 0 and variance 1. "power" does the same after a power map
         (Yeo and Johnson 2000) of columns with a skewness above 1. With all of them targets are standardised, and
-        constant columns are only shifted. "auto" is "power" with ``alpha="evidence"``, and "minmax" else. None leaves
+        constant columns are only shifted. "auto" is "power" where `alpha` is found, and "minmax" else. None leaves
         inputs and targets as they are.
     init : str, default="nguyen_widrow"
         Family of the first start. "nguyen_widrow": units spread over the range of the data; "glorot": small random
         weights; "small": smaller ones; "centred": units that bend at data points; "steep": the same with steep
-        slopes; "selected": units chosen one by one to explain the target. Not used with ``alpha="evidence"``, which has
+        slopes; "selected": units chosen one by one to explain the target. Not used where `alpha` is found, which has
         starts of its own.
     n_starts : int or "auto", default="auto"
         Starts from a mix of families race: all get 12 iterations, the best 30 % go on to 40, the best 8 % to 90, and
         the best 5 %, but at least two, run to the end. "auto": as many as a small budget of arithmetic allows, up to 40
         for problems of some hundred rows and 60 parameters, 1 for large ones; counted from the sum of the weights.
-        With ``alpha="evidence"`` all run to the end, the one with the largest evidence wins, and "auto" is at most 5,
+        Where `alpha` is found, all run to the end, the one with the largest evidence wins, and "auto" is at most 5,
         or 1 for each of several networks.
     solve_output : bool, default=True
         Solve for the output layer by linear least squares at every trial point (variable projection).
@@ -120,7 +120,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
     warm_start : bool, default=False
         Go on, with the scaling and the sets of the previous call of `fit`, for `max_iter` more iterations. On the same
         data n calls of one iteration end, to the bit, where one call of n iterations does. On other data, or where
-        `coefs_` or `intercepts_` were set by hand, the weights are taken over (with ``alpha="evidence"`` the penalty,
+        `coefs_` or `intercepts_` were set by hand, the weights are taken over (where `alpha` is found, the penalty,
         too) and nothing else. A layer that grows begins anew.
     verbose : int, default=0
         1 prints one line per iteration, 2 also one per rejected trial. Where several starts race, a line for each
@@ -169,7 +169,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         of the accepted step), `n_evaluations` (of F, in total), `time` (seconds since the fit began), the
         iteration's seconds by phase: `time_jacobian` (gradient and Gram matrix), `time_solve` (factor and step),
         `time_evaluate` (trial points); with a validation set `validation_failures`, the iterations since its least
-        error. With ``alpha="evidence"`` also `log_evidence` and `n_effective_parameters`, as of the last update of the
+        error. Where `alpha` is found, also `log_evidence` and `n_effective_parameters`, as of the last update of the
         penalty, and NaN before the first.
     growth_ : dict of str to ndarray
         With ``hidden_layer_sizes="auto"``, of each size that was fitted: `n_units`, `n_parameters`, `train_mse`,
@@ -192,7 +192,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
     loo_score_, press_ : float
         R2 of these predictions (mean over outputs), and their sum of squares.
     alpha_ : ndarray of shape (n_groups,)
-        With ``alpha="evidence"``, as the next two: the strengths that were found, in the units of `alpha`.
+        Where `alpha` is found, as the next two: the strengths that were found, in the units of `alpha`.
         "layer": weights and biases of the first layer, of the second, ..., weights of the output layer.
         "input": the same, with one number per input in place of the first.
     log_evidence_ : float
