@@ -69,8 +69,8 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
     init : str, default="nguyen_widrow"
         Family of the first start. "nguyen_widrow": units spread over the range of the data; "glorot": small random
         weights; "small": smaller ones; "centred": units that bend at data points; "steep": the same with steep
-        slopes; "selected": units chosen one by one to explain the target. Not used where `alpha` is found, which has
-        starts of its own.
+        slopes; "selected": units chosen one by one to explain the target. Not used where `alpha` is found: such
+        fits have starts of their own.
     n_starts : int or "auto", default="auto"
         Starts from a mix of families race: all get 12 iterations, the best 30 % go on to 40, the best 8 % to 90, and
         the best 5 %, but at least two, run to the end. "auto": as many as a small budget of arithmetic allows, up to 40
