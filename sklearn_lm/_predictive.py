@@ -35,8 +35,9 @@ class Errors(NamedTuple):
         # Where no noise is left at all there is nothing to be corrected.
         z_squared = np.divide(error, variance, out=np.ones_like(error), where=variance > 0)
         rows = thinned(train, MOST_ROWS)  # all, where only so many were left out
-        train = train.take(rows)
-        return cls(train._replace(X=np.array(train.X[:])), mean[rows], z_squared[rows])
+        # Copies: they are looked at when the models are first asked for, and the caller's may be others by then.
+        train = DataSet(*(np.array(part[:]) for part in train.take(rows)))
+        return cls(train, mean[rows], z_squared[rows])
 
 
 class NoiseModels:

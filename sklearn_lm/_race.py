@@ -223,6 +223,7 @@ class Race:
         self._finalists: dict[int, Memory] = {}
         self._is_over = is_over or threading.Event()
         self._winner: Runner | None = None
+        self._all: list[Runner] = []
         self._max_iter_before = 0  # of the races that this one goes on from
         self._save, self._snapshots, self._saving = save, dict[Runner, Memory](), threading.Lock()
 
@@ -234,13 +235,18 @@ class Race:
         ValueError
             If no start is finite.
         """
-        if self._memory is not None:
-            try:
-                return self._run_on(self._memory)
-            except OtherDataError:  # then it begins anew
-                pass
-        self._enter()
-        return self._run()
+        try:
+            if self._memory is not None:
+                try:
+                    return self._run_on(self._memory)
+                except OtherDataError:  # then it begins anew
+                    pass
+            self._enter()
+            return self._run()
+        finally:  # else the race and its runners hold each other, and the rows, until the next garbage collection
+            for runner in self._all:
+                runner.monitor.rules.clear()
+                runner.monitor.watchers.clear()
 
     def _run_on(self, memory: "RaceMemory") -> Runner:
         """Go on from where an earlier race stood, by as many iterations more."""
@@ -376,6 +382,7 @@ class Race:
 
     def _entered(self, runner: Runner) -> Runner:
         """The same runner, whose run ends when the race is over, and is saved if that is asked for."""
+        self._all.append(runner)
         runner.monitor.rules.append(lambda record, row: Ending.INTERRUPTED if self._is_over.is_set() else None)
         if self._save is not None:
             # Of one that has told of no iteration yet: as it enters, or what it goes on from.

@@ -1,14 +1,18 @@
 """What the package needs of the machine: no writable folder, and no more memory after a thousand fits."""
 
+import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import COMPILED
+from conftest import COMPILED, may_end_early, size
 
 import sklearn_lm
+from sklearn_lm import LMRegressor
+from sklearn_lm._objective import Problem, Rows
+from sklearn_lm._race import Race
 
 SMALL_FIT = """
 import hashlib, warnings
@@ -112,3 +116,40 @@ print(resident() - before)
 def test_a_thousand_fits_leave_nothing_behind():
     """Naive: a registry of every objective (say, to end runs by), or a kernel compiled anew for each shape."""
     assert float(output(start(MANY_FITS))) < 20  # MiB
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"alpha": 0.0},
+        {"alpha": 0.0, "n_starts": 5, "n_jobs": 2},
+        {"alpha": 0.0, "checkpoint": "fit.npz", "warm_start": True},
+        {"alpha": 0.0, "early_stopping": True},
+        {"loss": "huber"},
+        {"solver": "cg"},
+        {"n_starts": 2},
+        {"checkpoint": "fit.npz", "warm_start": True},
+        {"n_networks": 2, "n_jobs": 2},
+        {"hidden_layer_sizes": "auto"},
+    ],
+    ids=str,
+)
+def test_the_rows_are_let_go_with_the_end_of_fit(parameters, rng, tmp_path, monkeypatch):
+    """Naive: runners and their race hold each other, and the rows, until the next garbage collection."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sklearn_lm._growth.SIZES", (1, 2))
+    X = rng.normal(size=(size(300, 40), 2))
+    y = X[:, 0] * X[:, 1]
+    usual = {"hidden_layer_sizes": 3, "n_starts": 1, "max_iter": size(4, 2), "random_state": 0}
+    model = LMRegressor(**{**usual, **parameters})
+    gc.collect()
+    gc.disable()
+    try:
+        before = sys.getrefcount(X), sys.getrefcount(y)
+        with may_end_early():
+            model.fit(X, y)
+        kept = [part for part in gc.get_objects() if isinstance(part, Problem | Race | Rows)]
+        assert (sys.getrefcount(X), sys.getrefcount(y)) == before
+        assert not kept
+    finally:
+        gc.enable()

@@ -32,9 +32,11 @@ def test_leave_one_out_predictions_are_mixed_as_predictions_are(rng):
 def test_it_is_learnt_when_asked_for_from_rows_of_its_own(rng):
     X, Y = rng.normal(size=(100, 2)), rng.normal(size=(100, 1))
     parts = [LeftOut(np.zeros((100, 1)), np.ones((100, 1)))]
-    expected = fit_noise_models(Errors.of(DataSet(X, Y, np.ones(100)), parts))
-    noise = NoiseModels(Errors.of(DataSet(X, Y, np.ones(100)), parts))
-    X[:] = 0  # the caller's business
+    Y[:, 0], weight = np.round(Y[:, 0]), rng.uniform(0.5, 2, size=100)  # equal targets share a fold
+    expected = fit_noise_models(Errors.of(DataSet(X, Y, weight), parts))
+    noise = NoiseModels(Errors.of(DataSet(X, Y, weight), parts))
+    for part in (X, Y, weight):
+        part[:] = 0  # the caller's business
     np.testing.assert_array_equal(noise.models[0].coefficients, expected[0].coefficients)
     assert noise.models is noise.models
     assert NoiseModels().models == []

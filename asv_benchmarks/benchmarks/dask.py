@@ -20,7 +20,7 @@ from sklearn_lm._scaling import make_scaling
 
 N_COLUMNS, N_BLOCKS = 8, 8
 MANY_ROWS, FEW_ROWS = 2_000_000, 8_000
-REPEATS = 10
+REPEATS = 5
 
 
 def make_objective(rows: RowBlocks, n_hidden: int = 10) -> BlockObjective:
