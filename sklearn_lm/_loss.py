@@ -97,9 +97,9 @@ class RobustObjective(NetworkObjective):
         equations = super().normal_equations(theta)
         return equations._replace(cost=self._cost(norms, theta), squares=weighted_sum(self._weight, residuals**2))
 
-    def sigma(self, theta: np.ndarray) -> float:
-        """Standard deviation of the residuals, as far as the outliers let it be known."""
-        return spread(self._norms(theta), self._weight, self.rows.Y.shape[1])
+    def sigma(self, theta: np.ndarray) -> np.ndarray:
+        """Standard deviation of the residuals of each output, as far as the outliers let it be known."""
+        return np.array([spread(np.abs(r), self._weight, 1) for r in self._residuals(theta).T])
 
     def row_weights(self, theta: np.ndarray) -> np.ndarray:
         """rho' of every row."""

@@ -112,7 +112,7 @@ def _publish_posterior(
         objective.scale = winner.scale
         if not is_hasty:
             equations, train = objective.normal_equations(theta), objective.rows  # of the weighted squares
-            noise = np.full(n_outputs, objective.sigma(theta) ** 2)
+            noise = objective.sigma(theta) ** 2
         model.loss_scale_ = float(objective.scale * (problem.y_scaling.scale[0] if n_outputs == 1 else 1.0))
         model.loss_weights_ = np.full(model._n_rows, np.nan)
         model.loss_weights_[model.split_indices_["train"]] = objective.row_weights(theta)

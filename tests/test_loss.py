@@ -160,6 +160,17 @@ def test_several_outputs_share_the_weights_of_a_row(spoilt):
     assert np.sqrt(np.mean((model.predict(X)[:, 0] - truth) ** 2)) < 0.1
 
 
+def test_each_output_has_its_own_noise(spoilt, rng):
+    """Naive: one sigma for all outputs, from the norms of their residuals."""
+    X, y, truth = spoilt
+    y = np.column_stack([y, y + 0.5 * rng.normal(size=len(y))])
+    model = fit(X, y, loss="cauchy", scaling=None)
+    residuals = np.abs(y - model.predict(X))
+    # A normal residual is above 0.6745 sigma half of the time.
+    np.testing.assert_allclose(np.median(residuals, axis=0) / 0.6745, np.sqrt(model.noise_variance_), rtol=0.05)
+    assert 5 < model.noise_variance_[1] / model.noise_variance_[0] < 500
+
+
 def test_data_that_are_met_exactly_are_no_division_by_zero(rng):
     X = rng.uniform(-1, 1, size=(30, 2))
     for loss in NAMES:
