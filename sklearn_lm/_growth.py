@@ -104,12 +104,18 @@ def _larger(member: Any, n_units: int, rng: np.random.RandomState) -> Any:
     larger.__dict__.pop("_memory", None)
     (W, V), (b, c) = member.coefs_, member.intercepts_
     n_inputs, n_new = W.shape[0], n_units - W.shape[1]
-    rows = member._sample_X[rng.randint(len(member._sample_X), size=n_new)]
+    distinct = _distinct_rows(member)
+    rows = distinct[rng.randint(len(distinct), size=n_new)]
     bends_at = (rows - member.x_offset_) / member.x_scale_
     new = SLOPE / np.sqrt(n_inputs) * rng.normal(size=(n_inputs, n_new))
     larger.coefs_ = [np.hstack([W, new]), np.vstack([V, np.zeros((n_new, V.shape[1]))])]
     larger.intercepts_ = [np.concatenate([b, -np.einsum("ki,ik->k", bends_at, new)]), c]
     return larger
+
+
+def _distinct_rows(member: Any) -> np.ndarray:
+    """Of the inputs that the model keeps: a row given twice is a row of twice the weight."""
+    return np.unique(member._sample_X, axis=0)
 
 
 def _n_parameters(member: Any, n_units: int) -> int:
@@ -118,8 +124,10 @@ def _n_parameters(member: Any, n_units: int) -> int:
 
 def _is_too_large(member: Any, n_units: int) -> bool:
     """More parameters than residuals would fit any noise; and there must be a Gram matrix to tell."""
-    n_parameters = _n_parameters(member, n_units)
-    return n_parameters > member._set_sizes["train"] * member.n_outputs_ or n_parameters**2 > LARGEST_MATRIX
+    n_parameters, n_rows = _n_parameters(member, n_units), member._set_sizes["train"]
+    if n_rows == len(member._sample_X):
+        n_rows = len(_distinct_rows(member))
+    return n_parameters > n_rows * member.n_outputs_ or n_parameters**2 > LARGEST_MATRIX
 
 
 def _step(member: Any, n_units: int) -> Step:

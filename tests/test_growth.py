@@ -56,6 +56,26 @@ def test_a_larger_network_begins_where_the_smaller_one_ended(data):
     assert (np.diff(path["train_mse"]) <= 0.02 * path["train_mse"][:-1]).all()
 
 
+def test_repeated_rows_are_weights(data):
+    """Naive: new units bend at rows of which repetitions are drawn more often, and rows are counted for the limit."""
+    X, y = data
+    X, y = X[::4], y[::4]
+    weight = 1 + np.arange(len(X)) % 3
+    repeated = np.repeat(X, weight, axis=0), np.repeat(y, weight)
+    with may_end_early():
+        members = [
+            LMRegressor(2, alpha=1e-3, n_starts=1, max_iter=10, random_state=0).fit(*rows)
+            for rows in ((X, y, weight), repeated)
+        ]
+    weighted, other = (_larger(member, 7, np.random.RandomState(0)) for member in members)
+    np.testing.assert_allclose(weighted.coefs_[0], other.coefs_[0], rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(weighted.intercepts_[0], other.intercepts_[0], rtol=1e-6, atol=1e-8)
+    n_parameters = 3 * np.array(_growth.SIZES) + 1
+    for member in members:
+        is_too_large = [_growth._is_too_large(member, n_units) for n_units in _growth.SIZES]
+        np.testing.assert_array_equal(is_too_large, n_parameters > len(X))
+
+
 def test_there_are_never_more_parameters_than_residuals(rng):
     X = np.linspace(-1, 1, 14)[:, None]
     model = fit(X, np.sin(9 * X[:, 0]), alpha=1e-9)
