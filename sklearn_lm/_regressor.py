@@ -17,7 +17,7 @@ from ._kernels import ACTIVATIONS
 from ._loss import TUNING
 from ._networks import fit_networks, learn_from_rows_left_out
 from ._persistence import PersistenceMixin
-from ._publish import warn_of
+from ._publish import warn_of, warn_of_light_rows
 from ._report import ReportMixin
 from ._starts import FAMILIES
 
@@ -397,6 +397,8 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         -----
         ConvergenceWarning
             If `max_iter` or `max_time` ended the fit.
+        UserWarning
+            If the penalty was found by the fit and the mean of `sample_weight` is below 0.1.
 
         Notes
         -----
@@ -414,6 +416,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
             learn_from_rows_left_out(self, fits)
         if checkpoint:
             checkpoint.remove()
+        warn_of_light_rows(self)
         for ending in (fit.ending for fit in fits if not fit.ending.converged):
             warn_of(ending, self.alpha)  # last: for the caller it may be an error
             break

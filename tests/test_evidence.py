@@ -1,4 +1,5 @@
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -276,6 +277,24 @@ def test_a_weight_is_a_repeated_row(rng):
     for name in ("alpha_", "noise_variance_", "log_evidence_", "n_effective_parameters_", "feature_relevance_"):
         np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-4)
     np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-4)
+
+
+@pytest.mark.parametrize("mean", [1.0, 0.2, 0.02])
+def test_weights_that_are_shares_are_told_from_numbers_of_rows(rng, mean):
+    """Naive: weights that sum to one make all data noise, in silence."""
+    X, y = noisy_data(rng)
+    weight = np.concatenate([np.zeros(30), np.full(60, mean)])  # rows that weigh nothing are none
+    X, y = np.concatenate([X[:30], X]), np.concatenate([y[:30], y])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        regressor(max_iter=10).fit(X, y, sample_weight=weight)
+        LMRegressor(3, alpha=1e-3, max_iter=10).fit(X, y, sample_weight=weight)  # here only the penalty counts for more
+    messages = [w for w in caught if "sample_weight" in str(w.message)]
+    assert len(messages) == (mean < 0.1)
+    if messages:
+        assert "mean of 0.02" in str(messages[0].message)
+        assert "divide sample_weight by its mean" in str(messages[0].message)
+        assert messages[0].filename == __file__
 
 
 def test_a_weight_is_a_repeated_row_where_rows_are_reproduced(rng):

@@ -162,7 +162,7 @@ def test_several_outputs_share_the_weights_of_a_row(spoilt):
 
 def test_each_output_has_its_own_noise(spoilt, rng):
     """Naive: one sigma for all outputs, from the norms of their residuals."""
-    X, y, truth = spoilt
+    X, y, _ = spoilt
     y = np.column_stack([y, y + 0.5 * rng.normal(size=len(y))])
     model = fit(X, y, loss="cauchy", scaling=None)
     residuals = np.abs(y - model.predict(X))
