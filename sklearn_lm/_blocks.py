@@ -30,7 +30,7 @@ from ._data import DataSet, distinct_rows, refuse_negative_weight, refuse_unusab
 from ._health import SAMPLE
 from ._objective import Rows, make_rows, read_only
 from ._power import Power
-from ._rows import column_range, is_range
+from ._rows import Elsewhere, Range, column_range, is_range
 from ._scaling import Scaling, refuse_overflow, weighted_sums
 
 Handle = Any  # of a block: the block itself, or who to ask for it
@@ -125,7 +125,7 @@ class RowBlocks:
                 parts = self._cut()
                 rows = BlockSet(self.executor, self.executor.keep([load] * len(parts[0]), *parts))
                 # Errors are reported in the target's own squared units, so its size matters under any scaling.
-                refuse_overflow("y", rows.Y, "divide it by a constant")
+                refuse_overflow("y", column_range(rows.Y), "divide it by a constant")
                 refuse_unusable_weight(rows.summary.largest_weight)
                 self._set = rows
         return self._set
@@ -154,7 +154,6 @@ def _load(X: Any, y: Any, weight: Any, estimator: str) -> DataSet | ValueError:
 
 
 # ---- rows in the caller's units -----------------------------------------------------------------------
-Range = tuple[np.ndarray, np.ndarray]  # least and largest value of each column
 
 
 class Summary(NamedTuple):
@@ -200,14 +199,14 @@ class Extent:
         return self.shape[0]
 
 
-class Columns(Extent):
-    """X or Y of a `BlockSet`, for sums over its rows: `_rows.Elsewhere`."""
+class Columns(Extent, Elsewhere):
+    """X or Y of a `BlockSet`, for sums over its rows."""
 
     def __init__(self, blocks: "BlockSet", name: str, low: np.ndarray, high: np.ndarray):
         super().__init__(blocks.summary.n_rows, len(low))
         self._blocks, self._name, self._range = blocks, name, (low, high)
 
-    def column_range(self) -> tuple[np.ndarray, np.ndarray]:
+    def column_range(self) -> Range:
         return self._range
 
     def weighted_mean(self, box: Scaling, centre: np.ndarray, power: int) -> np.ndarray:

@@ -22,7 +22,7 @@ from sklearn.utils.validation import (
 )
 
 from ._power import Power
-from ._rows import SWEEP, Source, is_range, is_source, sweep
+from ._rows import SWEEP, Source, column_range, is_range, is_source, sweep
 from ._scaling import LARGEST, refuse_overflow
 
 # Later releases of scikit-learn refuse weights that are all zero; our own message says what to do.
@@ -90,7 +90,7 @@ def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, 
         Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
     _assert_finite(estimator, "y", Y)  # objects are not looked at before they are numbers
     # Errors are reported in the target's own squared units, so its size matters under any scaling.
-    refuse_overflow("y", Y, "divide it by a constant")
+    refuse_overflow("y", column_range(Y), "divide it by a constant")
     return DataSet(X, Y, _check_weight(sample_weight, X)), y.ndim == 1
 
 

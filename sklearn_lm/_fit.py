@@ -32,6 +32,7 @@ from ._predictive import MOST_ROWS
 from ._publish import learns_noise, model_attributes, publish, wants_rows_left_out
 from ._race import Course, Race
 from ._regularization import fixed_l2, make_groups
+from ._rows import column_range
 from ._scaling import Scaling, make_scaling, refuse_far
 
 # Parameters that may be others when a fit goes on from its checkpoint.
@@ -317,7 +318,7 @@ def make_scalings(model: Any, train: DataSet | BlockSet, by_evidence: bool) -> S
         kind = "power" if by_evidence else "minmax"
     if kind != "power":
         return Scalings(no_power(), *make_scaling(kind, train.X, train.Y, train.weight))
-    refuse_far(train.X)
+    refuse_far(column_range(train.X))
     seen = train.thinned(POWER_ROWS)
     power = make_power(seen.X[:], seen.weight)
     train = train.mapped(power)

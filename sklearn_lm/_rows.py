@@ -5,8 +5,9 @@ other source gives them a part at a time. Sums over its parts have the bits that
 parts are whole multiples of what the slots of a kernel take in one turn (see `_kernels.BEGINS`).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -15,6 +16,7 @@ from ._interrupt import check
 from ._kernels import BEGINS, BLOCK, ENDS, MAX_SLOTS, WHOLE
 
 Part = tuple[int, np.ndarray, np.ndarray, np.ndarray]
+Range = tuple[np.ndarray, np.ndarray]  # least and largest value of each column
 
 TURN = MAX_SLOTS * BLOCK  # rows
 PART_BYTES = 2**24  # of float64 in a part, but for very many columns
@@ -90,16 +92,18 @@ class Source:
         return array[int(self.rows[0]) : int(self.rows[-1]) + 1] if is_range(self.rows) else self
 
 
-@runtime_checkable
-class Elsewhere(Protocol):
+class Elsewhere(ABC):
     """Columns whose rows are not here (`_blocks.Columns`): what is asked of all rows they find out themselves."""
 
     shape: tuple[int, int]
 
+    @abstractmethod
     def __len__(self) -> int: ...
 
-    def column_range(self) -> tuple[np.ndarray, np.ndarray]: ...
+    @abstractmethod
+    def column_range(self) -> Range: ...
 
+    @abstractmethod
     def weighted_mean(self, box: Any, centre: np.ndarray, power: int) -> np.ndarray: ...
 
 
@@ -148,8 +152,7 @@ def sweep(Z: np.ndarray | Source) -> Iterator[np.ndarray]:
         yield Z[first : first + SWEEP]
 
 
-def column_range(Z: np.ndarray | Source | Elsewhere) -> tuple[np.ndarray, np.ndarray]:
-    """Least and largest value of each column."""
+def column_range(Z: np.ndarray | Source | Elsewhere) -> Range:
     if isinstance(Z, Elsewhere):
         return Z.column_range()
     low, high = np.full(Z.shape[1], np.inf), np.full(Z.shape[1], -np.inf)

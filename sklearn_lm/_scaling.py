@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._rows import Elsewhere, Source, column_range, sweep
+from ._rows import Elsewhere, Range, Source, column_range, sweep
 from ._sums import weighted_sum
 
 # Squares of residuals and of inputs enter the normal equations: beyond this magnitude they overflow float64.
@@ -39,21 +39,23 @@ def identity_scaling(n_columns: int) -> Scaling:
     return Scaling(np.zeros(n_columns), np.ones(n_columns))
 
 
-def minmax_scaling(Z: np.ndarray | Source | Elsewhere) -> Scaling:
+def minmax_scaling(range_: Range) -> Scaling:
     """To [-1, 1]: offset (max + min) / 2, scale (max - min) / 2. Weights play no part in a range."""
-    low, high = column_range(Z)
+    low, high = range_
     half = high / 2 - low / 2  # halves first: max - min may overflow
     return Scaling(low + half, np.where(half > 0, half, 1.0))
 
 
-def standard_scaling(Z: np.ndarray | Source | Elsewhere, weight: np.ndarray | None) -> Scaling:
+def standard_scaling(
+    Z: np.ndarray | Source | Elsewhere, weight: np.ndarray | None, range_: Range | None = None
+) -> Scaling:
     """To weighted mean 0 and weighted variance 1.
 
     The moments are taken of columns already brought to [-1, 1], some rows at a time: no square overflows or
     underflows whatever the units, and no second copy of the data is made.
     """
-    low, high = column_range(Z)
-    box = minmax_scaling(np.vstack([low, high]))
+    low, high = range_ = range_ or column_range(Z)
+    box = minmax_scaling(range_)
     mean_of = _weighted_mean_of(Z, weight)
     varies = box.forward(low) != box.forward(high)
     mean = mean_of(box, np.zeros(len(low)), 1)
@@ -104,28 +106,24 @@ def make_scaling(
         If a column of X is so large that squares of it overflow float64 and nothing would bring it down, or one of Y
         varies so little that squares of its errors vanish.
     """
-    refuse_underflow("y", Y, "multiply it by a constant")
+    x_range, y_range = column_range(X), column_range(Y)
+    refuse_underflow("y", y_range, "multiply it by a constant")
     if scaling is None:
-        refuse_overflow("X", X, "scale it, or use scaling='minmax' or scaling='standard'")
-        x_scaling, y_scaling = identity_scaling(X.shape[1]), identity_scaling(Y.shape[1])
-    else:
-        refuse_far(X)
-        x_scaling = minmax_scaling(X) if scaling == "minmax" else standard_scaling(X, weight)
-        y_scaling = standard_scaling(Y, weight)
-    return x_scaling, y_scaling
+        refuse_overflow("X", x_range, "scale it, or use scaling='minmax' or scaling='standard'")
+        return identity_scaling(X.shape[1]), identity_scaling(Y.shape[1])
+    refuse_far(x_range)
+    x_scaling = minmax_scaling(x_range) if scaling == "minmax" else standard_scaling(X, weight, x_range)
+    return x_scaling, standard_scaling(Y, weight, y_range)
 
 
-def refuse_far(X: np.ndarray | Source | Elsewhere) -> None:
+def refuse_far(x_range: Range) -> None:
     """Raise ValueError for a column of inputs so large that no scaling can bring it down."""
-    refuse_overflow("X", X, "divide it by a constant", LARGEST_SCALED, "differences")
+    refuse_overflow("X", x_range, "divide it by a constant", LARGEST_SCALED, "differences")
 
 
-def refuse_overflow(
-    name: str, Z: np.ndarray | Source | Elsewhere, remedy: str, most: float = LARGEST, what: str = "squares"
-) -> None:
+def refuse_overflow(name: str, range_: Range, remedy: str, most: float = LARGEST, what: str = "squares") -> None:
     """Raise ValueError for a column whose squares overflow, or other things (`what`) beyond `most`."""
-    low, high = column_range(Z)
-    largest = np.maximum(np.abs(low), np.abs(high))
+    largest = np.abs(range_).max(axis=0)
     if (largest > most).any():
         column = int(np.argmax(largest))
         raise ValueError(
@@ -134,15 +132,15 @@ def refuse_overflow(
         )
 
 
-def refuse_underflow(name: str, Z: np.ndarray | Elsewhere, remedy: str) -> None:
+def refuse_underflow(name: str, range_: Range, remedy: str) -> None:
     """Raise ValueError for a column that varies so little that squares of its differences are zero."""
-    low, high = column_range(Z)
-    range_ = high / 2 - low / 2
-    tiny = (range_ > 0) & (range_ < 1 / LARGEST)
+    low, high = range_
+    half = high / 2 - low / 2
+    tiny = (half > 0) & (half < 1 / LARGEST)
     if tiny.any():
         column = int(np.argmax(tiny))
         raise ValueError(
-            f"{name} varies by no more than {2 * range_[column]:.3g} in column {column}: squares of that underflow "
+            f"{name} varies by no more than {2 * half[column]:.3g} in column {column}: squares of that underflow "
             f"float64. Choose other units for this column: {remedy}."
         )
 

@@ -14,6 +14,7 @@ from sklearn_lm._kernels import ACTIVATIONS
 from sklearn_lm._network import is_weight, make_network
 from sklearn_lm._objective import NetworkObjective, make_rows
 from sklearn_lm._regularization import fixed_l2
+from sklearn_lm._rows import column_range
 from sklearn_lm._scaling import identity_scaling, minmax_scaling
 from sklearn_lm._systems import system_for
 
@@ -30,7 +31,7 @@ def two_objectives(rng, hidden=(6, 5), n_outputs=2, alpha=0.3, n_rows=150, activ
     network = make_network(3, hidden, n_outputs, [activation] * len(hidden))
     X = rng.normal(size=(n_rows, 3))
     rows = make_rows(X, rng.normal(size=(n_rows, n_outputs)), rng.uniform(0.1, 3, n_rows), identity_scaling(n_outputs))
-    table, penalty = minmax_scaling(X).table(), fixed_l2(alpha, is_weight(network))
+    table, penalty = minmax_scaling(column_range(X)).table(), fixed_l2(alpha, is_weight(network))
     free, gram = (NetworkObjective(network, rows, table, penalty, solver) for solver in ("cg", "cholesky"))
     gram.is_dual = False
     return free, gram, rng.normal(size=network.n_parameters)

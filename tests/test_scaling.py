@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
+from sklearn_lm._rows import column_range
 from sklearn_lm._scaling import identity_scaling, make_scaling, minmax_scaling, refuse_underflow, standard_scaling
 
 
 def test_minmax_brings_columns_to_one():
     Z = np.array([[0.0, 5.0], [10.0, 5.0], [2.0, 5.0]])
-    scaled = minmax_scaling(Z).forward(Z)
+    scaled = minmax_scaling(column_range(Z)).forward(Z)
     np.testing.assert_array_equal(scaled[:, 0], [-1, 1, -0.6])
     np.testing.assert_array_equal(scaled[:, 1], 0)  # a constant column is only shifted
 
@@ -31,7 +32,7 @@ def test_standard_scaling_takes_weights_as_repetitions(rng):
 def test_constant_column_has_scale_one(value):
     """Although the mean of equal numbers is not always that number."""
     Z = np.full((7, 1), value)
-    for scaling in (minmax_scaling(Z), standard_scaling(Z, np.ones(7))):
+    for scaling in (minmax_scaling(column_range(Z)), standard_scaling(Z, np.ones(7))):
         assert scaling.scale[0] == 1.0
         np.testing.assert_array_equal(scaling.forward(Z), 0)
 
@@ -60,9 +61,9 @@ def test_overflow_is_refused_with_a_remedy():
 
 def test_underflow_is_refused_with_a_remedy():
     Y = np.array([[0.0, 1.0, 3.0], [1.0, 1.0, 3.0 + 1e-16], [2.0, 1.0, 3.0]])
-    refuse_underflow("y", Y, "")  # a constant column is no such thing
+    refuse_underflow("y", column_range(Y), "")  # a constant column is no such thing
     with pytest.raises(ValueError, match=r"y varies by no more than 2e-200 in column 0.*multiply"):
-        refuse_underflow("y", 1e-200 * Y, "multiply it by a constant")
+        refuse_underflow("y", column_range(1e-200 * Y), "multiply it by a constant")
 
 
 def test_all_weight_on_one_value_leaves_a_usable_scale():
