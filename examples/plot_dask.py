@@ -5,6 +5,8 @@ Rows on a Dask cluster
 Rows that are spread over several processes, or machines, stay there. In each iteration the network's parameters go out
 to the workers, and sums of products over their rows come back: some kilobytes, however many rows there are. Here a
 cluster of two worker processes stands in for a large one; ``Client("tcp://...")`` would connect to that.
+
+It needs ``pip install ".[dask,plot]"``.
 """
 
 import time

@@ -7,7 +7,7 @@ question is how much network such data bear. We let :class:`~sklearn.model_selec
 the network, its penalty and the damping, all by the usual rules of scikit-learn, and put the answer beside those of
 :class:`~sklearn.neural_network.MLPRegressor` and :class:`~sklearn.linear_model.Ridge`.
 
-The first fit on a machine takes some seconds longer, because it compiles the numerical kernels.
+The first fit on a machine takes about half a minute, because it compiles the numerical kernels.
 """
 
 from pathlib import Path

@@ -4,7 +4,8 @@ Rows that stay on disk
 
 A file of rows that need not fit into memory: ``numpy.memmap`` gives it the face of an array, and ``fit`` and
 ``predict`` read it where it lies. No copy is made for checks, for scaling or for a held-out block of rows at the end.
-The same rows as float32 take half the room on disk; they become float64 some thousand at a time.
+The same rows as float32 take half the room on disk; they become float64 some thousand at a time. They are rounded, so
+that fit takes another way, and ends after another number of iterations.
 
 What stays in memory is some numbers a row (targets, weights) and the working room of the kernels.
 """
@@ -71,7 +72,7 @@ X = sources["in memory"]
 y = np.sin(3 * X[:, 0] * X[:, 1]) + X[:, 2] ** 2 + X[:, 3] * X[:, 4]
 
 model = LMRegressor(hidden_layer_sizes=10, alpha=0.0, n_starts=1, max_iter=50, tol=5e-2, random_state=0)
-model.fit(X[:5000], y[:5000])  # compiles the kernels, once for an installation
+model.fit(X, y).predict(X)  # compiles the kernels, once for an installation
 
 print(f"{N_ROWS} rows x {N_COLUMNS} columns, {X.nbytes / 2**20:.0f} MiB as float64\n")
 print(f"{'rows':<18}{'rows/s an iteration':>20}{'peak memory':>14}{'error':>10}")

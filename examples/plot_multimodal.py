@@ -10,7 +10,7 @@ The data are free of noise, so the error keeps falling for as long as one cares 
 it. We say what is good enough: ``goal=1e-10`` ends the fit at a root mean square error of 0.00001. For a network of
 this size ``n_starts="auto"`` is a single start.
 
-The first fit on a machine takes some seconds longer, because it compiles the numerical kernels.
+The first fit on a machine takes about half a minute, because it compiles the numerical kernels.
 """
 
 from pathlib import Path

@@ -6,6 +6,9 @@ A hundred noisy points of a damped oscillation, with a gap in the middle. A smal
 following the noise, and the factor of its last Gram matrix says how far each prediction can be trusted: the band is as
 wide as the noise where there are data, and widens in the gap and beyond the ends.
 
+It is the doubt of this network only: far outside of the data the curve may be anything, and left of zero it leaves the
+band. ``extrapolation_score`` tells: well above 1, do not trust the prediction.
+
 Leave-one-out residuals come from the same factor. They say, without a second fit, how well the network does on rows
 that it has not seen.
 """
@@ -28,10 +31,10 @@ print(f"\nnoise: standard deviation {np.sqrt(model.noise_variance_):.3f}, that o
 print(f"effective parameters: {model.n_effective_parameters_:.1f}")
 print(f"R2 {model.score(X, y):.3f}, and {model.loo_score_:.3f} on rows left out one by one")
 
-new = np.array([[0.2], [0.5], [0.9], [1.1]])
+new = np.array([[-0.1], [0.2], [0.5], [0.9], [1.1]])
 lower, upper = model.predict_interval(new)
 for row in zip(new[:, 0], model.predict(new), lower, upper, model.extrapolation_score(new), strict=True):
-    print("x = {:.1f}: {:6.3f}, 95 % between {:6.3f} and {:6.3f}; extrapolation score {:.2f}".format(*row))
+    print("x = {:4.1f}: {:6.3f}, 95 % between {:6.3f} and {:6.3f}; extrapolation score {:.2f}".format(*row))
 
 # %%
 # The fit and its band
@@ -42,8 +45,12 @@ mean, std = model.predict(grid, return_std=True)
 display = FitDisplay.from_estimator(model, X, y)
 ax = display.figure_.axes[0]
 ax.plot(grid, np.exp(-2 * grid) * np.cos(14 * grid), ":", color="#D55E00", label="without noise")
-ax.plot(grid, mean, color="black", linewidth=0.8)
-ax.fill_between(grid[:, 0], mean - 2 * std, mean + 2 * std, color="0.9", zorder=0)
+outside = (grid[:, 0] < x.min()) | (grid[:, 0] > x.max())
+ax.fill_between(
+    grid[:, 0], mean - 2 * std, mean + 2 * std, where=outside, color="#56B4E9", alpha=0.3, linewidth=0,
+    label="the same, outside of the data",
+)  # fmt: skip
+ax.plot(grid, np.where(outside, mean, np.nan), color="black", linewidth=0.8)
 ax.set(ylim=(-1.2, 1.6), title="Wider where there are no data")
 ax.legend(frameon=False, fontsize="small")
 

@@ -199,7 +199,7 @@ def map_rows(model: Any, method: str, X: Any, shape: tuple[int, ...] = (), **opt
     ask: Any = _ask
     return rows.map_blocks(
         ask, delayed(portable(model), pure=False, traverse=False), method, names, options,
-        chunks=chunks, dtype=np.float64, meta=np.empty((0,) * len(chunks)),
+        token=method, chunks=chunks, dtype=np.float64, meta=np.empty((0,) * len(chunks)),
         **({"drop_axis": 1} if not shape else {"new_axis": list(range(2, len(chunks)))} if len(shape) > 1 else {}),
     )  # fmt: skip
 

@@ -71,7 +71,8 @@ def _rank(model: Any) -> Finding:
     elif missing <= _n_relu(model):
         advice = "no more are missing than there are relu units, whose scale is free by nature"
     else:
-        advice = f"{missing} combinations of parameters have no influence: {_remedy(model)}"
+        have = "combination of parameters has" if missing == 1 else "combinations of parameters have"
+        advice = f"{missing} {have} no influence: {_remedy(model)}"
     return Finding(name, f"{rank} of {n_parameters}", advice)
 
 

@@ -178,7 +178,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         Of each start: `family`, last `train_mse`, `n_iter` and `fate`.
     noise_variance_ : float or ndarray of shape (n_outputs,)
         Variance of the noise in squared units of y: sum of squared residuals over n - gamma, n the sum of the weights.
-        With a robust loss, from the median of the absolute residuals, the same in scaled units for all outputs.
+        With a robust loss, from the median of the absolute residuals.
     n_effective_parameters_ : float
         gamma = tr(H^-1 J'J): how many parameters the data determine.
     loss_weights_ : ndarray of shape (n_samples,)

@@ -285,6 +285,8 @@ def test_a_validation_set_by_hand(display):
 def test_other_data_need_split_none(display, model):
     with pytest.raises(ValueError, match="or split=None for other data"):
         display.from_estimator(model, X[:5], y[:5])
+    with pytest.raises(ValueError, match=f"X has {2 * len(X)} rows, and the model was fitted to {len(X)}"):
+        display.from_estimator(model, np.vstack([X, X]), np.concatenate([y, y]))  # naive: half of them are not drawn
     with pytest.raises(ValueError, match="has taken a validation set from X"):
         display.from_estimator(model, X, y, X_val=X, y_val=y)
     with pytest.raises(ValueError, match="split must be"):

@@ -97,7 +97,7 @@ class RegressionDisplay:
             sign = "+" if intercept >= 0 else "$-$"
             (self.fit_lines_[name],) = ax.plot(
                 limits, [intercept + slope * x for x in limits], color="#CC79A7", linewidth=1.4, linestyle="--",
-                label=f"fit: {slope:.4g} target {sign} {abs(intercept):.2g}",
+                label=f"{slope:.4g} target {sign} {abs(intercept):.1g}",
             )  # fmt: skip
         plain(ax)
         ax.set(xlim=limits, ylim=limits)

@@ -62,7 +62,7 @@ def parts(estimator: Any, X: Any, y: Any, X_val: Any = None, y_val: Any = None, 
     NotFittedError
         If the estimator is not fitted.
     ValueError
-        If `split` has rows that X has not, or X_val and y_val do not go together.
+        If X has not the rows of `fit` or of `split`, or X_val and y_val do not go together.
     """
     predictor, inner = unwrap(estimator)
     target, output = _columns(X, y, "y"), np.asarray(predictor.predict(X), dtype=float)
@@ -71,6 +71,11 @@ def parts(estimator: Any, X: Any, y: Any, X_val: Any = None, y_val: Any = None, 
         raise ValueError(f"{missing} is missing: pass X_val and y_val together, or neither.")
     if isinstance(split, str) and split == "auto":
         indices = dict(getattr(inner, "split_indices_", {"train": np.arange(len(target))}))
+        if getattr(inner, "_n_rows", len(target)) != len(target):
+            raise ValueError(
+                f"X has {len(target)} rows, and the model was fitted to {inner._n_rows}. Pass the X and y that were "
+                "passed to fit, or split=None for other data."
+            )
         held_out = X_val is not None or "validation_mse" in getattr(inner, "history_", {})
         if list(indices) == ["train"] and not held_out:
             indices = {"all": indices["train"]}

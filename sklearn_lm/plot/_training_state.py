@@ -94,6 +94,7 @@ class TrainingStateDisplay:
             ax.annotate(
                 "1: as predicted", (1, 1), (0, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
                 ha="right", va="bottom", fontsize="small", color=GREY,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}, zorder=3,
             )  # fmt: skip
             finite = column[np.isfinite(column)]
             if len(finite):  # rounding makes a ratio of two tiny reductions wild: its size is not worth the axis
