@@ -196,16 +196,16 @@ def map_rows(model: Any, method: str, X: Any, shape: tuple[int, ...] = (), **opt
     if rows.numblocks[1] > 1:
         rows = rows.rechunk({1: -1})
     chunks = (rows.chunks[0], *((n,) for n in shape))
-    ask: Any = _ask
+    ask: Any = predicted
     return rows.map_blocks(
         ask, delayed(portable(model), pure=False, traverse=False), method, names, options,
-        token=method, chunks=chunks, dtype=np.float64, meta=np.empty((0,) * len(chunks)),
+        chunks=chunks, dtype=np.float64, meta=np.empty((0,) * len(chunks)),
         **({"drop_axis": 1} if not shape else {"new_axis": list(range(2, len(chunks)))} if len(shape) > 1 else {}),
     )  # fmt: skip
 
 
-def _ask(X: np.ndarray, model: Any, method: str, names: list | None, options: dict) -> np.ndarray:
-    """Of the rows of one block."""
+def predicted(X: np.ndarray, model: Any, method: str, names: list | None, options: dict) -> np.ndarray:
+    """Of the rows of one block; the array that is returned shows this name."""
     if names is not None:
         import pandas as pd  # whoever has a dataframe has it
 
