@@ -115,7 +115,8 @@ def fit_network(
     rows = {name: make_ready(part, scalings.y) for name, part in sets.items()}
     penalty = fixed_l2(0.0 if isinstance(model.alpha, str) else model.alpha, is_weight(network))
     kind = BlockObjective if isinstance(data, BlockSet) else objective_kind(model, scalings.y)
-    problem = Problem(network, scalings.x, scalings.y, rows, penalty, kind, model.solver)
+    solver = "cholesky" if by_evidence and model.solver == "auto" else model.solver
+    problem = Problem(network, scalings.x, scalings.y, rows, penalty, kind, solver)
 
     passed = {"X": getattr(given.X, "source", given.X), "y": given.y, "metadata": None}
     if given.sample_weight is not None:

@@ -18,8 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from ._matrix_free import MatrixFreeEquations
-from ._objective import DualEquations, NetworkObjective, NormalEquations, Rows, predict, read_only
+from ._objective import Equations, NetworkObjective, Rows, predict, read_only
 from ._scaling import Scaling
 from ._sums import weighted_sum
 
@@ -87,7 +86,7 @@ class RobustObjective(NetworkObjective):
         self._weigh(self._norms(theta))
         return super().curvature(theta, direction)
 
-    def normal_equations(self, theta: np.ndarray) -> NormalEquations | DualEquations | MatrixFreeEquations:
+    def normal_equations(self, theta: np.ndarray) -> Equations:
         """Those of the weighted squares, but with F itself, and with `squares` that rho' does not weigh."""
         residuals = self._residuals(theta)
         norms = self._norms_of(residuals)

@@ -9,7 +9,7 @@ of some blocks of rows, evenly spread, for a preconditioner changes the way to a
 
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,23 +29,20 @@ class MatrixFreeEquations(NamedTuple):
     diagonal: np.ndarray  # (n_parameters,), of J'J
     strength: np.ndarray  # (n_parameters,), of the penalty
     theta: np.ndarray
-    kept: np.ndarray | None  # lines of some rows, see `_kernels.first_order`
-    operator: "GramOperator | None"
+    rows: Any  # `_objective.Rows`
+    kept: np.ndarray  # lines of some rows, see `_kernels.first_order`
+    operator: "GramOperator"
 
     def times(self, v: np.ndarray) -> np.ndarray:
         """H v, with H = J'W J + S."""
-        assert self.operator is not None
-        return self.operator.times(self.theta, v)
+        return self.operator.times(self.rows, self.strength, self.theta, v)
 
     @property
     def blocks(self) -> np.ndarray:
-        assert self.operator is not None
         return self.operator.blocks
 
     def block_grams(self) -> np.ndarray:
         """Diagonal blocks of J'J over the rows that were kept, one after the other."""
-        assert self.operator is not None
-        assert self.kept is not None
         blocks, grams = self.operator.blocks, np.empty(room_for(self.operator.blocks))
         largest = _kernels.n_padded(int(blocks[:, _kernels.SIZE].max()))
         lines = np.zeros((min(_kernels.MAX_SLOTS, len(blocks)), largest, _kernels.LINE))
@@ -55,26 +52,25 @@ class MatrixFreeEquations(NamedTuple):
 
 
 class GramOperator:
-    """H at any theta, for the rows, scaling and penalty of one objective.
+    """H at any theta, and for any weights and targets of the rows.
 
     Parameters
     ----------
-    network, rows, x_scaling, penalty
-        As in `_objective.NetworkObjective`.
+    network, rows, x_scaling
+        As in `_objective.NetworkObjective`; of the rows only their number and that of the targets is used.
     activations : _objective.Activations
     """
 
-    def __init__(self, network, rows, x_scaling, penalty, activations):
-        self.network, self.rows, self.x_scaling, self.penalty = network, rows, x_scaling, penalty
-        self.activations = activations
+    def __init__(self, network, rows, x_scaling, activations):
+        self.network, self.x_scaling, self.activations = network, x_scaling, activations
         self.blocks = unit_blocks(network.layout)
         layout, n_slots = network.layout, _kernels.n_slots_for(len(rows.X))
         self._scratch = np.zeros((n_slots, _kernels.n_first_order_lines(layout), _kernels.LINE))
         n_sums = 2 * _kernels.n_gradient_sums(layout, len(layout)) + _kernels.n_padded(rows.Y.shape[1]) ** 2
         self._sums = np.zeros((n_slots, n_sums))
 
-    def equations(self, theta: np.ndarray) -> MatrixFreeEquations:
-        rows, layout, strength = self.rows, self.network.layout, self.penalty.strength
+    def equations(self, rows: Any, strength: np.ndarray, theta: np.ndarray) -> MatrixFreeEquations:
+        layout = self.network.layout
         gradient, diagonal, squares = np.empty_like(theta), np.empty_like(theta), np.empty(rows.Y.shape[1])
         n_units = _kernels.n_units_in(layout)
         n_blocks = -(-len(rows.X) // _kernels.BLOCK)
@@ -90,16 +86,16 @@ class GramOperator:
             )  # fmt: skip
             begin += len(X)
         self.activations.after()
-        return MatrixFreeEquations(cost, gradient, squares, diagonal, strength, theta, kept, self)
+        return MatrixFreeEquations(cost, gradient, squares, diagonal, strength, theta, rows, kept, self)
 
-    def times(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
-        rows, product = self.rows, np.empty_like(v)
+    def times(self, rows: Any, strength: np.ndarray, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+        product = np.empty_like(v)
         units, is_fresh = self.activations.before(theta)
         for part, X, _, root_weight in rows.parts():
             _kernels.gram_times(
                 5 * len(X) * theta.size,
                 part, X, root_weight, self.x_scaling, theta, v, self.network.layout, is_fresh, units,
-                rows.Y.shape[1], self._scratch, self._sums, self.penalty.strength, product,
+                rows.Y.shape[1], self._scratch, self._sums, strength, product,
             )  # fmt: skip
         self.activations.after()
         return product

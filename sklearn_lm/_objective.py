@@ -20,10 +20,11 @@ import numpy as np
 from . import _kernels, _rows
 from ._matrix_free import GramOperator, MatrixFreeEquations
 from ._network import Network
-from ._products import make_products
+from ._products import make_products, without_pairs
 from ._regularization import Penalty
 from ._room import aligned_zeros
 from ._rows import Source, sweep
+from ._sampled import SampledEquations, draw_sample, is_quicker, n_sampled
 from ._scaling import Scaling
 from ._sums import weighted_sum
 
@@ -105,6 +106,9 @@ class DualEquations(NamedTuple):
     squares: np.ndarray  # (n_outputs,)
 
 
+Equations = NormalEquations | DualEquations | SampledEquations | MatrixFreeEquations
+
+
 def sum_of_squares(rows: Rows, x_scaling: np.ndarray, network: Network, theta: np.ndarray) -> np.ndarray:
     """sum_i w_i (f_o(x_i) - y_io)^2 for each output o, in standardised units."""
     n_rows, n_outputs = rows.Y.shape
@@ -124,9 +128,17 @@ def mean_squared_error(rows: Rows, squares: np.ndarray, y_scaling: Scaling) -> f
 
 
 def is_matrix_free(solver: str, network: Network, n_residuals: int) -> bool:
-    """Whether steps are found by conjugate gradients: asked for, or because the matrix of the others is too large."""
+    """Whether there shall be no matrix of all rows: asked for, or because it is too large."""
     n_numbers = network.n_parameters * min(network.n_parameters, n_residuals)
     return solver == "cg" or (solver == "auto" and n_numbers > LARGEST_MATRIX)
+
+
+def sample_size(solver: str, network: Network, rows: Rows) -> int:
+    """Rows of which there shall be a Gram matrix in place of that of all; 0 if of all, or of none."""
+    n_rows, n_outputs = rows.Y.shape
+    p = network.n_parameters
+    is_wanted = solver == "cg" or (solver == "auto" and is_quicker(n_rows, n_outputs, p))
+    return n_sampled(n_rows, n_outputs, p) if is_wanted and p * p <= LARGEST_MATRIX else 0
 
 
 class NetworkObjective:
@@ -144,8 +156,9 @@ class NetworkObjective:
 
     def __init__(self, network: Network, rows: Rows, x_scaling: np.ndarray, penalty: Penalty, solver: str = "cholesky"):
         self.network, self.x_scaling, self.weight = network, x_scaling, rows.weight
+        n_sample = sample_size(solver, network, rows)
+        self.is_matrix_free = n_sample == 0 and is_matrix_free(solver, network, rows.Y.size)
         # J is smaller than the Gram matrix, and a system of so many equations than one of as many as parameters.
-        self.is_matrix_free = is_matrix_free(solver, network, rows.Y.size)
         self.is_dual = not self.is_matrix_free and rows.Y.size < network.n_parameters
         self.change_to(rows, penalty)
         # Room for the kernels, made once: a fresh page costs about as much as the arithmetic on it.
@@ -155,10 +168,14 @@ class NetworkObjective:
         self._output_moments = np.empty((n_slots, n_basis, n_basis))
         self._gradient_sums = np.empty((n_slots, _kernels.n_gradient_sums(network.layout, len(network.layout))))
         self._activations = Activations(network, self.rows.X)
-        if self.is_matrix_free:
-            self._operator = GramOperator(network, rows, x_scaling, penalty, self._activations)
-        else:
+        self._sample: SampledGram | None = None
+        if self.is_matrix_free or n_sample:
+            self._operator = GramOperator(network, self.rows, x_scaling, self._activations)
+        if not self.is_matrix_free:
             self._products = make_products(network.layout)
+            if n_sample:
+                self._products = without_pairs(self._products)
+                self._sample = SampledGram(network, self.rows, x_scaling, n_sample)
             self._moments = np.empty((n_slots, self._products.n_moments))
 
     def change_to(self, rows: Rows, penalty: Penalty) -> None:
@@ -208,11 +225,20 @@ class NetworkObjective:
         self._activations.after()
         return gradient
 
-    def normal_equations(self, theta: np.ndarray) -> NormalEquations | DualEquations | MatrixFreeEquations:
+    def normal_equations(self, theta: np.ndarray) -> Equations:
         """What an iteration needs at an accepted point."""
+        rows, strength = self.rows, self.penalty.strength
         if self.is_matrix_free:
-            return self._operator.equations(theta)
-        return self._dual_equations(theta) if self.is_dual else self._normal_equations(theta)
+            return self._operator.equations(rows, strength, theta)
+        if self.is_dual:
+            return self._dual_equations(theta)
+        equations = self._normal_equations(theta)
+        if self._sample is None:
+            return equations
+        gram = self._sample.gram(rows, strength, theta)
+        return SampledEquations(
+            equations.cost, equations.gradient, gram, equations.squares, theta, rows, strength, self._operator
+        )
 
     def _dual_equations(self, theta: np.ndarray) -> DualEquations:
         rows, strength = self.rows, self.penalty.strength
@@ -238,6 +264,31 @@ class NetworkObjective:
             )  # fmt: skip
         self._activations.after()
         return NormalEquations(cost, gradient, gram, squares)
+
+
+class SampledGram:
+    """H of a sample of n rows, which is near that of all.
+
+    Parameters
+    ----------
+    network, rows, x_scaling
+        As in `NetworkObjective`.
+    n : int
+    """
+
+    def __init__(self, network: Network, rows: Rows, x_scaling: np.ndarray, n: int):
+        self._sample = draw_sample(rows, x_scaling, n)
+        self._X = read_only(rows.X[self._sample.rows])
+        self._objective = NetworkObjective(network, self._of(rows), x_scaling, Penalty(np.empty(0)))
+
+    def gram(self, rows: Rows, strength: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        """In its lower triangle; `rows` are those of before, with any weights and targets."""
+        self._objective.change_to(self._of(rows), Penalty(strength))
+        return self._objective._normal_equations(theta).gram
+
+    def _of(self, rows: Rows) -> Rows:
+        chosen, stretch = self._sample
+        return Rows(self._X, read_only(rows.Y[chosen]), read_only(rows.root_weight[chosen] * stretch), rows.weight)
 
 
 class Activations:
@@ -295,14 +346,23 @@ class Problem(NamedTuple):
     def projects(self) -> bool:
         """Whether the output layer can be solved for at each trial point, and is not all there is."""
         network = self.network
-        is_free = is_matrix_free(self.solver, network, self.rows["train"].Y.size)
-        return network.bends and not (is_free and network.sizes[-2] > LARGEST_PROJECTION)
+        return network.bends and (self.has_matrix or network.sizes[-2] <= LARGEST_PROJECTION)
 
-    def objective(self) -> Any:
-        """A new one, with working room of its own: one for each thread that minimises."""
-        return self.kind(self.network, self.rows["train"], self.x_scaling.table(), self.penalty, self.solver)
+    @property
+    def has_matrix(self) -> bool:
+        """Whether there may be a Gram matrix of all rows, however steps are found."""
+        return not is_matrix_free(self.solver, self.network, self.rows["train"].Y.size)
 
-    def train_error(self, equations: NormalEquations | DualEquations | MatrixFreeEquations) -> float:
+    def objective(self, with_matrix: bool = False) -> Any:
+        """A new one, with working room of its own: one for each thread that minimises.
+
+        `with_matrix`: its normal equations have the Gram matrix wherever there may be one, even if steps are found more
+        quickly without.
+        """
+        solver = "cholesky" if with_matrix and self.has_matrix else self.solver
+        return self.kind(self.network, self.rows["train"], self.x_scaling.table(), self.penalty, solver)
+
+    def train_error(self, equations: Equations) -> float:
         """Mean squared training error, in the target's own squared units, of a point already evaluated."""
         return mean_squared_error(self.rows["train"], equations.squares, self.y_scaling)
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._kernels import N_IN, N_OUT, OFFSET, SOURCE, n_gradient_sums, n_padded
+from ._kernels import AT, N_IN, N_OUT, OFFSET, SOURCE, n_gradient_sums, n_padded
 
 
 class Products(NamedTuple):
@@ -39,6 +39,13 @@ class Products(NamedTuple):
 def make_products(layout: np.ndarray) -> Products:
     """Tables for a network with this layout. Cross-validation and races ask for the same ones again and again."""
     return _make_products(layout.shape, layout.tobytes())
+
+
+def without_pairs(products: Products) -> Products:
+    """Tables for the gradient alone, and the output layer's block that belongs to it."""
+    if len(products.pairs) == 0:
+        return products
+    return products._replace(pairs=products.pairs[:0], n_moments=int(products.pairs[0, AT]))
 
 
 @lru_cache(maxsize=4)

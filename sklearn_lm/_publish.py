@@ -13,10 +13,9 @@ from ._data import DataSet
 from ._evidence import EvidenceRunner
 from ._health import sample_of
 from ._loss import RobustObjective
-from ._matrix_free import MatrixFreeEquations
 from ._monitor import print_starts
 from ._network import unpack
-from ._objective import Problem, make_rows, predict
+from ._objective import DualEquations, NormalEquations, Problem, make_rows, predict
 from ._optimizer import Ending
 from ._posterior import LeftOut, Posterior, RowsLeftOut, leave_one_out
 from ._predictive import NoiseModels
@@ -110,7 +109,7 @@ def _publish_posterior(
     is_hasty = winner.ending is Ending.INTERRUPTED and work > CHEAP  # who pressed Ctrl-C does not want to wait
     equations: Any = None
     if winner.scale is not None:
-        objective = problem.objective()
+        objective = problem.objective(with_matrix=True)
         assert isinstance(objective, RobustObjective)
         objective.scale = winner.scale
         if not is_hasty:
@@ -125,10 +124,11 @@ def _publish_posterior(
         equations = standing and standing.point
     elif winner.state is not None and winner.iteration == model.best_iter_:
         equations = winner.state.point
-    if equations is None and not is_hasty:
+    has_factor = isinstance(equations, NormalEquations | DualEquations)
+    if not is_hasty and (equations is None or (problem.has_matrix and not has_factor)):
         with suppress(LostWorkersError):  # they ended the fit: the weights are known, what they are sure of is not
-            equations = problem.objective().normal_equations(theta)
-    if equations is None or isinstance(equations, MatrixFreeEquations):  # there is no factor
+            equations = problem.objective(with_matrix=True).normal_equations(theta)
+    if not isinstance(equations, NormalEquations | DualEquations):  # there is no factor
         model._posterior = None
         return None
     model._posterior = Posterior(equations, strength, train.weight, noise)

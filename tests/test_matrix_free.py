@@ -1,4 +1,4 @@
-"""Steps without a matrix: products with J'J, the preconditioner, and conjugate gradients against Cholesky."""
+"""Steps without a matrix: products with J'J, blocks as a preconditioner, and conjugate gradients against Cholesky."""
 
 import pickle
 import subprocess
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import COMPILED, may_end_early, size
 
-from sklearn_lm import LMRegressor, _kernels, _matrix_free, _objective, _systems
+from sklearn_lm import LMRegressor, _kernels, _matrix_free, _objective, _sampled, _systems
 from sklearn_lm._kernels import ACTIVATIONS
 from sklearn_lm._network import is_weight, make_network
 from sklearn_lm._objective import NetworkObjective, make_rows
@@ -17,6 +17,12 @@ from sklearn_lm._regularization import fixed_l2
 from sklearn_lm._rows import column_range
 from sklearn_lm._scaling import identity_scaling, minmax_scaling
 from sklearn_lm._systems import system_for
+
+
+@pytest.fixture(autouse=True)
+def without_sample(monkeypatch):
+    """The preconditioner of `test_sampled.py` never has rows enough."""
+    monkeypatch.setattr(_sampled, "SAMPLED", 10**9)
 
 
 @pytest.fixture
@@ -61,7 +67,6 @@ def test_products_are_differences_of_the_gradient_where_residuals_vanish(rng):
     J = jacobian(free, theta)
     weight = np.repeat(free.rows.root_weight, 2)
     free.rows = free.rows._replace(Y=free.rows.Y + (_residuals(free, theta) / weight).reshape(-1, 2))
-    free._operator.rows = free.rows
     v, h = rng.normal(size=theta.size), 1e-6
     above, below = (free.normal_equations(theta + t * v).gradient for t in (h, -h))
     assert np.abs(free.normal_equations(theta).gradient).max() < 1e-10
@@ -141,7 +146,7 @@ def test_the_preconditioner_is_the_diagonal_of_blocks(largest, rng, monkeypatch)
     M += np.diag(equations.strength + mu * diagonal)
     r = rng.normal(size=theta.size)
     z = r.copy()
-    _kernels.precondition(0, _kernels.WHOLE, equations.blocks, system._factors, 1, z)
+    _kernels.precondition(0, _kernels.WHOLE, equations.blocks, system._preconditioner._factors, 1, z)
     np.testing.assert_allclose(M @ z, r, rtol=1e-6, atol=1e-6)
 
 
@@ -152,7 +157,7 @@ def test_where_a_block_has_no_factor_its_diagonal_takes_its_place(rng):
     equations.kept[:] = 1.0  # all lines alike
     system._factor(equations, 0.0, np.ones(theta.size))
     z = np.ones(theta.size)
-    _kernels.precondition(0, _kernels.WHOLE, equations.blocks, system._factors, 1, z)
+    _kernels.precondition(0, _kernels.WHOLE, equations.blocks, system._preconditioner._factors, 1, z)
     assert np.isfinite(z).all()
 
 

@@ -1,4 +1,4 @@
-"""Seconds, memory and errors of fits of five kinds, each for a fixed number of iterations."""
+"""Seconds, memory and errors of fits of six kinds, each for a fixed number of iterations."""
 
 from collections.abc import Callable
 
@@ -32,6 +32,12 @@ def friedman1() -> Case:
     return _halves(X, y, _model((30,), max_iter=10))
 
 
+def sampled() -> Case:
+    """20,000 rows and 991 parameters: products, with the Gram matrix of a sample of the rows."""
+    X, y = make_friedman1(40_000, n_features=8, noise=0.1, random_state=0)
+    return _halves(X, y, _model((40, 15), max_iter=4))
+
+
 def wide() -> Case:
     """200 rows and 2162 parameters: nearly all is the Cholesky factor."""
     X = np.random.default_rng(0).uniform(-1, 1, size=(400, 10))
@@ -52,7 +58,9 @@ def race() -> Case:
     return _halves(x[:, None], -x * np.sin(10 * x) + noise, _model((5,), max_iter=100, n_starts="auto"))
 
 
-CASES: dict[str, Callable[[], Case]] = {case.__name__: case for case in (multimodal, friedman1, wide, tiny, race)}
+CASES: dict[str, Callable[[], Case]] = {
+    case.__name__: case for case in (multimodal, friedman1, sampled, wide, tiny, race)
+}
 THREADS = {"one": 1, "all": numba.get_num_threads()}
 
 

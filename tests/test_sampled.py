@@ -1,0 +1,292 @@
+"""A sample of the rows makes the matrix: what it is, that cost and gradient are those of all rows, and that it pays."""
+
+import numba
+import numpy as np
+import pytest
+from conftest import COMPILED, may_end_early
+
+from sklearn_lm import LMRegressor, _kernels, _sampled, _systems
+from sklearn_lm._loss import Loss, RobustObjective
+from sklearn_lm._matrix_free import GramOperator
+from sklearn_lm._network import is_weight, make_network
+from sklearn_lm._objective import NetworkObjective, make_rows, sample_size
+from sklearn_lm._regularization import fixed_l2
+from sklearn_lm._rows import column_range
+from sklearn_lm._sampled import SampledEquations, draw_sample, is_quicker, n_sampled
+from sklearn_lm._scaling import identity_scaling, minmax_scaling
+from sklearn_lm._systems import system_for
+
+
+def problem(rng, n_rows=400, hidden=(3, 2), n_outputs=2, alpha=0.3, weight=None):
+    """Network, rows, scaling of the inputs and penalty, as an objective takes them."""
+    network = make_network(3, hidden, n_outputs, ["tanh"] * len(hidden))
+    X = rng.normal(size=(n_rows, 3))
+    weight = rng.uniform(0.1, 3, n_rows) if weight is None else weight
+    rows = make_rows(X, rng.normal(size=(n_rows, n_outputs)), weight, identity_scaling(n_outputs))
+    return network, rows, minmax_scaling(column_range(X)).table(), fixed_l2(alpha, is_weight(network))
+
+
+def full(gram):
+    return np.tril(gram) + np.tril(gram, -1).T
+
+
+def jacobian(network, X, root_weight, table, theta):
+    J = np.empty((len(X) * network.sizes[-1], theta.size))
+    _kernels.jacobian_rows(np.ascontiguousarray(X), root_weight, table, theta, network.layout, J)
+    return J
+
+
+def rows_of(X, weight):
+    return make_rows(np.asarray(X, dtype=float), np.zeros((len(X), 1)), weight, identity_scaling(1))
+
+
+def table_of(X):
+    return minmax_scaling(column_range(np.asarray(X, dtype=float))).table()
+
+
+# ---- the sample ---------------------------------------------------------------------------------------
+def test_three_residuals_a_parameter_or_none_at_all():
+    assert n_sampled(10_000, 1, 701) == 3 * 701
+    assert n_sampled(10_000, 2, 701) == -(-3 * 701 // 2)
+    assert n_sampled(2 * 3 * 701 - 1, 1, 701) == 0
+
+
+def test_it_is_taken_where_both_its_share_and_the_products_cost_little():
+    assert is_quicker(20_000, 2, 2162)
+    assert is_quicker(10**6, 1, 701)
+    assert not is_quicker(10**6, 1, 400)  # products cost more
+    assert not is_quicker(5_000, 1, 701)  # it is too large a share
+
+
+def test_of_constant_columns_the_weights_are_kept_to_their_sum(rng):
+    weight = rng.uniform(0.1, 3, 200)
+    rows = rows_of(np.ones((200, 2)), weight)
+    chosen, stretch = draw_sample(rows, table_of(rows.X), 50)
+    assert (np.diff(chosen) > 0).all()
+    assert (rows.root_weight[chosen] * stretch) ** 2 @ np.ones(len(chosen)) == pytest.approx(weight.sum())
+
+
+def test_sums_over_all_samples_are_those_over_all_rows(rng, monkeypatch):
+    """The mean over many draws, against its own standard error."""
+    X, weight, value = rng.normal(size=(60, 2)), rng.uniform(0.1, 3, 60), rng.normal(size=60)
+    rows, table, sums = rows_of(X, weight), table_of(X), []
+    draw = np.random.default_rng
+    for seed in range(400):
+        monkeypatch.setattr(np.random, "default_rng", lambda _, seed=seed: draw(seed))
+        chosen, stretch = draw_sample(rows, table, 20)
+        sums.append((rows.root_weight[chosen] * stretch) ** 2 @ value[chosen])
+    error = np.std(sums) / np.sqrt(len(sums))
+    assert error > 0
+    assert np.mean(sums) == pytest.approx(weight @ value, abs=4 * error)
+
+
+def test_weights_are_repeated_neighbours(rng):
+    X, weight = rng.normal(size=(120, 3)), rng.randint(1, 4, 120)
+    once, often = rows_of(X, weight.astype(float)), rows_of(np.repeat(X, weight, axis=0), np.ones(weight.sum()))
+    a, b = draw_sample(once, table_of(X), 40), draw_sample(often, table_of(X), 40)
+    number = np.repeat(np.arange(120), weight)[b.rows]
+    mass = np.bincount(number, b.stretch**2, 120)
+    np.testing.assert_allclose(np.bincount(a.rows, a.stretch**2 * weight[a.rows], 120), mass, rtol=1e-9)
+
+
+def test_no_region_of_sorted_rows_is_left_out():
+    X = np.linspace(-1, 1, 1000)[:, None]
+    chosen, _ = draw_sample(rows_of(X, np.ones(1000)), table_of(X), 100)
+    assert np.diff(chosen).max() < 60
+
+
+def test_a_column_of_a_few_rows_is_in_the_sample(rng):
+    """Five rows of ten thousand; in proportion to weights alone, a sample of 200 would hold none."""
+    X = rng.normal(size=(10_000, 2))
+    few = rng.choice(10_000, 5, replace=False)
+    X[:, 1] = 0.0
+    X[few, 1] = 1.0
+    chosen, _ = draw_sample(rows_of(X, np.ones(10_000)), table_of(X), 200)
+    assert set(few) <= set(chosen)
+
+
+# ---- equations ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("n_outputs", [1, 2])
+@pytest.mark.parametrize("hidden", [(), (4,), (3, 2)])
+def test_cost_and_gradient_have_the_bits_of_the_full_matrix(hidden, n_outputs, rng):
+    arguments = problem(rng, hidden=hidden, n_outputs=n_outputs)
+    sampled, whole = (NetworkObjective(*arguments, solver) for solver in ("cg", "cholesky"))
+    theta = rng.normal(size=arguments[0].n_parameters)
+    a, b = sampled.normal_equations(theta), whole.normal_equations(theta)
+    assert isinstance(a, SampledEquations)
+    assert a.cost == b.cost
+    np.testing.assert_array_equal(a.gradient, b.gradient)
+    np.testing.assert_array_equal(a.squares, b.squares)
+    v = rng.normal(size=theta.size)
+    np.testing.assert_allclose(a.times(v), full(b.gram) @ v, rtol=1e-9, atol=1e-9)
+
+
+def test_its_matrix_is_that_of_the_drawn_rows(rng):
+    network, rows, table, penalty = problem(rng)
+    theta = rng.normal(size=network.n_parameters)
+    equations = NetworkObjective(network, rows, table, penalty, "cg").normal_equations(theta)
+    chosen, stretch = draw_sample(rows, table, n_sampled(400, 2, theta.size))
+    J = jacobian(network, rows.X[chosen], rows.root_weight[chosen] * stretch, table, theta)
+    np.testing.assert_allclose(full(equations.gram), J.T @ J + np.diag(penalty.strength), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(equations.diagonal, (J**2).sum(axis=0), rtol=1e-9, atol=1e-9)
+
+
+def step_of(objective, theta, mu):
+    equations = objective.normal_equations(theta)
+    system = system_for(equations)
+    step, trial = np.empty_like(theta), np.empty_like(theta)
+    promised = system.step(equations, mu, np.ones(theta.size), theta, step, trial)
+    plain = trial.copy()
+    system.add_bend(equations, mu, np.ones(theta.size), objective.curvature(theta, step), 1e9, step, trial)
+    return promised, step, plain, trial
+
+
+@pytest.mark.parametrize("mu", [10.0, 1e-2])
+@pytest.mark.parametrize("hidden", [(), (4,), (3, 2)])
+def test_the_whole_step_and_bend_are_those_of_cholesky(hidden, mu, rng, monkeypatch):
+    monkeypatch.setattr(_systems, "SAMPLE_FORCING", 0.0)
+    arguments = problem(rng, hidden=hidden)
+    theta = rng.normal(size=arguments[0].n_parameters)
+    a, b = (step_of(NetworkObjective(*arguments, solver), theta, mu) for solver in ("cg", "cholesky"))
+    for ours, theirs in zip(a, b, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-8 * np.abs(theirs).max())
+
+
+def products_of(objective, theta, mu, monkeypatch):
+    """Products with H that one step takes."""
+    calls = []
+    times = GramOperator.times
+    monkeypatch.setattr(GramOperator, "times", lambda *arguments: calls.append(0) or times(*arguments))
+    equations = objective.normal_equations(theta)
+    step, trial = np.empty_like(theta), np.empty_like(theta)
+    system_for(equations).step(equations, mu, np.ones(theta.size), theta, step, trial)
+    monkeypatch.setattr(GramOperator, "times", times)
+    return len(calls)
+
+
+def test_conditioning_costs_few_products(rng, monkeypatch):
+    """To six digits with next to no damping, where blocks on the diagonal need many times as many."""
+    for name in ("SAMPLE_FORCING", "FORCING"):
+        monkeypatch.setattr(_systems, name, 0.0)
+    monkeypatch.setattr(_systems, "LEAST_RESIDUAL", 1e-6)
+    network, rows, table, penalty = problem(rng, n_rows=600, hidden=(5, 3), n_outputs=1, alpha=0.0)
+    theta = rng.normal(size=network.n_parameters)
+    sampled = NetworkObjective(network, rows, table, penalty, "cg")
+    monkeypatch.setattr(_sampled, "SAMPLED", 10**9)
+    blocks = NetworkObjective(network, rows, table, penalty, "cg")
+    few, many = (products_of(objective, theta, 1e-9, monkeypatch) for objective in (sampled, blocks))
+    assert 3 * few < many
+
+
+def test_where_the_sample_has_no_factor_its_diagonal_takes_its_place(rng):
+    arguments = problem(rng)
+    theta = rng.normal(size=arguments[0].n_parameters)
+    equations = NetworkObjective(*arguments, "cg").normal_equations(theta)
+    broken = equations._replace(gram=np.ones_like(equations.gram) * equations.gram.diagonal().max())
+    broken.gram[np.diag_indices(theta.size)] = equations.gram.diagonal()
+    system = system_for(broken)
+    step, trial = np.empty_like(theta), np.empty_like(theta)
+    assert 0 < system.step(broken, 1e-3, np.ones(theta.size), theta, step, trial) < np.inf
+
+
+def test_what_overflows_is_seen(rng):
+    arguments = problem(rng)
+    equations = NetworkObjective(*arguments, "cg").normal_equations(rng.normal(size=arguments[0].n_parameters))
+    system = system_for(equations)
+    assert system.is_finite(equations)
+    equations.gram[3, 3] = np.inf
+    assert not system.is_finite(equations)
+
+
+# ---- whole fits ---------------------------------------------------------------------------------------
+@pytest.fixture
+def wherever(monkeypatch):
+    """A sample wherever there are rows enough for one."""
+    monkeypatch.setattr(_sampled, "WORTHWHILE", np.inf)
+
+
+def noisy(rng, n_rows=400):
+    X = rng.uniform(-1, 1, (n_rows, 2))
+    return X, np.sin(3 * X[:, 0]) + 0.5 * X[:, 1] ** 2 + 0.05 * rng.normal(size=n_rows)
+
+
+@pytest.mark.usefixtures("wherever")
+def test_the_same_minimum_and_error_bars(rng):
+    """auto: steps by a sample, and at the end the matrix of all rows, from which the error bars come."""
+    X, y = noisy(rng)
+    options = {"alpha": 1e-2, "n_starts": 1, "tol": 1e-13, "max_iter": 300, "random_state": 0}
+    sampled, whole = (LMRegressor(3, solver=solver, **options).fit(X, y) for solver in ("auto", "cholesky"))
+    assert sampled.loss_curve_ != whole.loss_curve_
+    assert sampled.loss_ == pytest.approx(whole.loss_, rel=1e-8)
+    for a, b in zip(sampled.predict(X, return_std=True), whole.predict(X, return_std=True), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3)
+
+
+@pytest.mark.usefixtures("wherever")
+def test_the_evidence_has_its_matrix(rng):
+    X, y = noisy(rng)
+    a, b = (LMRegressor(3, solver=solver, n_starts=1, random_state=0).fit(X, y) for solver in ("auto", "cholesky"))
+    assert a.loss_curve_ == b.loss_curve_
+
+
+def test_a_robust_loss_weighs_all_that_is_summed(rng):
+    """Rows that count less do so in gradient, products and sample: as in the matrix of all rows, and in its own."""
+    arguments = problem(rng)
+    theta, v = rng.normal(size=(2, arguments[0].n_parameters))
+    loss = Loss("cauchy", 0.5)
+    sampled, whole = (RobustObjective(*arguments, solver, loss=loss) for solver in ("cg", "cholesky"))
+    a, b = sampled.normal_equations(theta), whole.normal_equations(theta)
+    assert a.cost == b.cost
+    np.testing.assert_array_equal(a.gradient, b.gradient)
+    np.testing.assert_allclose(a.times(v), full(b.gram) @ v, rtol=1e-9, atol=1e-9)
+    network, given, table, penalty = arguments
+    chosen, stretch = draw_sample(given, table, n_sampled(400, 2, theta.size))
+    root_weight = whole.rows.root_weight[chosen] * stretch  # as the loss weighs them here
+    J = jacobian(network, given.X[chosen], root_weight, table, theta)
+    np.testing.assert_allclose(full(a.gram), J.T @ J + np.diag(penalty.strength), rtol=1e-9, atol=1e-9)
+
+
+def test_blocks_weigh_a_robust_loss_as_well(rng, monkeypatch):
+    monkeypatch.setattr(_sampled, "SAMPLED", 10**9)
+    for name in ("FORCING", "BEND_FORCING"):
+        monkeypatch.setattr(_systems, name, 0.0)
+    X, y = noisy(rng)
+    y[::9] += 4.0
+    options = {"loss": "cauchy", "alpha": 1e-2, "n_starts": 1, "max_iter": 8, "random_state": 0}
+    with may_end_early():
+        a, b = (LMRegressor(2, solver=s, **options).fit(X, y) for s in ("cg", "cholesky"))
+    np.testing.assert_allclose(a.loss_curve_, b.loss_curve_, rtol=1e-5)
+
+
+def test_rows_on_disk_have_the_bits_of_rows_in_memory(rng, tmp_path):
+    X, y = noisy(rng)
+    disk = np.memmap(tmp_path / "rows", mode="w+", dtype=np.float32, shape=X.shape)
+    disk[:] = X
+    options = {"solver": "cg", "alpha": 1e-2, "n_starts": 1, "max_iter": 5, "random_state": 0}
+    with may_end_early():
+        a, b = (LMRegressor(3, **options).fit(rows, y) for rows in (disk, np.array(disk, dtype=float)))
+    assert a.loss_curve_ == b.loss_curve_
+
+
+@pytest.mark.skipif(not COMPILED, reason="takes many rows")
+def test_same_bits_for_any_number_of_threads(rng):
+    X = rng.normal(size=(6000, 4))
+    y = np.sin(X[:, 0]) * X[:, 1]
+    before = numba.get_num_threads()
+    curves = []
+    try:
+        for n in (1, before):
+            numba.set_num_threads(n)
+            with may_end_early():
+                model = LMRegressor((20, 10), solver="cg", n_starts=1, max_iter=4, random_state=0).fit(X, y)
+            curves.append(model.loss_curve_)
+    finally:
+        numba.set_num_threads(before)
+    assert curves[0] == curves[1]
+
+
+def test_the_solver_decides(rng):
+    network, rows, _, _ = problem(rng)
+    assert sample_size("cg", network, rows) == n_sampled(400, 2, network.n_parameters) > 0
+    assert sample_size("auto", network, rows) == 0  # too few parameters to be worth it
+    assert sample_size("cholesky", network, rows) == 0
