@@ -33,6 +33,7 @@ STRIP = 64  # samples taken together where all parameters have a line each
 MAX_SLOTS = 8
 TILE_ROWS, TILE_COLUMNS = 4, 3  # of the Gram matrix, see `_add_tile`
 DELTA_PANEL, INPUT_PANEL = 4, 96  # lines; the first stays in the first-level cache, the second in the next
+UNITS = 4  # of a layer whose derivatives are made together, see `_combine_four`
 BAND = 24  # columns of a Cholesky factor
 
 # Columns of `layout`.
@@ -241,51 +242,95 @@ def _load(X, first, count, padded, x_scaling, units):
 
 
 @jit(fastmath=CONTRACTED)
-def _combine(theta, begin, step, lines, first, n, out, count):
-    """out = sum_i theta[begin + i step] lines[first + i], i < n: four at a time, to load and store `out` less often."""
+def _combine(theta, begin, step, lines, n_lines, adds, out, count):
+    """out = sum_i theta[begin + i step] lines_i, or += where it `adds`: four at a time, to load and store it less."""
     full_width()
-    for s in range(count):
-        out[s] = 0.0
-    tail = n % 4
+    if not adds:
+        for s in range(count):
+            out[s] = 0.0
+    tail = n_lines % 4
     for i in range(tail):
-        w, a = theta[begin + i * step], lines[first + i]
+        w, a = theta[begin + i * step], lines[i]
         for s in range(count):
             out[s] += w * a[s]
-    for i in range(tail, n, 4):
+    for i in range(tail, n_lines, 4):
         at = begin + i * step
         w0, w1, w2, w3 = theta[at], theta[at + step], theta[at + 2 * step], theta[at + 3 * step]
-        a0, a1, a2, a3 = lines[first + i], lines[first + i + 1], lines[first + i + 2], lines[first + i + 3]
+        a0, a1, a2, a3 = lines[i], lines[i + 1], lines[i + 2], lines[i + 3]
         for s in range(count):
             out[s] += w0 * a0[s] + w1 * a1[s] + w2 * a2[s] + w3 * a3[s]
 
 
+@jit(fastmath=CONTRACTED)
+def _combine_four(theta, begin, across, lines, first, n_lines, out, count):
+    """out_j += sum_i theta[begin + j across + i] lines_i, i = first, first + 4, ... and the three after each.
+
+    Four results of four terms at a time: a line that is read, often from the second-level cache, serves four sums.
+    """
+    full_width()
+    z0, z1, z2, z3 = out[0], out[1], out[2], out[3]
+    for i in range(first, n_lines, 4):
+        at = begin + i
+        u0, u1, u2, u3 = theta[at], theta[at + 1], theta[at + 2], theta[at + 3]
+        at += across
+        v0, v1, v2, v3 = theta[at], theta[at + 1], theta[at + 2], theta[at + 3]
+        at += across
+        w0, w1, w2, w3 = theta[at], theta[at + 1], theta[at + 2], theta[at + 3]
+        at += across
+        x0, x1, x2, x3 = theta[at], theta[at + 1], theta[at + 2], theta[at + 3]
+        a0, a1, a2, a3 = lines[i], lines[i + 1], lines[i + 2], lines[i + 3]
+        for s in range(count):
+            a, b, c, d = a0[s], a1[s], a2[s], a3[s]
+            z0[s] = z0[s] + u0 * a + u1 * b + u2 * c + u3 * d
+            z1[s] = z1[s] + v0 * a + v1 * b + v2 * c + v3 * d
+            z2[s] = z2[s] + w0 * a + w1 * b + w2 * c + w3 * d
+            z3[s] = z3[s] + x0 * a + x1 * b + x2 * c + x3 * d
+
+
+@jit()
+def _combine_units(theta, begin, across, lines, n_lines, adds, out, n_out, count):
+    """out_j = sum_i theta[begin + j across + i] lines_i for j < n_out <= UNITS, or += where it `adds`."""
+    done = n_lines % 4 if n_out == UNITS else n_lines
+    for j in range(n_out):
+        _combine(theta, begin + j * across, 1, lines, done, adds, out[j], count)
+    if done < n_lines:
+        _combine_four(theta, begin, across, lines, done, n_lines, out, count)
+
+
 @jit()
 def _forward_layer(layer, theta, layout, units, count):
-    """Fill the lines of a layer's units: a_j = phi(b_j + sum_i W_ji a_i), and the line of ones that they read."""
+    """Fill the lines of a layer's units: a_j = phi(b_j + sum_i W_ji a_i)."""
     n_weights, source = layout[layer, N_IN] + 1, layout[layer, SOURCE]
-    ones = units[source + n_weights - 1]
-    for s in range(count):
-        ones[s] = 1.0
     for j in range(layout[layer, N_OUT]):
         z = units[source + n_weights + j]
-        _combine(theta, layout[layer, OFFSET] + j * n_weights, 1, units, source, n_weights, z, count)
+        _combine(theta, layout[layer, OFFSET] + j * n_weights, 1, units[source:], n_weights, False, z, count)
         _activate(layout[layer, ACTIVATION], z, count)
+
+
+@jit(inline="always")
+def _forward_hidden(X, first, x_scaling, theta, layout, units, is_fresh):
+    """Run the block of rows that begins at `first` through the hidden layers; its number of rows, and with padding.
+
+    Where `units` is fresh, it has all lines but the outputs already.
+    """
+    count = min(BLOCK, X.shape[0] - first)
+    padded = (count + VECTOR - 1) // VECTOR * VECTOR
+    if not is_fresh:
+        _load(X, first, count, padded, x_scaling, units)
+        for layer in range(layout.shape[0]):
+            ones = units[layout[layer, SOURCE] + layout[layer, N_IN]]
+            for s in range(padded):
+                ones[s] = 1.0
+        for layer in range(layout.shape[0] - 1):
+            _forward_layer(layer, theta, layout, units, padded)
+    return count, padded
 
 
 @jit()
 def _forward_rows(X, first, x_scaling, theta, layout, units, is_fresh):
-    """Run the block of rows that begins at `first` forward; its number of rows, and that with padding.
-
-    Where `units` is fresh, it has the hidden units of this theta already, and only the outputs are made.
-    """
-    count = min(BLOCK, X.shape[0] - first)
-    padded = (count + VECTOR - 1) // VECTOR * VECTOR
-    n_layers = layout.shape[0]
-    if not is_fresh:
-        _load(X, first, count, padded, x_scaling, units)
-        for layer in range(n_layers - 1):
-            _forward_layer(layer, theta, layout, units, padded)
-    _forward_layer(n_layers - 1, theta, layout, units, padded)
+    """As `_forward_hidden`, and the outputs."""
+    count, padded = _forward_hidden(X, first, x_scaling, theta, layout, units, is_fresh)
+    _forward_layer(layout.shape[0] - 1, theta, layout, units, padded)
     return count, padded
 
 
@@ -312,9 +357,10 @@ def _backward(theta, layout, units, deltas, count):
     """
     for layer in range(layout.shape[0] - 1, 0, -1):
         n_in, source, n_out = layout[layer, N_IN], layout[layer, SOURCE], layout[layer, N_OUT]
+        late = deltas[source + n_in + 1 :]
         for i in range(n_in):
             delta = deltas[source + i]
-            _combine(theta, layout[layer, OFFSET] + i, n_in + 1, deltas, source + n_in + 1, n_out, delta, count)
+            _combine(theta, layout[layer, OFFSET] + i, n_in + 1, late, n_out, False, delta, count)
             _times_slope(layout[layer - 1, ACTIVATION], units[source + i], delta, count)
 
 
@@ -387,10 +433,13 @@ def _add_products(A, n_a, B, n_b, count, out, row, column):
 
 
 @jit()
-def _add_gram(lines, n, count, gram):
-    """gram += A A' for the first n of `lines`, lower triangle, in whole tiles: `lines` and `gram` have n_padded(n)."""
+def _add_gram(lines, first, n, count, gram):
+    """gram += A A' for the first n of `lines`, lower triangle, in whole tiles: `lines` and `gram` have n_padded(n).
+
+    Rows before the `first` may be left out.
+    """
     full_width()
-    for j in range(ZERO, UNSIGNED(n), UNSIGNED(TILE_ROWS)):
+    for j in range(UNSIGNED(first // TILE_ROWS * TILE_ROWS), UNSIGNED(n), UNSIGNED(TILE_ROWS)):
         for k in range(ZERO, min(j + UNSIGNED(TILE_ROWS), UNSIGNED(n)), UNSIGNED(TILE_COLUMNS)):
             _add_tile(lines, j, lines, k, UNSIGNED(count), gram, j, k)
 
@@ -445,6 +494,8 @@ def _multiply_lines(factors, begin, end, lines, count, panel):
 
 
 # ---- one slot -----------------------------------------------------------------------------------------
+# What a slot does has one caller, its driver, and is compiled as a part of that ("inline"), and so is some of what is
+# done at the end: on its own as well it would add four seconds to the first fit.
 @jit()
 def n_slots_for(n_rows):
     """Number of slots: a function of the number of rows alone, so that results do not depend on threads.
@@ -489,7 +540,7 @@ def n_scratch_lines(layout):
     return max(n_outputs * n_units + n_padded(n_units) + basis + DELTA_PANEL + INPUT_PANEL, 2 * n_padded(n_units) + 1)
 
 
-@jit()
+@jit(inline="always")
 def _slot_squares(slot, n_slots, begins, rounds, X, Y, root_weight, x_scaling, theta, layout, gram):
     n_rows, n_outputs = Y.shape
     units = np.empty((n_units_in(layout), LINE))
@@ -503,12 +554,15 @@ def _slot_squares(slot, n_slots, begins, rounds, X, Y, root_weight, x_scaling, t
         for output in range(n_outputs):
             f = units[first_output(layout) + output]
             _residual_line(Y, first, output, f, weight_line, lines[output], count, padded)
-        _add_gram(lines, n_outputs, padded, gram)  # in tiles as below, so that all sums of squares have the same bits
+        _add_gram(lines, 0, n_outputs, padded, gram)  # in tiles as below: all sums of squares have the same bits
 
 
 @jit()
-def _add_output_moments(Y, root_weight, first, layout, units, basis, count, padded, gram):
-    """gram += the Gram matrix of sqrt(w) [a, 1, r]: what the output layer reads, and the residual of every output."""
+def _add_output_moments(Y, root_weight, first, layout, units, basis, count, padded, all_of_it, gram):
+    """gram += the Gram matrix of sqrt(w) [a, 1, r]: what the output layer reads, and the residual of every output.
+
+    If not `all_of_it`, the rows of r: what the gradient needs.
+    """
     last, n_outputs = layout.shape[0] - 1, Y.shape[1]
     n_in, source = layout[last, N_IN], layout[last, SOURCE]
     weight_line = basis[n_in]
@@ -519,10 +573,10 @@ def _add_output_moments(Y, root_weight, first, layout, units, basis, count, padd
             line[s] = weight_line[s] * a[s]
     for o in range(n_outputs):
         _residual_line(Y, first, o, units[source + n_in + 1 + o], weight_line, basis[n_in + 1 + o], count, padded)
-    _add_gram(basis, n_in + 1 + n_outputs, padded, gram)
+    _add_gram(basis, 0 if all_of_it else n_in + 1, n_in + 1 + n_outputs, padded, gram)
 
 
-@jit()
+@jit(inline="always")
 def _slot_output_moments(
     slot, n_slots, begins, rounds, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, scratch, moments
 ):
@@ -531,7 +585,7 @@ def _slot_output_moments(
     for first in _rows_of(slot, n_slots, rounds, X.shape[0]):
         block = units[first // BLOCK % units.shape[0]]
         count, padded = _forward_rows(X, first, x_scaling, theta, layout, block, is_fresh)
-        _add_output_moments(Y, root_weight, first, layout, block, scratch, count, padded, moments)
+        _add_output_moments(Y, root_weight, first, layout, block, scratch, count, padded, True, moments)
 
 
 @jit()
@@ -605,7 +659,7 @@ def _weigh_deltas(layout, deltas, residuals, weighted, count):
                 out[s] += deltas[o, line, s] * residuals[o, s]
 
 
-@jit()
+@jit(inline="always")
 def _slot_normal_equations(
     slot, n_slots, begins, rounds, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
     pairs, delta_factors, input_factors, scratch, moments,
@@ -617,12 +671,13 @@ def _slot_normal_equations(
     basis = weighted[n_padded(n_lines) :]
     panels = basis[n_padded(n_basis + n_outputs) :]
     output_gram = _matrix_at(moments, 0, n_basis + n_outputs, n_basis + n_outputs)
+    has_gram = last == 0 or pairs.shape[0] > 0  # or the gradient alone is wanted
     if begins:
         moments[:] = 0.0
     for first in _rows_of(slot, n_slots, rounds, X.shape[0]):
         block = units[first // BLOCK % units.shape[0]]
         count, padded = _forward_rows(X, first, x_scaling, theta, layout, block, is_fresh)
-        _add_output_moments(Y, root_weight, first, layout, block, basis, count, padded, output_gram)
+        _add_output_moments(Y, root_weight, first, layout, block, basis, count, padded, has_gram, output_gram)
         if last == 0:
             continue
         for output in range(n_outputs):
@@ -639,28 +694,27 @@ def _second_derivatives(theta, direction, layout, units, first, second, count):
 
     z' = W a' + V [a, 1] and z'' = W a'' + 2 V a', with [W | b] from theta and V from the direction.
     """
-    full_width()
     for layer in range(layout.shape[0]):
         n_weights, source = layout[layer, N_IN] + 1, layout[layer, SOURCE]
-        n_moving = n_weights - 1 if layer > 0 else 0  # neither data nor the line of ones moves with theta
-        for j in range(layout[layer, N_OUT]):
-            row = layout[layer, OFFSET] + j * n_weights
-            line = source + n_weights + j
-            z1, z2 = first[line], second[line]
-            _combine(direction, row, 1, units, source, n_weights, z1, count)
-            for s in range(count):
-                z2[s] = 0.0
-            for i in range(n_moving):
-                w, twice_v = theta[row + i], 2.0 * direction[row + i]
-                a1, a2 = first[source + i], second[source + i]
-                for s in range(count):
-                    z1[s] += w * a1[s]
-                    z2[s] += w * a2[s]  # two statements: in a sum of two products either could be the fused one
-                    z2[s] += twice_v * a1[s]
-            _bend(layout[layer, ACTIVATION], units[line], z1, z2, count)
+        n_in, below = n_weights - 1, units[source:]
+        for tile in range(0, layout[layer, N_OUT], UNITS):
+            at, begin = source + n_weights + tile, layout[layer, OFFSET] + tile * n_weights
+            z1, z2, n = first[at:], second[at:], min(UNITS, layout[layer, N_OUT] - tile)
+            _combine_units(direction, begin, n_weights, below, n_weights, False, z1, n, count)
+            if layer == 0:  # neither data nor the line of ones moves with theta
+                z2[:n, :count] = 0.0
+            else:
+                _combine_units(direction, begin, n_weights, first[source:], n_in, False, z2, n, count)
+                for j in range(n):
+                    for s in range(count):
+                        z2[j, s] *= 2.0
+                _combine_units(theta, begin, n_weights, first[source:], n_in, True, z1, n, count)
+                _combine_units(theta, begin, n_weights, second[source:], n_in, True, z2, n, count)
+            for j in range(n):
+                _bend(layout[layer, ACTIVATION], units[at + j], z1[j], z2[j], count)
 
 
-@jit()
+@jit(inline="always")
 def _slot_curvature(
     slot,
     n_slots,
@@ -685,7 +739,7 @@ def _slot_curvature(
         sums[:] = 0.0
     for start in _rows_of(slot, n_slots, rounds, X.shape[0]):
         block = units[start // BLOCK % units.shape[0]]
-        count, padded = _forward_rows(X, start, x_scaling, theta, layout, block, is_fresh)
+        count, padded = _forward_hidden(X, start, x_scaling, theta, layout, block, is_fresh)
         _second_derivatives(theta, direction, layout, block, first, second, padded)
         # J'W r_vv is the gradient of a sum of squares whose residuals are r_vv: outputs first, then backward.
         _weigh(root_weight, start, count, padded, weight_line)
@@ -697,7 +751,7 @@ def _slot_curvature(
         _add_gradient(layout, layout.shape[0], second, block, padded, sums)
 
 
-@jit()
+@jit(inline="always")
 def _slot_predict(slot, n_slots, rounds, X, x_scaling, y_scaling, theta, layout, f):
     n_rows, n_outputs = f.shape
     units = np.empty((n_units_in(layout), LINE))
@@ -795,7 +849,7 @@ def total_cost(squares, strength, theta):
     return cost
 
 
-@jit()
+@jit(inline="always")
 def _scatter_output_moments(layout, moments, squares, gradient, gram):
     """From the Gram matrix of sqrt(w) [a, 1, r]: the output layer's blocks are the same for every output.
 
@@ -814,7 +868,7 @@ def _scatter_output_moments(layout, moments, squares, gradient, gram):
     return products.size
 
 
-@jit()
+@jit(inline="always")
 def _scatter_pairs(pairs, delta_factors, input_factors, moments, gram):
     """gram[(k, h), (j, i)] = (D P')[(j, k), (i, h)], where k, h are of the later layer; the lower triangle."""
     for pair in range(pairs.shape[0]):
@@ -1018,7 +1072,7 @@ def dual_step(jacobian, residual, strength, mu, diagonal, scaled, gram, L, gradi
         for j in range(p):
             scaled[i, j] = jacobian[i, j] / math.sqrt(strength[j] + mu * diagonal[j])
     gram[:] = 0.0
-    _add_gram(scaled, n, scaled.shape[1], gram)
+    _add_gram(scaled, 0, n, scaled.shape[1], gram)
     ones, right = np.ones(n), np.empty(n)
     if not cholesky(gram, 1.0, ones, L):
         return math.inf
@@ -1226,7 +1280,7 @@ def variances(part, X, x_scaling, theta, layout, whitener, n_slots, products):
             _block_variances(block, X, x_scaling, theta, layout, whitener, products)
 
 
-@jit()
+@jit(inline="always")
 def _block_variances(block, X, x_scaling, theta, layout, whitener, products):
     n_outputs, width = products.shape[1], whitener.shape[1]
     units, ones = np.empty((n_units_in(layout), LINE)), np.ones(LINE)
@@ -1272,7 +1326,7 @@ def whiten(V, p, rows, n_rows, z):
 def gram_of(lines, n, count, strength, gram):
     """gram = A A' + diag(strength) in its lower triangle, for n lines A of `count` numbers, both n_padded(n)."""
     gram[:] = 0.0
-    _add_gram(lines, n, count, gram)
+    _add_gram(lines, 0, n, count, gram)
     for j in range(n):
         gram[j, j] += strength[j]
 
@@ -1309,22 +1363,21 @@ def invert_factor(L, n, transpose, V):
 
 # ---- without a Gram matrix ----------------------------------------------------------------------------
 @jit()
-def _first_derivatives(theta, direction, layout, units, first, line, count):
+def _first_derivatives(theta, direction, layout, units, first, count):
     """J v of every unit: derivatives along `direction` in theta, z' = W a' + V [a, 1], as in `_second_derivatives`."""
     for layer in range(layout.shape[0]):
         n_weights, source = layout[layer, N_IN] + 1, layout[layer, SOURCE]
-        for j in range(layout[layer, N_OUT]):
-            row, at = layout[layer, OFFSET] + j * n_weights, source + n_weights + j
-            z = first[at]
-            _combine(direction, row, 1, units, source, n_weights, z, count)
+        for tile in range(0, layout[layer, N_OUT], UNITS):
+            at, begin = source + n_weights + tile, layout[layer, OFFSET] + tile * n_weights
+            z, n = first[at:], min(UNITS, layout[layer, N_OUT] - tile)
+            _combine_units(direction, begin, n_weights, units[source:], n_weights, False, z, n, count)
             if layer > 0:
-                _combine(theta, row, 1, first, source, n_weights - 1, line, count)
-                for s in range(count):
-                    z[s] += line[s]
-            _times_slope(layout[layer, ACTIVATION], units[at], z, count)
+                _combine_units(theta, begin, n_weights, first[source:], n_weights - 1, True, z, n, count)
+            for j in range(n):
+                _times_slope(layout[layer, ACTIVATION], units[at + j], z[j], count)
 
 
-@jit()
+@jit(inline="always")
 def _slot_gram_times(
     slot,
     n_slots,
@@ -1343,13 +1396,13 @@ def _slot_gram_times(
     sums,
 ):
     n_lines = n_padded(n_units_in(layout))
-    first, weight_line, line = scratch[:n_lines], scratch[n_lines], scratch[n_lines + 1]
+    first, weight_line = scratch[:n_lines], scratch[n_lines]
     if begins:
         sums[:] = 0.0
     for start in _rows_of(slot, n_slots, rounds, X.shape[0]):
         block = units[start // BLOCK % units.shape[0]]
-        count, padded = _forward_rows(X, start, x_scaling, theta, layout, block, is_fresh)
-        _first_derivatives(theta, direction, layout, block, first, line, padded)
+        count, padded = _forward_hidden(X, start, x_scaling, theta, layout, block, is_fresh)
+        _first_derivatives(theta, direction, layout, block, first, padded)
         # J'W u is the gradient of a sum of squares whose residuals are u = J v: outputs first, then backward.
         _weigh(root_weight, start, count, padded, weight_line)
         for output in range(n_outputs):
@@ -1403,7 +1456,7 @@ def _energies(layout, deltas, weight_line, energies, count):
             energy[s] = weight_line[s] * weight_line[s]
 
 
-@jit()
+@jit(inline="always")
 def _slot_first_order(
     slot,
     n_slots,
@@ -1443,7 +1496,7 @@ def _slot_first_order(
             _backward(theta, layout, block, deltas[o], padded)
             for s in range(padded):
                 weighted[f, s] = weight_line[s] * residuals[o, s]
-        _add_gram(residuals, n_outputs, padded, gram)  # as in `_slot_squares`
+        _add_gram(residuals, 0, n_outputs, padded, gram)  # as in `_slot_squares`
         _weigh_deltas(layout, deltas, residuals, weighted, padded)
         _energies(layout, deltas, weight_line, energies, padded)
         for line in range(first_output(layout)):
@@ -1516,7 +1569,7 @@ def _slot_block_grams(slot, n_slots, blocks, kept, lines, grams):
                 a, line = kept[room, 0, source + i], lines[i]
                 for s in range(BLOCK):
                     line[s] = root[s] * a[s]
-            _add_gram(lines, size, BLOCK, gram)
+            _add_gram(lines, 0, size, BLOCK, gram)
 
 
 @two_ways(slots="lines")

@@ -156,7 +156,7 @@ def test_gram_tiles_equal_the_plain_product(n, count, rng):
     lines = np.full((_kernels.n_padded(n), BLOCK), 1e100)
     lines[:n, :count] = rng.normal(size=(n, count))
     gram = np.zeros((_kernels.n_padded(n), _kernels.n_padded(n)))
-    _kernels._add_gram(lines, n, count, gram)
+    _kernels._add_gram(lines, 0, n, count, gram)
     expected = np.tril(lines[:n, :count] @ lines[:n, :count].T)
     np.testing.assert_allclose(np.tril(gram[:n, :n]), expected, rtol=1e-13, atol=1e-13)
 
