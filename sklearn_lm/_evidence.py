@@ -5,7 +5,8 @@ The formulas stand in `_regularization`. Here is the order of things (after MacK
 1. A start with a scale of weights and a first noise precision of its own. One first precision for all is a trap: too
    high, and noise is fitted from the beginning; too low, and the network never leaves the straight line.
 2. Levenberg-Marquardt on F. After the fifth iteration and then after every third: the evidence, and one update of the
-   precisions. F changes by its penalty alone, so nothing is summed over the rows again.
+   precisions. F changes by its penalty alone, so nothing is summed over the rows again. (Where steps are found by a
+   sample, the Gram matrix of all rows is made for the evidence, once.)
 3. The state of the largest evidence is kept, and after five evaluations without a larger one the fit ends. For the
    evidence rises and falls: the updates, which take the network for linear around theta, go on to explain noise by
    weights until the estimate of the noise has collapsed. What is published comes from before that.
@@ -42,6 +43,7 @@ from ._regularization import (
     penalty_of,
     updated,
 )
+from ._sampled import SampledEquations, is_quicker
 
 # Iterations before the first evaluation, between two, and before a state may be kept. Evaluations without a larger
 # evidence that end a fit.
@@ -150,11 +152,12 @@ class EvidenceRunner(Runner):
         # A linear network may need no iteration between two updates; these must not go on for ever either.
         while self._n_evaluations < settings.max_iter:
             self.ending = advance(objective, state, settings, self.monitor, self._pause, self.monitor.on_reject)
-            curvature = _curvature(state.point, self.problem.penalty)
-            if state.iteration != self._trail_at:
+            point = self._with_matrix(state)
+            curvature = _curvature(point, self.problem.penalty)
+            if state.iteration != self._trail_at or point is not state.point:
                 self._trail, self._trail_at = [self.precisions], state.iteration
             if state.iteration >= self._begun + SETTLED or self.ending is not None:
-                self._n_unimproved = 0 if self._keep_better(state, curvature) else self._n_unimproved + 1
+                self._n_unimproved = 0 if self._keep_better(state, point, curvature) else self._n_unimproved + 1
             is_stuck = self.ending is Ending.DAMPING
             if self.ending in AT_MINIMUM:  # no end, unless there is no room for more
                 self.ending = _out_of_room(state, settings)
@@ -223,7 +226,13 @@ class EvidenceRunner(Runner):
         runner._standing = known.standing
         return runner
 
-    def _keep_better(self, state: State, curvature: Curvature) -> bool:
+    def _with_matrix(self, state: State) -> Any:
+        """The normal equations where it stands, with the matrix of all rows: the evidence asks for it."""
+        if not isinstance(state.point, SampledEquations):
+            return state.point
+        return self.problem.objective(with_matrix=True).normal_equations(state.theta)
+
+    def _keep_better(self, state: State, point: Any, curvature: Curvature) -> bool:
         """Keep this state if its evidence is as large as any; whether that is a rise."""
         problem = self.problem
         n = problem.rows["train"].weight * problem.network.sizes[-1]
@@ -234,7 +243,7 @@ class EvidenceRunner(Runner):
         if self.found is None or evidence >= best - rounding:
             theta, gamma = state.theta, curvature.gamma
             self.found = Found(
-                max(evidence, best), state.iteration, theta, problem, self.precisions, gamma, state.point,
+                max(evidence, best), state.iteration, theta, problem, self.precisions, gamma, point,
                 list(self._trail), list(self._factors),
             )  # fmt: skip
         if evidence > self.reference + (LEAST_RISE if problem.network.bends else rounding):
@@ -384,6 +393,16 @@ class EvidenceRace(Race):
         return told._replace(max_iter=self.settings.max_iter)
 
 
+def solver_between(solver: str, network: Network, rows: Any) -> str:
+    """By which steps are found where every third point has its Gram matrix of all `rows`.
+
+    A linear network needs hardly a step between two such points.
+    """
+    n_rows, n_outputs = rows.Y.shape
+    is_sampled = network.bends and is_quicker(n_rows, n_outputs, network.n_parameters, is_between=True)
+    return solver if is_sampled else "cholesky"
+
+
 def draw_start(network: Network, groups: Groups, rng: np.random.RandomState) -> Start:
     """Weights N(0, 1 / n_in), those of the hidden layers and their biases on a scale between 0.5 and 1.7.
 
@@ -417,7 +436,7 @@ def _recalled(found: FoundMemory, problem: Problem, groups: Groups) -> Found:
     first, *moved = found.trail
     problem = problem._replace(penalty=penalty_of(first, groups))
     with np.errstate(over="ignore", invalid="ignore"):  # as in `_optimizer.advance`
-        point = problem.objective().normal_equations(found.theta)
+        point = problem.objective(with_matrix=True).normal_equations(found.theta)
     for precisions in moved:
         penalty = penalty_of(precisions, groups)
         point = _with_penalty(point, found.theta, problem.penalty, penalty)
@@ -449,6 +468,8 @@ def _with_penalty(point: Any, theta: np.ndarray, old: Penalty, new: Penalty) -> 
     )
     if hasattr(point, "jacobian"):
         return changed._replace(strength=new.strength)
+    if isinstance(point, SampledEquations):
+        changed = changed._replace(strength=new.strength)
     gram = point.gram.copy()  # others may hold the old one
     gram[np.diag_indices(len(gram))] += change
     return changed._replace(gram=gram)

@@ -17,7 +17,7 @@ from ._blocks import POWER_ROWS, BlockRows, BlockSet, LostWorkersError, RowBlock
 from ._callbacks import Tasks
 from ._checkpoint import Before, Checkpoint, Part, Remembered, fingerprint
 from ._data import DataSet, check_rows, check_validation_set, divide
-from ._evidence import EvidenceRace, draw_start
+from ._evidence import EvidenceRace, draw_start, solver_between
 from ._interrupt import check
 from ._kernels import ACTIVATIONS
 from ._lineup import affordable, judges_of, line_up
@@ -115,7 +115,7 @@ def fit_network(
     rows = {name: make_ready(part, scalings.y) for name, part in sets.items()}
     penalty = fixed_l2(0.0 if isinstance(model.alpha, str) else model.alpha, is_weight(network))
     kind = BlockObjective if isinstance(data, BlockSet) else objective_kind(model, scalings.y)
-    solver = "cholesky" if by_evidence and model.solver == "auto" else model.solver
+    solver = solver_between(model.solver, network, rows["train"]) if by_evidence else model.solver
     problem = Problem(network, scalings.x, scalings.y, rows, penalty, kind, solver)
 
     passed = {"X": getattr(given.X, "source", given.X), "y": given.y, "metadata": None}

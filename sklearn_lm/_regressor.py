@@ -86,8 +86,8 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         "cg": by conjugate gradients, with products in place of the matrix of all rows. Their preconditioner is the Gram
         matrix of a sample of the rows, up to 5000 parameters and where rows are many; else it is made of small blocks,
         in memory proportional to the parameters. "auto": "cg" where the matrix would have more than 5000 x 5000
-        numbers, and where a sample saves time (from some 400 parameters on) and the fit does not need the
-        matrix to find `alpha`.
+        numbers, and where a sample saves time: from some 400 parameters on, or some 900 where the fit finds
+        `alpha`, for which it needs the matrix in every third iteration.
     damping : {"nielsen", "marquardt"}, default="nielsen"
         How the damping mu follows the steps. "nielsen": by the gain ratio, smoothly. "marquardt": times
         `mu_decrease` after a success, times `mu_increase` after a failure, as in MATLAB's ``trainlm``.

@@ -13,7 +13,7 @@ import pytest
 from conftest import COMPILED, may_end_early, size
 from test_resume import ALONE, RACE, assert_same_fit, interrupt_at
 
-from sklearn_lm import LMRegressor, _growth, _lineup, _race
+from sklearn_lm import LMRegressor, _growth, _lineup, _race, _sampled
 from sklearn_lm._checkpoint import Checkpoint, decode, encode, fingerprint
 from sklearn_lm._monitor import Memory
 from sklearn_lm._objective import NetworkObjective
@@ -75,6 +75,7 @@ def interrupted(data, monkeypatch, call, **parameters):
         {**EVIDENCE, **ALONE, "hidden_layer_sizes": ()},  # evaluations without an iteration between
         {**EVIDENCE, **ALONE, "hidden_layer_sizes": 40},
         {**EVIDENCE, **ALONE, "n_outputs": 2},
+        {**EVIDENCE, **ALONE, "hidden_layer_sizes": size(3, 1), "is_sampled": True},
         TWO,
         {**TWO, "n_jobs": 2, "random_state": None},
         {**TWO, **EVIDENCE, "early_stopping": False},
@@ -91,6 +92,9 @@ def test_a_fit_that_was_broken_off_ends_as_if_nothing_had_been(data, tmp_path, m
     """
     monkeypatch.setattr(_growth, "SIZES", _growth.SIZES[: size(14, 2)])
     file, parameters = tmp_path / "fit.npz", dict(parameters)
+    if parameters.pop("is_sampled", False):  # steps by a sample of the rows
+        for name in ("WORTHWHILE", "WORTHWHILE_BETWEEN"):
+            monkeypatch.setattr(_sampled, name, np.inf)
     if parameters.pop("n_outputs", 1) == 2:
         data = data[0], np.column_stack([data[1], data[0][:, 0]])
     if "random_state" in parameters:  # a seed of None: what was drawn is in the file

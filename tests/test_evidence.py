@@ -6,7 +6,7 @@ import pytest
 from conftest import COMPILED, may_end_early, size
 from sklearn.linear_model import BayesianRidge
 
-from sklearn_lm import LMRegressor, _objective, _regularization
+from sklearn_lm import LMRegressor, _objective, _regularization, _sampled
 from sklearn_lm._evidence import (
     EVERY,
     FIRST,
@@ -165,15 +165,19 @@ def test_a_fit_that_takes_the_noise_for_structure_begins_again(monkeypatch):
     assert model.best_iter_ > SETTLED + FIRST  # of the record of all beginnings
 
 
-@pytest.mark.parametrize("n", [60, 10])
-def test_what_was_found_is_made_again_from_what_is_remembered(n):
+@pytest.mark.parametrize(("n", "is_sampled"), [(60, False), (10, False), (200, True)])
+def test_what_was_found_is_made_again_from_what_is_remembered(n, is_sampled, monkeypatch):
     """Bit by bit. Where no step is small enough, one point is evaluated many times, and each time the penalty moves.
 
-    Naive: the normal equations under the last penalty alone, which have other last bits; or under the first.
+    Naive: the normal equations under the last penalty alone, which have other last bits; or under the first. Where
+    steps are by a sample of the rows, it is the last: those of all rows are made for each evaluation.
     """
+    if is_sampled:
+        monkeypatch.setattr(_sampled, "WORTHWHILE", np.inf)
     problem = noisy_problem(n=n, hidden=(3,))
     winner, _, found = fit(problem, settings=SETTINGS._replace(mu=1e-3, mu_max=2e-3))
-    assert len(found.trail) > 1
+    assert EVERY * winner.memory().n_evaluations > winner.state.iteration  # so some were of one point
+    assert (len(found.trail) == 1) == is_sampled
     monitor = Monitor(problem.train_error, problem.held_out_errors())
     again = EvidenceRunner.from_memory(winner.memory(), problem, winner.groups, monitor, SETTINGS).found
     for name, ours in again.point._asdict().items():

@@ -1,16 +1,20 @@
 """A sample of the rows makes the matrix: what it is, that cost and gradient are those of all rows, and that it pays."""
 
+from types import SimpleNamespace
+
 import numba
 import numpy as np
 import pytest
 from conftest import COMPILED, may_end_early
+from test_evidence import evidence_anew, fit, noisy_problem
 
 from sklearn_lm import LMRegressor, _kernels, _sampled, _systems
+from sklearn_lm._evidence import solver_between
 from sklearn_lm._loss import Loss, RobustObjective
 from sklearn_lm._matrix_free import GramOperator
 from sklearn_lm._network import is_weight, make_network
 from sklearn_lm._objective import NetworkObjective, make_rows, sample_size
-from sklearn_lm._regularization import fixed_l2
+from sklearn_lm._regularization import fixed_l2, make_groups
 from sklearn_lm._rows import column_range
 from sklearn_lm._sampled import SampledEquations, draw_sample, is_quicker, n_sampled
 from sklearn_lm._scaling import identity_scaling, minmax_scaling
@@ -203,7 +207,8 @@ def test_what_overflows_is_seen(rng):
 @pytest.fixture
 def wherever(monkeypatch):
     """A sample wherever there are rows enough for one."""
-    monkeypatch.setattr(_sampled, "WORTHWHILE", np.inf)
+    for name in ("WORTHWHILE", "WORTHWHILE_BETWEEN"):
+        monkeypatch.setattr(_sampled, name, np.inf)
 
 
 def noisy(rng, n_rows=400):
@@ -224,10 +229,35 @@ def test_the_same_minimum_and_error_bars(rng):
 
 
 @pytest.mark.usefixtures("wherever")
-def test_the_evidence_has_its_matrix(rng):
+@pytest.mark.parametrize("noise", [(0.3,), (0.3, 0.1)])
+def test_the_evidence_is_that_of_all_rows(noise):
+    """Naive: that of the sample. With three residuals a parameter it is some nats away."""
+    problem = noisy_problem(200, noise=noise)
+    winner, _, found = fit(problem)
+    assert isinstance(winner.state.point, SampledEquations)
+    evidence, gamma = evidence_anew(found, make_groups(problem.network, "input"))
+    assert found.log_evidence == pytest.approx(evidence, rel=1e-9)
+    np.testing.assert_allclose(found.gamma, gamma, atol=1e-7)
+
+
+@pytest.mark.usefixtures("wherever")
+def test_the_same_evidence_and_error_bars(rng):
     X, y = noisy(rng)
-    a, b = (LMRegressor(3, solver=solver, n_starts=1, random_state=0).fit(X, y) for solver in ("auto", "cholesky"))
-    assert a.loss_curve_ == b.loss_curve_
+    sampled, whole = (LMRegressor(3, solver=s, n_starts=1, random_state=0).fit(X, y) for s in ("auto", "cholesky"))
+    assert sampled.loss_curve_ != whole.loss_curve_
+    assert sampled.log_evidence_ == pytest.approx(whole.log_evidence_, abs=0.1)
+    for a, b in zip(sampled.predict(X, return_std=True), whole.predict(X, return_std=True), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0.02)
+
+
+def test_between_evaluations_of_the_evidence_it_must_save_more():
+    deep, linear = (make_network(8, hidden, 1, ["tanh"] * len(hidden)) for hidden in ((40, 20), ()))
+    many, few = (SimpleNamespace(Y=np.empty((n, 1))) for n in (80_000, 20_000))
+    assert is_quicker(20_000, 1, deep.n_parameters)
+    assert solver_between("auto", deep, many) == "auto"
+    assert solver_between("auto", deep, few) == "cholesky"
+    assert solver_between("cholesky", deep, many) == "cholesky"
+    assert solver_between("auto", linear, many) == "cholesky"
 
 
 def test_a_robust_loss_weighs_all_that_is_summed(rng):
