@@ -470,6 +470,8 @@ def _with_penalty(point: Any, theta: np.ndarray, old: Penalty, new: Penalty) -> 
         return changed._replace(strength=new.strength)
     if isinstance(point, SampledEquations):
         changed = changed._replace(strength=new.strength)
+        if point.gram is None:
+            return changed
     gram = point.gram.copy()  # others may hold the old one
     gram[np.diag_indices(len(gram))] += change
     return changed._replace(gram=gram)

@@ -1056,54 +1056,72 @@ def take_step(gradient, mu, diagonal, theta, step, trial):
 
 
 @jit()
-def dual_step(jacobian, residual, strength, mu, diagonal, scaled, gram, L, gradient, theta, step, trial):
+def dual_factor(jacobian, damping, scaled, gram, L):
+    """L = the factor of I + J M^-1 J', M = diag(damping); False if there is none.
+
+    `scaled` gets J M^-1/2. Like those of J its rows have a multiple of VECTOR columns, zeros at their ends, and `gram`
+    and `scaled` have rows for whole tiles.
+    """
+    n, root = jacobian.shape[0], np.empty(damping.size)
+    for j in range(damping.size):
+        root[j] = 1.0 / math.sqrt(damping[j])
+    for i in range(n):
+        for j in range(damping.size):
+            scaled[i, j] = jacobian[i, j] * root[j]
+    gram[:] = 0.0
+    _add_gram(scaled, 0, n, scaled.shape[1], gram)
+    return cholesky(gram, 1.0, np.ones(n), L)
+
+
+@jit()
+def dual_solve(jacobian, damping, L, x):
+    """Replace x by (J'J + M)^-1 x, with L as `dual_factor` left it: M^-1 x - M^-1 J' (I + J M^-1 J')^-1 J M^-1 x."""
+    for j in range(x.size):
+        x[j] /= damping[j]
+    right = np.empty(jacobian.shape[0])
+    for i in range(right.size):
+        right[i] = _dot(jacobian[i], x, x.size)
+    _subtract_dual(jacobian, damping, L, right, x)
+
+
+@jit()
+def dual_step(jacobian, residual, strength, damping, mu, diagonal, scaled, gram, L, gradient, theta, step, trial):
     """What `damped_step` does, by a system of as many equations as there are residuals.
 
-    With M = S + mu D, the diagonal of what is not J'J, and g = J'r + S theta, the step -(J'J + M)^-1 g is
+    With M = S + mu D = diag(damping), what is not J'J, and g = J'r + S theta, the step -(J'J + M)^-1 g is
 
         -z - M^-1 J' (I + J M^-1 J')^-1 (r - J z),   z = M^-1 S theta
 
-    (Woodbury's identity, written so that nothing large cancels as mu falls). `scaled` gets J M^-1/2, and L the factor
-    of I + J M^-1 J'. Like those of J the rows of `scaled` have a multiple of VECTOR columns, zeros at their ends, and
-    `gram` and `scaled` have rows for whole tiles.
+    (Woodbury's identity, written so that nothing large cancels as mu falls).
     """
-    n, p = residual.size, theta.size
-    for i in range(n):
-        for j in range(p):
-            scaled[i, j] = jacobian[i, j] / math.sqrt(strength[j] + mu * diagonal[j])
-    gram[:] = 0.0
-    _add_gram(scaled, 0, n, scaled.shape[1], gram)
-    ones, right = np.ones(n), np.empty(n)
-    if not cholesky(gram, 1.0, ones, L):
+    if not dual_factor(jacobian, damping, scaled, gram, L):
         return math.inf
-    for j in range(p):
-        step[j] = -strength[j] * theta[j] / (strength[j] + mu * diagonal[j])
-    for i in range(n):
-        total = residual[i]
-        for j in range(p):
-            total += jacobian[i, j] * step[j]
-        right[i] = total
-    _subtract_dual(jacobian, strength, mu, diagonal, L, right, step)
+    for j in range(theta.size):
+        step[j] = -strength[j] * theta[j] / damping[j]
+    right = np.empty(residual.size)
+    for i in range(residual.size):
+        right[i] = residual[i] + _dot(jacobian[i], step, theta.size)
+    _subtract_dual(jacobian, damping, L, right, step)
     return take_step(gradient, mu, diagonal, theta, step, trial)
 
 
 @jit()
-def _subtract_dual(jacobian, strength, mu, diagonal, L, right, x):
-    """x -= M^-1 J' (I + J M^-1 J')^-1 right, with L as `dual_step` left it; `right` is overwritten."""
+def _subtract_dual(jacobian, damping, L, right, x):
+    """x -= M^-1 J' (I + J M^-1 J')^-1 right, with L as `dual_factor` left it; `right` is overwritten."""
     cholesky_solve(L, right)
     product = np.zeros(x.size)
     for i in range(right.size):
         for j in range(x.size):
             product[j] += jacobian[i, j] * right[i]
     for j in range(x.size):
-        x[j] -= product[j] / (strength[j] + mu * diagonal[j])
+        x[j] -= product[j] / damping[j]
 
 
 @jit()
-def add_dual_bend(jacobian, strength, mu, diagonal, L, bend, largest, step, trial):
+def add_dual_bend(jacobian, damping, diagonal, L, bend, largest, step, trial):
     """What `add_bend` does, after `dual_step`: J' bend takes the place of `curvature`."""
     acceleration = np.zeros(step.size)
-    _subtract_dual(jacobian, strength, mu, diagonal, L, bend, acceleration)
+    _subtract_dual(jacobian, damping, L, bend, acceleration)
     add_half(acceleration, diagonal, largest, step, trial)
 
 

@@ -24,7 +24,7 @@ from ._products import make_products, without_pairs
 from ._regularization import Penalty
 from ._room import aligned_zeros
 from ._rows import Source, sweep
-from ._sampled import SampledEquations, draw_sample, is_quicker, n_sampled
+from ._sampled import SampledEquations, draw_sample, is_quicker, n_few, n_sampled
 from ._scaling import Scaling
 from ._sums import weighted_sum
 
@@ -133,12 +133,21 @@ def is_matrix_free(solver: str, network: Network, n_residuals: int) -> bool:
     return solver == "cg" or (solver == "auto" and n_numbers > LARGEST_MATRIX)
 
 
-def sample_size(solver: str, network: Network, rows: Rows) -> int:
-    """Rows of which there shall be a Gram matrix in place of that of all; 0 if of all, or of none."""
-    n_rows, n_outputs = rows.Y.shape
-    p = network.n_parameters
-    is_wanted = solver == "cg" or (solver == "auto" and is_quicker(n_rows, n_outputs, p))
-    return n_sampled(n_rows, n_outputs, p) if is_wanted and p * p <= LARGEST_MATRIX else 0
+class SampleSizes(NamedTuple):
+    """Rows of the samples that steps are found by, see `_sampled.py`."""
+
+    few: int  # of the small sample; 0 if there is none
+    many: int  # of the other one; 0 if there is none, and it is all rows where there is a small one
+
+
+def sample_sizes(solver: str, network: Network, rows: Rows) -> SampleSizes:
+    (n_rows, n_outputs), p = rows.Y.shape, network.n_parameters
+    if solver == "cholesky" or p * p > LARGEST_MATRIX:
+        return SampleSizes(0, 0)
+    if solver == "cg":  # by products, whatever the time
+        return SampleSizes(0, n_sampled(n_rows, n_outputs, p))
+    many = n_sampled(n_rows, n_outputs, p) if is_quicker(n_rows, n_outputs, p) else 0
+    return SampleSizes(n_few(n_rows, n_outputs, p, network.sizes[0]), many)
 
 
 class NetworkObjective:
@@ -156,8 +165,9 @@ class NetworkObjective:
 
     def __init__(self, network: Network, rows: Rows, x_scaling: np.ndarray, penalty: Penalty, solver: str = "cholesky"):
         self.network, self.x_scaling, self.weight = network, x_scaling, rows.weight
-        n_sample = sample_size(solver, network, rows)
-        self.is_matrix_free = n_sample == 0 and is_matrix_free(solver, network, rows.Y.size)
+        sizes = sample_sizes(solver, network, rows)
+        is_sampled = max(sizes) > 0
+        self.is_matrix_free = not is_sampled and is_matrix_free(solver, network, rows.Y.size)
         # J is smaller than the Gram matrix, and a system of so many equations than one of as many as parameters.
         self.is_dual = not self.is_matrix_free and rows.Y.size < network.n_parameters
         self.change_to(rows, penalty)
@@ -168,14 +178,17 @@ class NetworkObjective:
         self._output_moments = np.empty((n_slots, n_basis, n_basis))
         self._gradient_sums = np.empty((n_slots, _kernels.n_gradient_sums(network.layout, len(network.layout))))
         self._activations = Activations(network, self.rows.X)
-        self._sample: SampledGram | None = None
-        if self.is_matrix_free or n_sample:
+        self._few: SampledRows | None = None
+        self._sample: SampledRows | None = None
+        if self.is_matrix_free or is_sampled:
             self._operator = GramOperator(network, self.rows, x_scaling, self._activations)
         if not self.is_matrix_free:
             self._products = make_products(network.layout)
-            if n_sample:
+            if is_sampled:
                 self._products = without_pairs(self._products)
-                self._sample = SampledGram(network, self.rows, x_scaling, n_sample)
+                self._sample = SampledRows(network, self.rows, x_scaling, sizes.many)
+            if sizes.few:
+                self._few = SampledRows(network, self.rows, x_scaling, sizes.few)
             self._moments = np.empty((n_slots, self._products.n_moments))
 
     def change_to(self, rows: Rows, penalty: Penalty) -> None:
@@ -235,15 +248,27 @@ class NetworkObjective:
         equations = self._normal_equations(theta)
         if self._sample is None:
             return equations
-        gram = self._sample.gram(rows, strength, theta)
+        few = self._few.jacobian(rows, theta) if self._few else None
+        gram = None if self._few else self._sample.gram(rows, strength, theta)
         return SampledEquations(
-            equations.cost, equations.gradient, gram, equations.squares, theta, rows, strength, self._operator
-        )
+            equations.cost, equations.gradient, gram, few, equations.squares, theta, rows, strength,
+            self._operator, self._sample,
+        )  # fmt: skip
+
+    def jacobian(self, theta: np.ndarray) -> np.ndarray:
+        """As in `DualEquations`."""
+        rows, J = self.rows, self._room_for_jacobian()
+        _kernels.jacobian_rows(rows.X, rows.root_weight, self.x_scaling, theta, self.network.layout, J)
+        return J
+
+    def _room_for_jacobian(self) -> np.ndarray:
+        width = -(-self.network.n_parameters // _kernels.VECTOR) * _kernels.VECTOR
+        return np.zeros((self.rows.Y.size, width))
 
     def _dual_equations(self, theta: np.ndarray) -> DualEquations:
         rows, strength = self.rows, self.penalty.strength
         gradient, residual, squares = np.empty_like(theta), np.empty(rows.Y.size), np.empty(rows.Y.shape[1])
-        jacobian = np.zeros((rows.Y.size, -(-theta.size // _kernels.VECTOR) * _kernels.VECTOR))
+        jacobian = self._room_for_jacobian()
         cost = _kernels.dual_equations(
             rows.X, rows.Y, rows.root_weight, self.x_scaling, theta, self.network.layout, strength,
             jacobian, residual, squares, gradient,
@@ -266,27 +291,35 @@ class NetworkObjective:
         return NormalEquations(cost, gradient, gram, squares)
 
 
-class SampledGram:
-    """H of a sample of n rows, which is near that of all.
+class SampledRows:
+    """What n of the rows make of H, which is near that of all.
 
     Parameters
     ----------
     network, rows, x_scaling
         As in `NetworkObjective`.
     n : int
+        0: all rows.
     """
 
     def __init__(self, network: Network, rows: Rows, x_scaling: np.ndarray, n: int):
-        self._sample = draw_sample(rows, x_scaling, n)
-        self._X = read_only(rows.X[self._sample.rows])
+        self._sample = draw_sample(rows, x_scaling, n) if n else None
+        self._X = read_only(rows.X[self._sample.rows]) if self._sample else rows.X
         self._objective = NetworkObjective(network, self._of(rows), x_scaling, Penalty(np.empty(0)))
 
     def gram(self, rows: Rows, strength: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        """In its lower triangle; `rows` are those of before, with any weights and targets."""
+        """H in its lower triangle; `rows` are those of before, with any weights and targets."""
         self._objective.change_to(self._of(rows), Penalty(strength))
         return self._objective._normal_equations(theta).gram
 
+    def jacobian(self, rows: Rows, theta: np.ndarray) -> np.ndarray:
+        """As in `DualEquations`."""
+        self._objective.change_to(self._of(rows), Penalty(np.empty(0)))
+        return self._objective.jacobian(theta)
+
     def _of(self, rows: Rows) -> Rows:
+        if self._sample is None:
+            return rows
         chosen, stretch = self._sample
         return Rows(self._X, read_only(rows.Y[chosen]), read_only(rows.root_weight[chosen] * stretch), rows.weight)
 

@@ -6,56 +6,85 @@ what all rows span, those of the sample span, and whatever the conditioning of H
 factors near 1 (Avron, Maymounkov & Toledo 2010, "Blendenpik", SIAM Journal on Scientific Computing 32, for least
 squares; Roosta-Khorasani & Mahoney 2019, "Sub-sampled Newton methods", Mathematical Programming 174). Cost and gradient
 are those of all rows: the sample changes the way to a solution and not the solution.
+
+With one or two inputs the rows of J are points of a curve or a surface, and few directions of it rise above the
+damping: at the end of a fit of 1-20-20-10-1 some 90 of 681. Fewer residuals than parameters span them, and are factored
+as `_systems.DualSystem` does it. Whether they do is seen from their own effective number of parameters at every step.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ._matrix_free import GramOperator
 from ._rows import sweep
-from ._sums import combined, weighted_sum
+from ._sums import combined, squares_of_columns, weighted_sum
 
-# Residuals of the sample for each parameter. Three or four products solve a system then.
+# Residuals of the sample for each parameter: at least so many, and twice as many where that is no more than this share
+# of all. Two products solve a system then.
 SAMPLED = 3
-# What a step costs, in units of the Gram matrix of all rows: the sample's share of the rows, and 190 / p for some eight
-# products. (Measured with one hidden layer, 280 to 700 parameters; with two it is 100 / p.)
-PRODUCTS = 190
-# Up to this cost it is taken where there could be a matrix of all rows: for less gain whole steps are not given up.
-WORTHWHILE = 0.5
-# The same where every third iteration asks for that matrix anyway: fits with an alpha of their own. (At 0.2, with 1201
-# parameters, they take 0.75 of the time, at 0.11, with 3021, 0.55, and at 0.3 as much as with whole steps.)
-WORTHWHILE_BETWEEN = 0.25
+SHARE = 1 / 8
+# The same of the small sample, which is tried with at most so many inputs and at least so many parameters. (With 286
+# it was no gain.)
+FEW = 1 / 3
+MOST_INPUTS = 2
+LEAST_PARAMETERS = 400
+# What an iteration takes, in units of one with the Gram matrix of all rows: the sample's share of the rows, and
+# PRODUCTS / p. (Measured with 140 to 300 parameters: 85 / p to 150 / p, less with two hidden layers than with one.)
+PRODUCTS = 110
+# Up to this it is taken where there could be a matrix of all rows: steps are to about one digit then, and near a
+# minimum there are more of them to the same error. (At 0.65, with 211 parameters, errors down to a millionth of the
+# variance are reached in 0.6 of the time. At 0.87, with 141, in 0.85 to 1.02 of it.)
+WORTHWHILE = 0.65
+# The same where every third iteration asks for that matrix anyway: fits with an alpha of their own.
+WORTHWHILE_BETWEEN = 0.2
 # Relative to its mean square, a variance that is a rounding error.
 CONSTANT = 1e-12
 
 
 class SampledEquations(NamedTuple):
-    """As `_objective.NormalEquations`, with products with H, and a Gram matrix near it."""
+    """As `_objective.NormalEquations`, with products with H, and with what makes a matrix near it."""
 
     cost: float
     gradient: np.ndarray  # (n_parameters,)
-    gram: np.ndarray  # (n_parameters, n_parameters), of the sample; only the lower triangle is set
+    gram: np.ndarray | None  # (n_parameters, n_parameters), H of the sample in its lower triangle; or, in its place,
+    few: np.ndarray | None  # J of the small sample, as in `_objective.DualEquations`
     squares: np.ndarray  # (n_outputs,)
     theta: np.ndarray
     rows: Any  # `_objective.Rows`
     strength: np.ndarray  # (n_parameters,), of the penalty
     operator: GramOperator
+    sample: Any  # `_objective.SampledRows`
 
     @property
     def diagonal(self) -> np.ndarray:
         """Of the sample's J'J."""
+        if self.few is not None:
+            return squares_of_columns(self.few)[: len(self.strength)]
+        assert self.gram is not None
         return self.gram.diagonal() - self.strength
 
     def times(self, v: np.ndarray) -> np.ndarray:
         """H v, with H = J'W J + S of all rows."""
         return self.operator.times(self.rows, self.strength, self.theta, v)
 
+    def make_gram(self) -> np.ndarray:
+        """`gram`, also where the small sample took its place."""
+        return self.sample.gram(self.rows, self.strength, self.theta) if self.gram is None else self.gram
+
 
 def n_sampled(n_rows: int, n_outputs: int, n_parameters: int) -> int:
     """Rows of the sample; 0 where they would be no small part of all."""
-    n = -(-SAMPLED * n_parameters // n_outputs)
+    n_residuals = min(max(SAMPLED * n_parameters, SHARE * n_rows * n_outputs), 2 * SAMPLED * n_parameters)
+    n = math.ceil(n_residuals / n_outputs)
     return n if 2 * n <= n_rows else 0
+
+
+def n_few(n_rows: int, n_outputs: int, n_parameters: int, n_inputs: int) -> int:
+    """Rows of the small sample; 0 where none is tried."""
+    is_tried = n_inputs <= MOST_INPUTS and LEAST_PARAMETERS <= n_parameters <= n_rows * n_outputs
+    return math.ceil(FEW * n_parameters / n_outputs) if is_tried else 0
 
 
 def is_quicker(n_rows: int, n_outputs: int, n_parameters: int, is_between: bool = False) -> bool:

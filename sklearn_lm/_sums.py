@@ -20,3 +20,8 @@ def weighted_gram(weight: np.ndarray, Z: np.ndarray) -> np.ndarray:
 def combined(Z: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
     """sum_j b_j z_ij of each row."""
     return np.einsum("ij,j->i", Z, coefficients)
+
+
+def squares_of_columns(Z: np.ndarray) -> np.ndarray:
+    """sum_i z_ij^2 of each column: the diagonal of Z'Z."""
+    return np.einsum("ij,ij->j", Z, Z)

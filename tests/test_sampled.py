@@ -13,10 +13,10 @@ from sklearn_lm._evidence import solver_between
 from sklearn_lm._loss import Loss, RobustObjective
 from sklearn_lm._matrix_free import GramOperator
 from sklearn_lm._network import is_weight, make_network
-from sklearn_lm._objective import NetworkObjective, make_rows, sample_size
+from sklearn_lm._objective import NetworkObjective, make_rows, sample_sizes
 from sklearn_lm._regularization import fixed_l2, make_groups
 from sklearn_lm._rows import column_range
-from sklearn_lm._sampled import SampledEquations, draw_sample, is_quicker, n_sampled
+from sklearn_lm._sampled import SampledEquations, draw_sample, is_quicker, n_few, n_sampled
 from sklearn_lm._scaling import identity_scaling, minmax_scaling
 from sklearn_lm._systems import system_for
 
@@ -51,15 +51,29 @@ def table_of(X):
 # ---- the sample ---------------------------------------------------------------------------------------
 def test_three_residuals_a_parameter_or_none_at_all():
     assert n_sampled(10_000, 1, 701) == 3 * 701
-    assert n_sampled(10_000, 2, 701) == -(-3 * 701 // 2)
+    assert n_sampled(5_000, 2, 701) == -(-3 * 701 // 2)
     assert n_sampled(2 * 3 * 701 - 1, 1, 701) == 0
+
+
+def test_up_to_six_where_that_is_an_eighth_of_all():
+    assert n_sampled(40 * 701, 1, 701) == 5 * 701
+    assert n_sampled(10**6, 1, 701) == 6 * 701
+    assert n_sampled(10**6, 2, 701) == 3 * 701
 
 
 def test_it_is_taken_where_both_its_share_and_the_products_cost_little():
     assert is_quicker(20_000, 2, 2162)
-    assert is_quicker(10**6, 1, 701)
-    assert not is_quicker(10**6, 1, 300)  # products cost more
-    assert not is_quicker(5_000, 1, 701)  # it is too large a share
+    assert is_quicker(10_000, 1, 211)
+    assert not is_quicker(10**6, 1, 150)  # products cost more
+    assert not is_quicker(2_000, 1, 300)  # it is too large a share
+
+
+def test_a_small_sample_is_for_few_inputs_and_many_parameters():
+    assert n_few(1000, 1, 681, 1) == 227
+    assert n_few(1000, 2, 681, 2) == 114
+    assert n_few(1000, 1, 681, 3) == 0
+    assert n_few(1000, 1, 399, 1) == 0
+    assert n_few(680, 1, 681, 1) == 0  # fewer residuals than parameters: a system of their own
 
 
 def test_of_constant_columns_the_weights_are_kept_to_their_sum(rng):
@@ -203,6 +217,100 @@ def test_what_overflows_is_seen(rng):
     assert not system.is_finite(equations)
 
 
+# ---- the small sample ---------------------------------------------------------------------------------
+@pytest.fixture
+def few(monkeypatch):
+    """A small sample whatever the shape, and truncation nowhere."""
+    monkeypatch.setattr(_sampled, "LEAST_PARAMETERS", 1)
+    monkeypatch.setattr(_sampled, "MOST_INPUTS", 3)
+    for name in ("FEW_FORCING", "SAMPLE_FORCING"):
+        monkeypatch.setattr(_systems, name, 0.0)
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_the_small_sample_makes_the_preconditioner(n_outputs, rng):
+    arguments = problem(rng, hidden=(4, 3), n_outputs=n_outputs)
+    network, rows, table, penalty = arguments
+    theta, mu, diagonal = rng.normal(size=network.n_parameters), 1e3, rng.uniform(0.5, 2, network.n_parameters)
+    equations = NetworkObjective(*arguments, "auto").normal_equations(theta)
+    chosen, stretch = draw_sample(rows, table, n_few(400, n_outputs, theta.size, 3))
+    J = jacobian(network, rows.X[chosen], rows.root_weight[chosen] * stretch, table, theta)
+    assert len(J) < theta.size
+    np.testing.assert_allclose(equations.few[:, : theta.size], J, rtol=1e-12)
+    np.testing.assert_allclose(equations.diagonal, (J**2).sum(axis=0), rtol=1e-12)
+    system = system_for(equations)
+    system._factor(equations, mu, diagonal)
+    z = rng.normal(size=theta.size)
+    x = z.copy()
+    system._preconditioner.solve(x)
+    M = J.T @ J + np.diag(penalty.strength + mu * diagonal)
+    np.testing.assert_allclose(M @ x, z, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize(("mu", "is_enough"), [(1e4, True), (1e-3, False)])
+def test_it_is_enough_where_its_effective_parameters_are_half_its_residuals(mu, is_enough, rng, monkeypatch):
+    """Else the matrix of all rows takes its place. Both find the step of Cholesky, the second by one product."""
+    arguments = problem(rng, hidden=(4, 3), n_outputs=1)
+    theta = rng.normal(size=arguments[0].n_parameters)
+    objective = NetworkObjective(*arguments, "auto")
+    equations = objective.normal_equations(theta)
+    J = equations.few[:, : theta.size]
+    K = J / (equations.strength + mu) @ J.T
+    assert (np.trace(np.linalg.solve(np.eye(len(K)) + K, K)) <= len(K) / 2) == is_enough
+    grams = []
+    make_gram = SampledEquations.make_gram
+    monkeypatch.setattr(SampledEquations, "make_gram", lambda of: grams.append(0) or make_gram(of))
+    ours = step_of(objective, theta, mu)
+    assert len(grams) == (not is_enough)
+    for a, b in zip(ours, step_of(NetworkObjective(*arguments, "cholesky"), theta, mu), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7 * np.abs(b).max())
+    assert is_enough or products_of(objective, theta, mu, monkeypatch) <= 2
+
+
+@pytest.mark.usefixtures("few")
+def test_a_second_trial_at_a_point_makes_no_second_matrix(rng, monkeypatch):
+    arguments = problem(rng, hidden=(4, 3), n_outputs=1)
+    theta, grams = rng.normal(size=arguments[0].n_parameters), []
+    make_gram = SampledEquations.make_gram
+    monkeypatch.setattr(SampledEquations, "make_gram", lambda of: grams.append(0) or make_gram(of))
+    equations = NetworkObjective(*arguments, "auto").normal_equations(theta)
+    system, step, trial = system_for(equations), np.empty_like(theta), np.empty_like(theta)
+    for mu in (1e-3, 2e-3):
+        system.step(equations, mu, np.ones(theta.size), theta, step, trial)
+    assert len(grams) == 1
+
+
+@pytest.mark.skipif(not COMPILED, reason="takes many parameters")
+def test_a_deep_network_on_a_curve_comes_to_the_same_error_in_as_many_iterations():
+    x = np.linspace(-1, 1, 700)[:, None]
+    y = np.sin(5 * x[:, 0]) + 0.3 * np.cos(11 * x[:, 0])
+    options = {"alpha": 0.0, "n_starts": 1, "max_iter": 8, "random_state": 0}
+    with may_end_early():
+        few, whole = (LMRegressor((20, 20), solver=s, **options).fit(x, y) for s in ("auto", "cholesky"))
+    assert few.loss_curve_ != whole.loss_curve_
+    np.testing.assert_allclose(np.log10(few.loss_curve_), np.log10(whole.loss_curve_), atol=0.5)
+
+
+@pytest.mark.skipif(not COMPILED, reason="takes many parameters")
+def test_a_curve_goes_on_exactly_and_has_the_same_bits_on_any_number_of_threads():
+    x = np.linspace(-1, 1, 700)[:, None]
+    y = np.sin(5 * x[:, 0])
+    options = {"hidden_layer_sizes": (20, 20), "alpha": 0.0, "n_starts": 1, "random_state": 0}
+    before = numba.get_num_threads()
+    with may_end_early():
+        whole = LMRegressor(max_iter=4, **options).fit(x, y)
+        try:
+            numba.set_num_threads(1)
+            parts = LMRegressor(max_iter=1, warm_start=True, **options)
+            for _ in range(4):
+                parts.fit(x, y)
+        finally:
+            numba.set_num_threads(before)
+    assert parts.loss_curve_ == whole.loss_curve_
+
+
 # ---- whole fits ---------------------------------------------------------------------------------------
 @pytest.fixture
 def wherever(monkeypatch):
@@ -318,6 +426,7 @@ def test_same_bits_for_any_number_of_threads(rng):
 
 def test_the_solver_decides(rng):
     network, rows, _, _ = problem(rng)
-    assert sample_size("cg", network, rows) == n_sampled(400, 2, network.n_parameters) > 0
-    assert sample_size("auto", network, rows) == 0  # too few parameters to be worth it
-    assert sample_size("cholesky", network, rows) == 0
+    assert sample_sizes("cg", network, rows) == (0, n_sampled(400, 2, network.n_parameters))
+    assert sample_sizes("cg", network, rows).many > 0
+    assert sample_sizes("auto", network, rows) == (0, 0)  # too few parameters to be worth it
+    assert sample_sizes("cholesky", network, rows) == (0, 0)
