@@ -165,7 +165,7 @@ def _logistic(z, count):
         z[s] = ratio + (((t - ratio * d) + t_low) - ratio * ((e - (d - 1.0)) + e_low)) * inverse
 
 
-@jit()
+@jit(inline="always")
 def _activate(code, z, count):
     """Replace the pre-activations z by phi(z)."""
     if code == TANH:
@@ -237,7 +237,7 @@ def _bend(code, a, first, second, count):
 
 
 # ---- one block: forward and backward ------------------------------------------------------------------
-@jit()
+@jit(inline="always")
 def _load(X, first, count, padded, x_scaling, units):
     """Scale rows first, first + 1, ... of X and transpose them into the first lines of `units`, padding included."""
     for i in range(X.shape[1]):
@@ -303,7 +303,7 @@ def _combine_units(theta, begin, across, lines, n_lines, adds, out, n_out, count
         _combine_four(theta, begin, across, lines, done, n_lines, out, count)
 
 
-@jit()
+@jit(inline="always")
 def _forward_layer(layer, theta, layout, units, count):
     """Fill the lines of a layer's units: a_j = phi(b_j + sum_i W_ji a_i)."""
     n_weights, source = layout[layer, N_IN] + 1, layout[layer, SOURCE]
@@ -313,9 +313,9 @@ def _forward_layer(layer, theta, layout, units, count):
         _activate(layout[layer, ACTIVATION], z, count)
 
 
-@jit(inline="always")
-def _forward_hidden(X, first, x_scaling, theta, layout, units, is_fresh):
-    """Run the block of rows that begins at `first` through the hidden layers; its number of rows, and with padding.
+@jit()
+def _forward(X, first, x_scaling, theta, layout, units, is_fresh, n_layers):
+    """Run the block of rows that begins at `first` through some layers; its number of rows, and with padding.
 
     Where `units` is fresh, it has all lines but the outputs already.
     """
@@ -327,17 +327,21 @@ def _forward_hidden(X, first, x_scaling, theta, layout, units, is_fresh):
             ones = units[layout[layer, SOURCE] + layout[layer, N_IN]]
             for s in range(padded):
                 ones[s] = 1.0
-        for layer in range(layout.shape[0] - 1):
-            _forward_layer(layer, theta, layout, units, padded)
+    for layer in range(layout.shape[0] - 1 if is_fresh else 0, n_layers):
+        _forward_layer(layer, theta, layout, units, padded)
     return count, padded
 
 
-@jit()
+@jit(inline="always")
+def _forward_hidden(X, first, x_scaling, theta, layout, units, is_fresh):
+    """As `_forward`, through the hidden layers."""
+    return _forward(X, first, x_scaling, theta, layout, units, is_fresh, layout.shape[0] - 1)
+
+
+@jit(inline="always")
 def _forward_rows(X, first, x_scaling, theta, layout, units, is_fresh):
-    """As `_forward_hidden`, and the outputs."""
-    count, padded = _forward_hidden(X, first, x_scaling, theta, layout, units, is_fresh)
-    _forward_layer(layout.shape[0] - 1, theta, layout, units, padded)
-    return count, padded
+    """As `_forward`, through all layers."""
+    return _forward(X, first, x_scaling, theta, layout, units, is_fresh, layout.shape[0])
 
 
 @jit()
@@ -632,7 +636,7 @@ def _matrix_at(moments, at, n_rows, n_columns):
     return moments[at : at + n_rows * n_columns].reshape((n_rows, n_columns))
 
 
-@jit()
+@jit(inline="always")
 def _add_pairs(pairs, delta_factors, input_factors, deltas, units, scratch, count, moments):
     """D P' of every pair of layers, see `_products.py`: products of deltas times products of what the layers read."""
     delta_panel, input_panel = scratch[:DELTA_PANEL], scratch[DELTA_PANEL:]
@@ -650,7 +654,7 @@ def _add_pairs(pairs, delta_factors, input_factors, deltas, units, scratch, coun
                 _add_products(delta_panel, n_d, input_panel, n_p, count, place, d - d_first, p - p_first)
 
 
-@jit()
+@jit(inline="always")
 def _weigh_deltas(layout, deltas, residuals, weighted, count):
     """sum_o delta_jo r_o of every hidden unit."""
     last = layout.shape[0] - 1
@@ -692,7 +696,7 @@ def _slot_normal_equations(
         _add_pairs(pairs, delta_factors, input_factors, deltas, block, panels, padded, moments)
 
 
-@jit(fastmath=CONTRACTED)
+@jit(inline="always")
 def _second_derivatives(theta, direction, layout, units, first, second, count):
     """First and second derivatives of every unit along `direction` in theta, after a forward pass.
 
@@ -828,7 +832,7 @@ def normal_equations(
     )
 
 
-@jit()
+@jit(inline="always")
 def finish_normal_equations(
     theta, layout, pairs, delta_factors, input_factors, moments, strength, squares, gradient, gram
 ):
@@ -912,7 +916,7 @@ def solve_output(
     return solve_output_moments(layout, moments[0], Y.shape[1], strength, theta, solved)
 
 
-@jit()
+@jit(inline="always")
 def solve_output_moments(layout, products, n_outputs, strength, theta, solved):
     """What `solve_output` gives, from the products that all rows have added to."""
     last = layout.shape[0] - 1
@@ -1051,7 +1055,7 @@ def damped_step(gram, gradient, mu, diagonal, L, theta, step, trial):
     return take_step(gradient, mu, diagonal, theta, step, trial)
 
 
-@jit()
+@jit(inline="always")
 def take_step(gradient, mu, diagonal, theta, step, trial):
     """trial = theta + step, and what the step promises, see `damped_step`."""
     promised = 0.0
@@ -1122,7 +1126,7 @@ def add_bend(L, curvature, diagonal, largest, step, trial):
     add_half(curvature, diagonal, largest, step, trial)
 
 
-@jit()
+@jit(inline="always")
 def add_half(acceleration, diagonal, largest, step, trial):
     """trial += acceleration / 2, unless that is too long, see `add_bend`."""
     bend, straight = 0.0, 0.0
