@@ -66,8 +66,8 @@ ROUND_TO_INTEGER_BITS = 0x4338000000000000
 # iterations. From 1e-13 to 1e-6 the iterations to an error are the same (multimodal curve, friedman1, ripple).
 OUTPUT_RIDGE = 1e-8
 
-# Arguments of kernels. To numba a plain 0, 1, True or False is a type of its own, and a kernel that is called with one is
-# compiled once more for it, with all that it calls; these have the type of any other number or flag.
+# Arguments of kernels. To numba a plain 0, 1, True or False is a type of its own, and a kernel that is called with one
+# is compiled once more for it, with all that it calls; these have the type of any other number or flag.
 START, NEXT = np.int64(0), np.int64(1)
 STALE, SETS = np.bool_(False), np.bool_(False)
 ADDS, ALL_OF_IT = np.bool_(True), np.bool_(True)
@@ -503,8 +503,9 @@ def _multiply_lines(factors, begin, end, lines, count, panel):
 
 
 # ---- one slot -----------------------------------------------------------------------------------------
-# What a slot does has one caller, its driver, and is compiled as a part of that ("inline"), and so is some of what is
-# done at the end: on its own as well it would add four seconds to the first fit.
+# What a slot does has one caller, its driver, and is compiled as a part of that ("inline"). So is whatever else has one
+# caller in a usual fit, and neither `fastmath` nor `full_width`: numba optimises a kernel anew for each caller of its
+# callers, so that a level less is seconds less in the first fit.
 def n_slots_for(n_rows):
     """Number of slots: a function of the number of rows alone, so that results do not depend on threads.
 
@@ -696,7 +697,7 @@ def _slot_normal_equations(
         _add_pairs(pairs, delta_factors, input_factors, deltas, block, panels, padded, moments)
 
 
-@jit(inline="always")
+@jit(fastmath=CONTRACTED)
 def _second_derivatives(theta, direction, layout, units, first, second, count):
     """First and second derivatives of every unit along `direction` in theta, after a forward pass.
 
