@@ -52,7 +52,8 @@ def jit(**options: Any) -> Callable[[Callable], Callable]:
     """Decorator: compile at first call, keep the machine code on disk where a folder is writable."""
 
     def decorate(function: Callable) -> Callable:
-        options_in_full = {"nogil": True, "error_model": "numpy", **options}
+        # A kernel is never passed to another one as an argument, which is what its "cfunc" wrapper would be for.
+        options_in_full = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, **options}
         try:
             return numba.njit(cache=True, **options_in_full)(function)
         except RuntimeError:  # no cache folder is writable: slower at start, but it works

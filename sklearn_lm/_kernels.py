@@ -66,6 +66,12 @@ ROUND_TO_INTEGER_BITS = 0x4338000000000000
 # iterations. From 1e-13 to 1e-6 the iterations to an error are the same (multimodal curve, friedman1, ripple).
 OUTPUT_RIDGE = 1e-8
 
+# Arguments of kernels. To numba a plain 0, 1, True or False is a type of its own, and a kernel that is called with one
+# is compiled once more for it, with all that it calls; these have the type of any other number or flag.
+START, NEXT = np.int64(0), np.int64(1)
+STALE, SETS = np.bool_(False), np.bool_(False)
+ADDS, ALL_OF_IT = np.bool_(True), np.bool_(True)
+
 # Numbers for indices that are never negative, see `_tile`.
 UNSIGNED = np.uint64
 ZERO, ONE, TWO, THREE = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
@@ -159,7 +165,7 @@ def _logistic(z, count):
         z[s] = ratio + (((t - ratio * d) + t_low) - ratio * ((e - (d - 1.0)) + e_low)) * inverse
 
 
-@jit()
+@jit(inline="always")
 def _activate(code, z, count):
     """Replace the pre-activations z by phi(z)."""
     if code == TANH:
@@ -231,7 +237,7 @@ def _bend(code, a, first, second, count):
 
 
 # ---- one block: forward and backward ------------------------------------------------------------------
-@jit()
+@jit(inline="always")
 def _load(X, first, count, padded, x_scaling, units):
     """Scale rows first, first + 1, ... of X and transpose them into the first lines of `units`, padding included."""
     for i in range(X.shape[1]):
@@ -292,24 +298,24 @@ def _combine_units(theta, begin, across, lines, n_lines, adds, out, n_out, count
     """out_j = sum_i theta[begin + j across + i] lines_i for j < n_out <= UNITS, or += where it `adds`."""
     done = n_lines % 4 if n_out == UNITS else n_lines
     for j in range(n_out):
-        _combine(theta, begin + j * across, 1, lines, done, adds, out[j], count)
+        _combine(theta, begin + j * across, NEXT, lines, done, adds, out[j], count)
     if done < n_lines:
         _combine_four(theta, begin, across, lines, done, n_lines, out, count)
 
 
-@jit()
+@jit(inline="always")
 def _forward_layer(layer, theta, layout, units, count):
     """Fill the lines of a layer's units: a_j = phi(b_j + sum_i W_ji a_i)."""
     n_weights, source = layout[layer, N_IN] + 1, layout[layer, SOURCE]
     for j in range(layout[layer, N_OUT]):
         z = units[source + n_weights + j]
-        _combine(theta, layout[layer, OFFSET] + j * n_weights, 1, units[source:], n_weights, False, z, count)
+        _combine(theta, layout[layer, OFFSET] + j * n_weights, NEXT, units[source:], n_weights, SETS, z, count)
         _activate(layout[layer, ACTIVATION], z, count)
 
 
-@jit(inline="always")
-def _forward_hidden(X, first, x_scaling, theta, layout, units, is_fresh):
-    """Run the block of rows that begins at `first` through the hidden layers; its number of rows, and with padding.
+@jit()
+def _forward(X, first, x_scaling, theta, layout, units, is_fresh, n_layers):
+    """Run the block of rows that begins at `first` through some layers; its number of rows, and with padding.
 
     Where `units` is fresh, it has all lines but the outputs already.
     """
@@ -321,23 +327,27 @@ def _forward_hidden(X, first, x_scaling, theta, layout, units, is_fresh):
             ones = units[layout[layer, SOURCE] + layout[layer, N_IN]]
             for s in range(padded):
                 ones[s] = 1.0
-        for layer in range(layout.shape[0] - 1):
-            _forward_layer(layer, theta, layout, units, padded)
+    for layer in range(layout.shape[0] - 1 if is_fresh else 0, n_layers):
+        _forward_layer(layer, theta, layout, units, padded)
     return count, padded
 
 
-@jit()
+@jit(inline="always")
+def _forward_hidden(X, first, x_scaling, theta, layout, units, is_fresh):
+    """As `_forward`, through the hidden layers."""
+    return _forward(X, first, x_scaling, theta, layout, units, is_fresh, layout.shape[0] - 1)
+
+
+@jit(inline="always")
 def _forward_rows(X, first, x_scaling, theta, layout, units, is_fresh):
-    """As `_forward_hidden`, and the outputs."""
-    count, padded = _forward_hidden(X, first, x_scaling, theta, layout, units, is_fresh)
-    _forward_layer(layout.shape[0] - 1, theta, layout, units, padded)
-    return count, padded
+    """As `_forward`, through all layers."""
+    return _forward(X, first, x_scaling, theta, layout, units, is_fresh, layout.shape[0])
 
 
 @jit()
 def forward_block(X, x_scaling, theta, layout, units):
     """Lines of all units for up to BLOCK rows; `units` is (n_units_in(layout), LINE)."""
-    _forward_rows(X, 0, x_scaling, theta, layout, units, False)
+    _forward_rows(X, START, x_scaling, theta, layout, units, STALE)
 
 
 @jit()
@@ -360,7 +370,7 @@ def _backward(theta, layout, units, deltas, count):
         late = deltas[source + n_in + 1 :]
         for i in range(n_in):
             delta = deltas[source + i]
-            _combine(theta, layout[layer, OFFSET] + i, n_in + 1, late, n_out, False, delta, count)
+            _combine(theta, layout[layer, OFFSET] + i, n_in + 1, late, n_out, SETS, delta, count)
             _times_slope(layout[layer - 1, ACTIVATION], units[source + i], delta, count)
 
 
@@ -426,10 +436,9 @@ def _add_products(A, n_a, B, n_b, count, out, row, column):
     Tiles at the edges read up to three lines beyond, and write as many rows and columns, which mean nothing.
     """
     full_width()
-    place = out[row:, column:]
     for k in range(ZERO, UNSIGNED(n_b), UNSIGNED(TILE_COLUMNS)):
         for j in range(ZERO, UNSIGNED(n_a), UNSIGNED(TILE_ROWS)):
-            _add_tile(A, j, B, k, UNSIGNED(count), place, j, k)
+            _add_tile(A, j, B, k, UNSIGNED(count), out, UNSIGNED(row) + j, UNSIGNED(column) + k)
 
 
 @jit()
@@ -494,9 +503,9 @@ def _multiply_lines(factors, begin, end, lines, count, panel):
 
 
 # ---- one slot -----------------------------------------------------------------------------------------
-# What a slot does has one caller, its driver, and is compiled as a part of that ("inline"), and so is some of what is
-# done at the end: on its own as well it would add four seconds to the first fit.
-@jit()
+# What a slot does has one caller, its driver, and is compiled as a part of that ("inline"). So is whatever else has one
+# caller in a usual fit, and neither `fastmath` nor `full_width`: numba optimises a kernel anew for each caller of its
+# callers, so that a level less is seconds less in the first fit.
 def n_slots_for(n_rows):
     """Number of slots: a function of the number of rows alone, so that results do not depend on threads.
 
@@ -531,7 +540,6 @@ def first_output(layout):
     return layout[last, SOURCE] + layout[last, N_IN] + 1
 
 
-@jit()
 def n_scratch_lines(layout):
     """Lines of working room that one slot needs for any of the drivers below."""
     last, n_units = layout.shape[0] - 1, n_units_in(layout)
@@ -549,12 +557,12 @@ def _slot_squares(slot, n_slots, begins, rounds, X, Y, root_weight, x_scaling, t
     if begins:
         gram[:] = 0.0
     for first in _rows_of(slot, n_slots, rounds, n_rows):
-        count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, False)
+        count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, STALE)
         _weigh(root_weight, first, count, padded, weight_line)
         for output in range(n_outputs):
             f = units[first_output(layout) + output]
             _residual_line(Y, first, output, f, weight_line, lines[output], count, padded)
-        _add_gram(lines, 0, n_outputs, padded, gram)  # in tiles as below: all sums of squares have the same bits
+        _add_gram(lines, START, n_outputs, padded, gram)  # in tiles as below: all sums of squares have the same bits
 
 
 @jit()
@@ -573,7 +581,7 @@ def _add_output_moments(Y, root_weight, first, layout, units, basis, count, padd
             line[s] = weight_line[s] * a[s]
     for o in range(n_outputs):
         _residual_line(Y, first, o, units[source + n_in + 1 + o], weight_line, basis[n_in + 1 + o], count, padded)
-    _add_gram(basis, 0 if all_of_it else n_in + 1, n_in + 1 + n_outputs, padded, gram)
+    _add_gram(basis, START if all_of_it else n_in + 1, n_in + 1 + n_outputs, padded, gram)
 
 
 @jit(inline="always")
@@ -585,30 +593,31 @@ def _slot_output_moments(
     for first in _rows_of(slot, n_slots, rounds, X.shape[0]):
         block = units[first // BLOCK % units.shape[0]]
         count, padded = _forward_rows(X, first, x_scaling, theta, layout, block, is_fresh)
-        _add_output_moments(Y, root_weight, first, layout, block, scratch, count, padded, True, moments)
+        _add_output_moments(Y, root_weight, first, layout, block, scratch, count, padded, ALL_OF_IT, moments)
 
 
 @jit()
 def _add_gradient(layout, n_layers, deltas, units, count, sums):
     """For each of the first layers, g_ji += sum_s delta_j a_i, in matrices with room for whole tiles."""
-    at = 0
+    at = START
     for layer in range(n_layers):
         n_weights, source, n_out = layout[layer, N_IN] + 1, layout[layer, SOURCE], layout[layer, N_OUT]
         place = _matrix_at(sums, at, n_out, n_weights)
-        _add_products(deltas[source + n_weights :], n_out, units[source:], n_weights, count, place, 0, 0)
+        _add_products(deltas[source + n_weights :], n_out, units[source:], n_weights, count, place, START, START)
         at += place.size
 
 
 @jit()
 def _scatter_gradient(layout, n_layers, sums, gradient):
     """What `_add_gradient` has summed, in the order of theta."""
-    at = 0
+    at = START
     for layer in range(n_layers):
         n_weights, n_out = layout[layer, N_IN] + 1, layout[layer, N_OUT]
         place = _matrix_at(sums, at, n_out, n_weights)
         for j in range(n_out):
             row = layout[layer, OFFSET] + j * n_weights
-            gradient[row : row + n_weights] = place[j, :n_weights]
+            for i in range(n_weights):
+                gradient[row + i] = place[j, i]
         at += place.size
 
 
@@ -628,7 +637,7 @@ def _matrix_at(moments, at, n_rows, n_columns):
     return moments[at : at + n_rows * n_columns].reshape((n_rows, n_columns))
 
 
-@jit()
+@jit(inline="always")
 def _add_pairs(pairs, delta_factors, input_factors, deltas, units, scratch, count, moments):
     """D P' of every pair of layers, see `_products.py`: products of deltas times products of what the layers read."""
     delta_panel, input_panel = scratch[:DELTA_PANEL], scratch[DELTA_PANEL:]
@@ -646,7 +655,7 @@ def _add_pairs(pairs, delta_factors, input_factors, deltas, units, scratch, coun
                 _add_products(delta_panel, n_d, input_panel, n_p, count, place, d - d_first, p - p_first)
 
 
-@jit()
+@jit(inline="always")
 def _weigh_deltas(layout, deltas, residuals, weighted, count):
     """sum_o delta_jo r_o of every hidden unit."""
     last = layout.shape[0] - 1
@@ -670,7 +679,7 @@ def _slot_normal_equations(
     weighted = scratch[n_outputs * n_lines :]
     basis = weighted[n_padded(n_lines) :]
     panels = basis[n_padded(n_basis + n_outputs) :]
-    output_gram = _matrix_at(moments, 0, n_basis + n_outputs, n_basis + n_outputs)
+    output_gram = _matrix_at(moments, START, n_basis + n_outputs, n_basis + n_outputs)
     has_gram = last == 0 or pairs.shape[0] > 0  # or the gradient alone is wanted
     if begins:
         moments[:] = 0.0
@@ -700,16 +709,16 @@ def _second_derivatives(theta, direction, layout, units, first, second, count):
         for tile in range(0, layout[layer, N_OUT], UNITS):
             at, begin = source + n_weights + tile, layout[layer, OFFSET] + tile * n_weights
             z1, z2, n = first[at:], second[at:], min(UNITS, layout[layer, N_OUT] - tile)
-            _combine_units(direction, begin, n_weights, below, n_weights, False, z1, n, count)
+            _combine_units(direction, begin, n_weights, below, n_weights, SETS, z1, n, count)
             if layer == 0:  # neither data nor the line of ones moves with theta
                 z2[:n, :count] = 0.0
             else:
-                _combine_units(direction, begin, n_weights, first[source:], n_in, False, z2, n, count)
+                _combine_units(direction, begin, n_weights, first[source:], n_in, SETS, z2, n, count)
                 for j in range(n):
                     for s in range(count):
                         z2[j, s] *= 2.0
-                _combine_units(theta, begin, n_weights, first[source:], n_in, True, z1, n, count)
-                _combine_units(theta, begin, n_weights, second[source:], n_in, True, z2, n, count)
+                _combine_units(theta, begin, n_weights, first[source:], n_in, ADDS, z1, n, count)
+                _combine_units(theta, begin, n_weights, second[source:], n_in, ADDS, z2, n, count)
             for j in range(n):
                 _bend(layout[layer, ACTIVATION], units[at + j], z1[j], z2[j], count)
 
@@ -756,7 +765,7 @@ def _slot_predict(slot, n_slots, rounds, X, x_scaling, y_scaling, theta, layout,
     n_rows, n_outputs = f.shape
     units = np.empty((n_units_in(layout), LINE))
     for first in _rows_of(slot, n_slots, rounds, n_rows):
-        count, _ = _forward_rows(X, first, x_scaling, theta, layout, units, False)
+        count, _ = _forward_rows(X, first, x_scaling, theta, layout, units, STALE)
         for output in range(n_outputs):
             line = units[first_output(layout) + output]
             for s in range(count):
@@ -824,7 +833,7 @@ def normal_equations(
     )
 
 
-@jit()
+@jit(inline="always")
 def finish_normal_equations(
     theta, layout, pairs, delta_factors, input_factors, moments, strength, squares, gradient, gram
 ):
@@ -857,14 +866,15 @@ def _scatter_output_moments(layout, moments, squares, gradient, gram):
     """
     last, n_outputs = layout.shape[0] - 1, squares.size
     n_basis, offset = layout[last, N_IN] + 1, layout[last, OFFSET]
-    products = _matrix_at(moments, 0, n_basis + n_outputs, n_basis + n_outputs)
+    products = _matrix_at(moments, START, n_basis + n_outputs, n_basis + n_outputs)
     for o in range(n_outputs):
         row = offset + o * n_basis
         squares[o] = products[n_basis + o, n_basis + o]
         for i in range(n_basis):
             gradient[row + i] = products[n_basis + o, i]
             gram[row + i, offset:row] = 0.0
-            gram[row + i, row : row + i + 1] = products[i, : i + 1]
+            for k in range(i + 1):
+                gram[row + i, row + k] = products[i, k]
     return products.size
 
 
@@ -907,7 +917,7 @@ def solve_output(
     return solve_output_moments(layout, moments[0], Y.shape[1], strength, theta, solved)
 
 
-@jit()
+@jit(inline="always")
 def solve_output_moments(layout, products, n_outputs, strength, theta, solved):
     """What `solve_output` gives, from the products that all rows have added to."""
     last = layout.shape[0] - 1
@@ -916,7 +926,8 @@ def solve_output_moments(layout, products, n_outputs, strength, theta, solved):
     for o in range(n_outputs):
         squares[o] = products[n_basis + o, n_basis + o]
     cost = total_cost(squares, strength, theta)
-    solved[:] = theta
+    for j in range(theta.size):
+        solved[j] = theta[j]
     largest = 0.0
     for i in range(n_basis):
         products[i, i] += strength[offset + i]  # the same for every output
@@ -1045,7 +1056,7 @@ def damped_step(gram, gradient, mu, diagonal, L, theta, step, trial):
     return take_step(gradient, mu, diagonal, theta, step, trial)
 
 
-@jit()
+@jit(inline="always")
 def take_step(gradient, mu, diagonal, theta, step, trial):
     """trial = theta + step, and what the step promises, see `damped_step`."""
     promised = 0.0
@@ -1069,7 +1080,7 @@ def dual_factor(jacobian, damping, scaled, gram, L):
         for j in range(damping.size):
             scaled[i, j] = jacobian[i, j] * root[j]
     gram[:] = 0.0
-    _add_gram(scaled, 0, n, scaled.shape[1], gram)
+    _add_gram(scaled, START, n, scaled.shape[1], gram)
     return cholesky(gram, 1.0, np.ones(n), L)
 
 
@@ -1134,7 +1145,7 @@ def add_bend(L, curvature, diagonal, largest, step, trial):
     add_half(curvature, diagonal, largest, step, trial)
 
 
-@jit()
+@jit(inline="always")
 def add_half(acceleration, diagonal, largest, step, trial):
     """trial += acceleration / 2, unless that is too long, see `add_bend`."""
     bend, straight = 0.0, 0.0
@@ -1221,7 +1232,7 @@ def _jacobian_lines(layout, units, deltas, jacobian, count):
 def _jacobian_block(X, root_weight, first, x_scaling, theta, layout, units, deltas, lines, rows):
     """Rows of sqrt(w) J for the block that begins at row `first` of X; its number of rows. `units` has its outputs."""
     n_outputs, weight_line = layout[layout.shape[0] - 1, N_OUT], np.empty(LINE)
-    count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, False)
+    count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, STALE)
     _weigh(root_weight, first, count, padded, weight_line)
     for output in range(n_outputs):
         _output_deltas(layout, output, weight_line, deltas, padded)
@@ -1265,7 +1276,7 @@ def dual_curvature(X, root_weight, x_scaling, theta, direction, layout, n_output
     units = np.empty((n_units_in(layout), LINE))
     first_derivative, second = np.zeros_like(units), np.zeros_like(units)
     for first in range(0, X.shape[0], BLOCK):
-        count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, False)
+        count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, STALE)
         _second_derivatives(theta, direction, layout, units, first_derivative, second, padded)
         for o in range(n_outputs):
             line = second[first_output(layout) + o]
@@ -1306,7 +1317,7 @@ def _block_variances(block, X, x_scaling, theta, layout, whitener, products):
     rows = np.zeros((n_padded(STRIP * n_outputs), width))
     z = np.zeros((rows.shape[0], n_padded(width)))
     for first in range(block, min(block + BLOCK, X.shape[0]), STRIP):
-        count, padded = _forward_rows(X[first : first + STRIP], 0, x_scaling, theta, layout, units, False)
+        count, padded = _forward_rows(X[first : first + STRIP], START, x_scaling, theta, layout, units, STALE)
         for output in range(n_outputs):
             _output_deltas(layout, output, ones, deltas, padded)
             _backward(theta, layout, units, deltas, padded)
@@ -1344,7 +1355,7 @@ def whiten(V, p, rows, n_rows, z):
 def gram_of(lines, n, count, strength, gram):
     """gram = A A' + diag(strength) in its lower triangle, for n lines A of `count` numbers, both n_padded(n)."""
     gram[:] = 0.0
-    _add_gram(lines, 0, n, count, gram)
+    _add_gram(lines, START, n, count, gram)
     for j in range(n):
         gram[j, j] += strength[j]
 
@@ -1388,9 +1399,9 @@ def _first_derivatives(theta, direction, layout, units, first, count):
         for tile in range(0, layout[layer, N_OUT], UNITS):
             at, begin = source + n_weights + tile, layout[layer, OFFSET] + tile * n_weights
             z, n = first[at:], min(UNITS, layout[layer, N_OUT] - tile)
-            _combine_units(direction, begin, n_weights, units[source:], n_weights, False, z, n, count)
+            _combine_units(direction, begin, n_weights, units[source:], n_weights, SETS, z, n, count)
             if layer > 0:
-                _combine_units(theta, begin, n_weights, first[source:], n_weights - 1, True, z, n, count)
+                _combine_units(theta, begin, n_weights, first[source:], n_weights - 1, ADDS, z, n, count)
             for j in range(n):
                 _times_slope(layout[layer, ACTIVATION], units[at + j], z[j], count)
 
@@ -1514,7 +1525,7 @@ def _slot_first_order(
             _backward(theta, layout, block, deltas[o], padded)
             for s in range(padded):
                 weighted[f, s] = weight_line[s] * residuals[o, s]
-        _add_gram(residuals, 0, n_outputs, padded, gram)  # as in `_slot_squares`
+        _add_gram(residuals, START, n_outputs, padded, gram)  # as in `_slot_squares`
         _weigh_deltas(layout, deltas, residuals, weighted, padded)
         _energies(layout, deltas, weight_line, energies, padded)
         for line in range(first_output(layout)):
@@ -1527,8 +1538,9 @@ def _slot_first_order(
         if number % every == 0:
             room = kept[number // every]
             for line in range(n_used):
-                room[0, line, :padded] = block[line, :padded]
-                room[1, line, :padded] = energies[line, :padded]
+                for s in range(padded):
+                    room[0, line, s] = block[line, s]
+                    room[1, line, s] = energies[line, s]
 
 
 @two_ways(slots="sums", block=BLOCK)
@@ -1587,7 +1599,7 @@ def _slot_block_grams(slot, n_slots, blocks, kept, lines, grams):
                 a, line = kept[room, 0, source + i], lines[i]
                 for s in range(BLOCK):
                     line[s] = root[s] * a[s]
-            _add_gram(lines, 0, size, BLOCK, gram)
+            _add_gram(lines, START, size, BLOCK, gram)
 
 
 @two_ways(slots="lines")

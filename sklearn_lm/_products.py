@@ -50,7 +50,7 @@ def without_pairs(products: Products) -> Products:
 
 @lru_cache(maxsize=4)
 def _make_products(shape: tuple[int, int], layout_bytes: bytes) -> Products:
-    layout = np.frombuffer(layout_bytes, dtype=np.int64).reshape(shape)
+    layout = np.frombuffer(layout_bytes, dtype=np.int64).reshape(shape).copy()  # read-only would be one more type
     n_layers = len(layout)
     n_moments = n_padded(layout[-1, N_IN] + 1 + layout[-1, N_OUT]) ** 2 + n_gradient_sums(layout, n_layers - 1)
 
