@@ -10,13 +10,15 @@ No threading layer is chosen and no global of numba is set: both belong to the a
 import inspect
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import FunctionType
 from typing import Any, cast
 
 import numba
-from numba.core import config, types
+from llvmlite import ir
+from numba.core import cgutils, config, types
 from numba.extending import intrinsic
 
 from . import _interrupt
@@ -76,12 +78,34 @@ def _mark_full_width(typing_context: Any) -> Any:
     return types.void(), codegen
 
 
+def _read_clock(typing_context: Any) -> Any:
+    """Seconds of the C library's monotonic clock; see `clock`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number, word = ir.IntType(64), ir.IntType(32)
+        kind = ir.FunctionType(word, [word, number.as_pointer()])
+        function = cgutils.get_or_insert_function(builder.module, kind, "clock_gettime")
+        room = cgutils.alloca_once(builder, number, size=2)  # struct timespec
+        builder.call(function, [ir.Constant(word, time.CLOCK_MONOTONIC), room])
+        parts = [builder.load(builder.gep(room, [ir.Constant(word, i)])) for i in range(2)]
+        seconds, nanoseconds = (builder.sitofp(part, ir.DoubleType()) for part in parts)
+        return builder.fadd(seconds, builder.fmul(nanoseconds, ir.Constant(ir.DoubleType(), 1e-9)))
+
+    return types.float64(), codegen
+
+
+# Whether kernels can read a clock: not on Windows, whose C library has none of this name.
+HAS_CLOCK = hasattr(time, "CLOCK_MONOTONIC")
+
 if vars(config)["DISABLE_JIT"]:
+    clock = time.perf_counter
 
     def full_width() -> None:
         """Nothing, where nothing is compiled."""
 
 else:
+    # Seconds, for kernels that tell where their time went; differences mean something, and nothing else.
+    clock = cast(Callable[[], float], intrinsic(_read_clock))
     # Called at the top of a kernel, it lets the compiler use the widest vectors that the processor has (by default LLVM
     # keeps to half of them on Intel processors with AVX-512, at two thirds of the speed), and keeps the kernel from
     # being inlined. Every kernel whose sums may be reordered needs the latter too: inlined into the two twins below, it
@@ -112,11 +136,12 @@ def two_ways(slots: str, block: int | None = None) -> Callable[[Callable], Calla
     these; and whether they are complete then, so that the result can be made of them.
 
     The decorated kernel is called as `kernel(work, which, *arguments)`. `work` estimates the multiply-adds, and `which`
-    part of the rows these are: `WHOLE`, or the one that `BEGINS` or `ENDS` the sums, or neither (0).
+    part of the rows these are: `WHOLE`, or the one that `BEGINS` or `ENDS` the sums, or neither (0). Its attribute
+    `serial` is the serial twin, which other kernels may call, and which becomes a part of them.
     """
 
     def decorate(body: Callable) -> Callable:
-        serial = jit()(_twin(body, "_serial"))
+        serial = jit(inline="always")(_twin(body, "_serial"))
         parallel = jit(parallel=True)(body)
         position = list(inspect.signature(body).parameters).index(slots) - 1
 
@@ -139,6 +164,7 @@ def two_ways(slots: str, block: int | None = None) -> Callable[[Callable], Calla
             finally:
                 _parallel_region.release()
 
+        call.serial = serial  # type: ignore[attr-defined]
         call.__name__ = body.__name__
         call.__doc__ = body.__doc__
         return call

@@ -24,7 +24,7 @@ import math
 import numpy as np
 from numba import prange
 
-from ._jit import BEGINS, ENDS, WHOLE, full_width, jit, two_ways  # noqa: F401 (the first three are for callers)
+from ._jit import BEGINS, ENDS, WHOLE, clock, full_width, jit, two_ways  # noqa: F401 (the first three: for callers)
 
 BLOCK = 512  # samples; a tile of lines (7 x 4 KiB) stays in the first-level cache
 VECTOR = 8  # samples in the widest vector
@@ -1211,6 +1211,74 @@ def cholesky_solve(L, x):
         x[i] /= L[i, i]
         for k in range(i):
             x[k] -= x[i] * L[i, k]
+
+
+# ---- a whole trial, of a small problem ----------------------------------------------------------------
+# In one call, because with some dozens of parameters the calls of kernels take as long as what these compute.
+_EVERY = ((0, 2**31), (0, 2**31), True, True)  # all slots and rounds, from the beginning to the end of their sums
+_solve_output, _normal_equations = solve_output.serial, normal_equations.serial  # type: ignore[attr-defined]
+_curvature = curvature.serial  # type: ignore[attr-defined]
+
+
+@jit()
+def attempt(
+    X, Y, root_weight, x_scaling, layout, pairs, delta_factors, input_factors, strength,
+    here, is_here, there, is_there, scratch, moments, output_moments, sums, L,
+    theta, cost, gradient, gram, mu, diagonal, moves, bends, solves, wants_equations, resolution, largest,
+    step, trial, squares, new_gradient, new_gram, seconds,
+):  # fmt: skip
+    """What `_optimizer.attempt` does where there is a Gram matrix of few rows; see there.
+
+    If it does not move, the trial point is theta, with its output layer solved for or as it is: what `solve_output` and
+    `normal_equations` do. They are not called for small problems, so that the first of all fits compiles this alone.
+
+    The first two rows of arguments are those of `normal_equations` and of the other drivers, with two rooms for units,
+    `here` for theta and `there` for the trial point, and whether they hold these already. `seconds` gets those of the
+    three phases: equations, step and trial point. Returns what the step promises, F at the trial point, and F as
+    `normal_equations` has it, NaN where the trial was no better or none are wanted.
+    """
+    start = clock()
+    moved, is_flat, promised, trial_cost, new_cost = np.empty(theta.size), False, math.inf, math.nan, math.nan
+    if moves:
+        promised = damped_step(gram, gradient, mu, diagonal, L, theta, step, moved)
+        is_flat = promised <= resolution * cost
+    else:
+        for j in range(theta.size):
+            moved[j] = theta[j]
+    now = clock()
+    seconds[1] = now - start
+    seconds[0] = seconds[2] = 0.0
+    if moves and promised == math.inf:
+        return promised, trial_cost, new_cost
+    if moves and bends and not is_flat:
+        # new_gradient is not needed yet.
+        _curvature(
+            _EVERY, X, root_weight, x_scaling, theta, step, layout, is_here, here, Y.shape[1], scratch, sums,
+            new_gradient,
+        )  # fmt: skip
+        add_bend(L, new_gradient, diagonal, largest, step, moved)
+    if solves:
+        trial_cost = _solve_output(
+            _EVERY, X, Y, root_weight, x_scaling, moved, layout, is_there, there, scratch, output_moments, strength,
+            trial,
+        )  # fmt: skip
+    else:
+        for j in range(theta.size):
+            trial[j] = moved[j]
+    before, now = now, clock()
+    seconds[2] = now - before
+    largest_cost = (1.0 + resolution * is_flat) * cost if moves else math.inf
+    if wants_equations and (not solves or trial_cost < largest_cost):
+        new_cost = _normal_equations(
+            _EVERY, X, Y, root_weight, x_scaling, trial, layout, solves or is_there, there,
+            pairs, delta_factors, input_factors, scratch, moments, strength, squares, new_gradient, new_gram,
+        )  # fmt: skip
+        seconds[0] = clock() - now
+    if not solves:  # F alone would take half as long as all of it
+        trial_cost = new_cost
+        if not trial_cost < largest_cost:
+            new_cost = math.nan
+    return promised, trial_cost, new_cost
 
 
 # ---- rows of the Jacobian -----------------------------------------------------------------------------

@@ -67,6 +67,11 @@ class RobustObjective(NetworkObjective):
         self.scale = np.inf if loss.scale is None else loss.scale
         self._weight = self.given.root_weight**2
 
+    @property
+    def attempt(self) -> None:
+        """None: at every trial point the rows are weighed anew."""
+        return None
+
     def fork(self) -> "RobustObjective":
         """The same with a scale of its own, for another run in the same thread."""
         return copy(self)

@@ -11,13 +11,14 @@ Jacobian J (rows multiplied by the square root of the weights) the normal equati
 the Gauss-Newton approximation of the Hessian of F.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _kernels, _rows
+from . import _jit, _kernels, _rows
 from ._matrix_free import GramOperator, MatrixFreeEquations
 from ._network import Network
 from ._products import make_products, without_pairs
@@ -124,7 +125,11 @@ def sum_of_squares(rows: Rows, x_scaling: np.ndarray, network: Network, theta: n
 
 def mean_squared_error(rows: Rows, squares: np.ndarray, y_scaling: Scaling) -> float:
     """Weighted mean over rows and outputs, in the target's own squared units, from `sum_of_squares`."""
-    return float(squares @ y_scaling.scale**2) / (rows.weight * len(squares))
+    # In Python's own numbers: NumPy takes longer to begin with so few.
+    total = sum(
+        square * scale * scale for square, scale in zip(squares.tolist(), y_scaling.scale.tolist(), strict=True)
+    )
+    return total / (rows.weight * len(squares))
 
 
 def is_matrix_free(solver: str, network: Network, n_residuals: int) -> bool:
@@ -190,6 +195,13 @@ class NetworkObjective:
             if sizes.few:
                 self._few = SampledRows(network, self.rows, x_scaling, sizes.few)
             self._moments = np.empty((n_slots, self._products.n_moments))
+        # What follows from the shape alone, so that a fit that goes on takes the same way.
+        self._is_small = (
+            not (self.is_matrix_free or is_sampled or self.is_dual)
+            and self._activations.is_kept
+            and len(rows.X) * network.n_parameters * max(network.n_parameters / 2, 4 * n_outputs) < _jit.SMALL_WORK
+            and _jit.HAS_CLOCK
+        )
 
     def change_to(self, rows: Rows, penalty: Penalty) -> None:
         """The same rows with other targets, or another penalty."""
@@ -203,6 +215,8 @@ class NetworkObjective:
 
     def solve_linear(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
         """theta with the output layer replaced by its (weighted, penalised) least-squares solution, and F there."""
+        if self._is_small:
+            return self._at(theta, solves=True)[:2]
         rows = self.rows
         solved = np.empty_like(theta)
         units, is_fresh = self._activations.before(theta)
@@ -237,6 +251,60 @@ class NetworkObjective:
             )  # fmt: skip
         self._activations.after()
         return gradient
+
+    @property
+    def attempt(self) -> Callable[..., tuple] | None:
+        """A whole trial of the optimizer, for problems so small that calls of kernels count; None for others."""
+        return self._attempt if self._is_small else None
+
+    def _attempt(
+        self,
+        theta: np.ndarray,
+        point: NormalEquations,
+        mu: float,
+        diagonal: np.ndarray,
+        system: Any,
+        bends: bool,
+        solves: bool,
+        resolution: float,
+        largest: float,
+        step: np.ndarray,
+    ) -> tuple:
+        here, is_here, there = self._activations.before_two(theta)
+        promised, trial_cost, trial, new, seconds = self._in_one_call(
+            theta, (here, is_here, there, False), system.factor, (point.cost, point.gradient, point.gram, mu, diagonal),
+            (True, bends, solves, True, resolution, largest), step,
+        )  # fmt: skip
+        has_trial = promised < math.inf
+        has_bend = has_trial and bends and promised > resolution * point.cost
+        self._activations.after_two(is_here or has_bend, trial if has_trial and (solves or new) else None)
+        return trial, promised, trial_cost, new, seconds
+
+    def _at(self, theta: np.ndarray, solves: bool) -> tuple[np.ndarray, float, NormalEquations | None]:
+        """Where nothing moves: theta with its output layer solved for and F there; or theta, and its equations."""
+        there, is_there = self._activations.before(theta)
+        nothing = np.empty((0, 0))
+        _, cost, trial, new, _ = self._in_one_call(
+            theta, (there, is_there, there, is_there), nothing, (math.inf, theta, nothing, 0.0, theta),
+            (False, False, solves, not solves, 0.0, 0.0), theta,
+        )  # fmt: skip
+        self._activations.after()
+        return trial, cost, new
+
+    def _in_one_call(
+        self, theta: np.ndarray, rooms: tuple, factor: np.ndarray, point: tuple, way: tuple, step: np.ndarray
+    ) -> tuple:
+        """`_kernels.attempt`."""
+        rows, p, products, seconds = self.rows, theta.size, self._products, np.empty(3)
+        trial, gradient, gram, squares = np.empty(p), np.empty(p), np.empty((p, p)), np.empty(rows.Y.shape[1])
+        promised, trial_cost, cost = _kernels.attempt(
+            rows.X, rows.Y, rows.root_weight, self.x_scaling, self.network.layout,
+            products.pairs, products.delta_factors, products.input_factors, self.penalty.strength,
+            *rooms, self._scratch, self._moments, self._output_moments, self._gradient_sums, factor,
+            theta, *point, *way, step, trial, squares, gradient, gram, seconds,
+        )  # fmt: skip
+        new = None if math.isnan(cost) else NormalEquations(cost, gradient, gram, squares)
+        return promised, trial_cost, trial, new, seconds
 
     def normal_equations(self, theta: np.ndarray) -> Equations:
         """What an iteration needs at an accepted point."""
@@ -276,6 +344,8 @@ class NetworkObjective:
         return DualEquations(cost, gradient, jacobian, residual, strength, squares)
 
     def _normal_equations(self, theta: np.ndarray) -> NormalEquations:
+        if self._is_small and (equations := self._at(theta, solves=False)[2]):
+            return equations
         rows, p, products = self.rows, self.network.n_parameters, self._products
         gram, gradient, squares = np.empty((p, p)), np.empty(p), np.empty(rows.Y.shape[1])
         units, is_fresh = self._activations.before(theta)
@@ -335,11 +405,11 @@ class Activations:
         n_lines, n_rows = _kernels.n_units_in(network.layout), len(X)
         n_blocks = -(-n_rows // _kernels.BLOCK)
         is_small = 2 * n_blocks * n_lines * _kernels.LINE * 8 <= MOST_KEPT
-        self._is_kept = is_small and isinstance(X, np.ndarray)
-        n_rooms = n_blocks if self._is_kept else _kernels.n_slots_for(n_rows)
+        self.is_kept = is_small and isinstance(X, np.ndarray)
+        n_rooms = n_blocks if self.is_kept else _kernels.n_slots_for(n_rows)
         # The point visited last comes last.
         self._rooms = [
-            aligned_zeros(n_rooms, _kernels.n_padded(n_lines), _kernels.LINE) for _ in range(1 + self._is_kept)
+            aligned_zeros(n_rooms, _kernels.n_padded(n_lines), _kernels.LINE) for _ in range(1 + self.is_kept)
         ]
         self._keys: list[bytes | None] = [None] * len(self._rooms)
         self._pending: bytes | None = None  # of the pass that is under way
@@ -347,7 +417,7 @@ class Activations:
 
     def before(self, theta: np.ndarray) -> tuple[np.ndarray, bool]:
         """Room for a pass at theta, and whether it holds the hidden units of theta already."""
-        if not self._is_kept:
+        if not self.is_kept:
             return self._rooms[0], False
         key = theta[: self._n_hidden].tobytes()
         if key != self._keys[1]:
@@ -358,9 +428,24 @@ class Activations:
         self._pending = key
         return self._rooms[1], is_fresh
 
+    def before_two(self, theta: np.ndarray) -> tuple[np.ndarray, bool, np.ndarray]:
+        """As `before`, with more room for a point that follows; only where activations are kept."""
+        here, is_fresh = self.before(theta)
+        self._keys[0] = None
+        return here, is_fresh, self._rooms[0]
+
+    def after_two(self, has_first: bool, second: np.ndarray | None) -> None:
+        """As `after`, if the hidden units of the first point are there; and of the second, if that was visited."""
+        if has_first:
+            self.after()
+        if second is not None:
+            self._keys[0] = second[: self._n_hidden].tobytes()
+            self._rooms.reverse()
+            self._keys.reverse()
+
     def after(self) -> None:
         """The pass is done: the hidden units of its theta are in the room that `before` gave."""
-        if self._is_kept:
+        if self.is_kept:
             self._keys[1] = self._pending
 
 

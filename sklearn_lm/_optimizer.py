@@ -12,6 +12,10 @@ and, for the settings of these names,
     solve_linear(theta)           solve_output: theta with its linear part solved for, and F there
     curvature(theta, direction)   acceleration: J'r_vv, r_vv the second derivative of the residuals along direction
 
+and, if it has something better than these one by one,
+
+    attempt(theta, ...)           all that `_attempt` does, as a tuple of the fields of `Attempt`; None where it has not
+
 The step delta solves (H + mu D) delta = -g with H the Gram matrix and g the gradient (Levenberg 1944; Marquardt 1963).
 D = I, or for parameters of unlike size D = the largest diagonal of H met so far (Moré 1978). Non-finite trial
 points, and matrices that have no Cholesky factor, are rejected steps: the damping grows and the step shrinks.
@@ -357,45 +361,47 @@ class _Metric:
         self.diagonal = np.where(diagonal > 0, diagonal, 1.0)
 
 
+class Attempt(NamedTuple):
+    """A trial point, and what became of it."""
+
+    theta: np.ndarray
+    promised: float  # reduction of F by the quadratic model; infinite where there is no step, and nothing else then
+    cost: float  # F there
+    point: Any  # its normal equations; None where F is no less than it was
+    seconds: Seconds
+
+    def is_flat(self, cost: float) -> bool:
+        """Whether F has no digits left to tell a better point from a worse one.
+
+        The gradient still has: a minimum is known to half the digits by its F, and to nearly all of them by its
+        gradient.
+        """
+        return self.promised <= RESOLUTION * cost
+
+
 def _search(
     objective: Objective, state: State, settings: Settings, on_reject: Callable[[Rejection], None] | None
 ) -> Ending | None:
     """One iteration: try steps, each more damped than the one before, until one reduces the objective."""
     point, unit = state.point, state.metric.unit
-    clock = time.perf_counter
     jacobian = solve = evaluate = 0.0
-    now = clock()
     while True:
-        trial, promised = state.damped_step()
-        # Where F has no digits left to tell a better point from a worse one, the gradient still has: a minimum is
-        # known to half the digits by its F, and to nearly all of them by its gradient.
-        is_flat = promised <= RESOLUTION * point.cost
-        before, now = now, clock()
-        solve += now - before
-        gain_ratio = math.nan
-        if promised < math.inf:
-            if settings.acceleration and not is_flat:
-                _bend(objective, state, trial)
-            if settings.solve_output:
-                trial, trial_cost = objective.solve_linear(trial)
-            else:
-                trial_cost = objective.cost(trial)
-            before, now = now, clock()
-            evaluate += now - before
+        made = _attempt(objective, state, settings)
+        jacobian, solve, evaluate = (
+            jacobian + made.seconds.jacobian, solve + made.seconds.solve, evaluate + made.seconds.evaluate
+        )  # fmt: skip
+        is_flat, new, gain_ratio = made.is_flat(point.cost), made.point, math.nan
+        if made.promised < math.inf:
             state.n_evaluations += 1
-            gain_ratio = math.nan if is_flat else (point.cost - trial_cost) / promised
-            # A NaN fails this comparison, as it should. Gradient and Gram matrix can overflow where F does not.
-            if trial_cost < (1 + RESOLUTION * is_flat) * point.cost:
-                new = objective.normal_equations(trial)
-                improves = _halves_gradient(point, new) if is_flat else new.cost < point.cost
-                before, now = now, clock()
-                jacobian += now - before
-                if improves and state.is_finite(new):
-                    gain_ratio = math.nan if is_flat else (point.cost - new.cost) / promised
-                    least = max(LEAST_MU * unit, TINY)
-                    damping = state.damping.relax(settings, 1.0 if is_flat else gain_ratio, least)
-                    state.accept(trial, new, gain_ratio, damping, Seconds(jacobian, solve, evaluate))
-                    return None
+            gain_ratio = math.nan if is_flat else (point.cost - made.cost) / made.promised
+        if new is not None:
+            improves = _halves_gradient(point, new) if is_flat else new.cost < point.cost
+            if improves and state.is_finite(new):
+                gain_ratio = math.nan if is_flat else (point.cost - new.cost) / made.promised
+                least = max(LEAST_MU * unit, TINY)
+                damping = state.damping.relax(settings, 1.0 if is_flat else gain_ratio, least)
+                state.accept(made.theta, new, gain_ratio, damping, Seconds(jacobian, solve, evaluate))
+                return None
         if on_reject is not None:
             on_reject(Rejection(state.damping.mu / unit, gain_ratio, state.time()))
         state.damping = state.damping.tighten(settings)
@@ -405,6 +411,36 @@ def _search(
             return Ending.DAMPING
         if is_late(settings, state.start_time):
             return Ending.MAX_TIME
+
+
+def _attempt(objective: Objective, state: State, settings: Settings) -> Attempt:
+    """A step with the state's damping, its correction, F there and, if that is less, the normal equations."""
+    own: Callable | None = getattr(objective, "attempt", None)
+    if own is not None:
+        theta, promised, trial_cost, new, seconds = own(
+            state.theta, state.point, state.damping.mu, state.metric.diagonal, state.system, settings.acceleration,
+            settings.solve_output, RESOLUTION, LARGEST_BEND, state.step,
+        )  # fmt: skip
+        return Attempt(theta, promised, trial_cost, new, Seconds(*seconds))
+    clock, cost = time.perf_counter, state.point.cost
+    start = clock()
+    trial, promised = state.damped_step()
+    stepped = clock()
+    if promised == math.inf:
+        return Attempt(trial, promised, math.nan, None, Seconds(0.0, stepped - start, 0.0))
+    is_flat = promised <= RESOLUTION * cost
+    if settings.acceleration and not is_flat:
+        _bend(objective, state, trial)
+    if settings.solve_output:
+        trial, trial_cost = objective.solve_linear(trial)
+    else:
+        trial_cost = objective.cost(trial)
+    evaluated = clock()
+    # A NaN fails this comparison, as it should. Gradient and Gram matrix can overflow where F does not.
+    is_less = trial_cost < (1 + RESOLUTION * is_flat) * cost
+    new = objective.normal_equations(trial) if is_less else None
+    seconds = Seconds(clock() - evaluated, stepped - start, evaluated - stepped)
+    return Attempt(trial, promised, trial_cost, new, seconds)
 
 
 def _bend(objective: Objective, state: State, trial: np.ndarray) -> None:

@@ -55,7 +55,7 @@ def kernel(monkeypatch):
     """A driver whose two twins tell themselves apart."""
     calls: list[str] = []
 
-    def fake_jit(parallel=False):
+    def fake_jit(parallel=False, **_):
         def decorate(function):
             return lambda part, *rest: calls.append("parallel" if parallel else "serial") or function(part, *rest)
 
