@@ -5,7 +5,7 @@ The suite runs twice: compiled, and with NUMBA_DISABLE_JIT=1, where kernels are 
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 os.environ["SCIPY_ARRAY_API"] = "1"  # before SciPy is imported: one of scikit-learn's checks asks for it
@@ -15,6 +15,8 @@ import numba
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
+
+from sklearn_lm._objective import NetworkObjective
 
 matplotlib.use("Agg")
 
@@ -34,6 +36,33 @@ def may_end_early() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
+
+
+def before_evaluations(monkeypatch: pytest.MonkeyPatch, call: Callable[[int], None]) -> list[int]:
+    """Call `call` with the number of each evaluation of normal equations, by whichever way, before it is made."""
+    numbers: list[int] = []
+
+    def watched(original: Callable) -> Callable:
+        def method(self, *arguments):
+            numbers.append(len(numbers) + 1)
+            call(numbers[-1])
+            return original(self, *arguments)
+
+        return method
+
+    for name in ("normal_equations", "_attempt"):
+        monkeypatch.setattr(NetworkObjective, name, watched(getattr(NetworkObjective, name)))
+    return numbers
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, number: int) -> list[int]:
+    """Raise KeyboardInterrupt at the evaluation of this number; the numbers of all that were asked for."""
+
+    def call(current: int) -> None:
+        if current == number:
+            raise KeyboardInterrupt
+
+    return before_evaluations(monkeypatch, call)
 
 
 @pytest.fixture

@@ -10,13 +10,12 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import COMPILED, may_end_early, size
-from test_resume import ALONE, RACE, assert_same_fit, interrupt_at
+from conftest import COMPILED, before_evaluations, interrupt_at, may_end_early, size
+from test_resume import ALONE, RACE, assert_same_fit
 
 from sklearn_lm import LMRegressor, _growth, _lineup, _race, _sampled
 from sklearn_lm._checkpoint import Checkpoint, decode, encode, fingerprint
 from sklearn_lm._monitor import Memory
-from sklearn_lm._objective import NetworkObjective
 from sklearn_lm._optimizer import Damping, Ending
 
 
@@ -41,15 +40,9 @@ TWO = {"n_networks": 2, "n_starts": 1}
 
 def n_evaluations(data, monkeypatch, **parameters):
     """The fit, and how often it asked for the normal equations."""
-    calls, original = [0], NetworkObjective.normal_equations
-
-    def method(self, theta):
-        calls[0] += 1
-        return original(self, theta)
-
     with monkeypatch.context() as patch:
-        patch.setattr(NetworkObjective, "normal_equations", method)
-        return fit(make(**parameters), *data), calls[0]
+        numbers = before_evaluations(patch, lambda number: None)
+        return fit(make(**parameters), *data), len(numbers)
 
 
 def interrupted(data, monkeypatch, call, **parameters):

@@ -3,7 +3,7 @@ import warnings
 
 import numpy as np
 import pytest
-from conftest import COMPILED, may_end_early, size
+from conftest import COMPILED, interrupt_at, may_end_early, size
 from sklearn.linear_model import BayesianRidge
 
 from sklearn_lm import LMRegressor, _objective, _regularization, _sampled
@@ -344,15 +344,7 @@ def test_what_an_interrupted_update_leaves_is_a_model(call, rng, monkeypatch):
     """Targets of several outputs are rescaled by an update; the interrupt comes between that and what follows of it."""
     X, y = noisy_data(rng)
     Y = np.column_stack([y, X[:, 0] ** 2 + 0.01 * rng.normal(size=len(X))])
-    calls, normal_equations = [], NetworkObjective.normal_equations
-
-    def interrupted(self, theta):
-        calls.append(theta)
-        if len(calls) == call:
-            raise KeyboardInterrupt
-        return normal_equations(self, theta)
-
-    monkeypatch.setattr(NetworkObjective, "normal_equations", interrupted)
+    interrupt_at(monkeypatch, call)
     model = regressor(3, n_starts=1, max_iter=9)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y)

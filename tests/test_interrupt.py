@@ -11,10 +11,9 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import COMPILED
+from conftest import COMPILED, interrupt_at
 
 from sklearn_lm import LMRegressor, _interrupt, _publish
-from sklearn_lm._objective import NetworkObjective
 
 FIT = """
 import os, signal, threading, warnings
@@ -89,21 +88,13 @@ def test_starts_and_networks_in_threads_end_in_the_middle_of_an_iteration(parame
 def interrupted(monkeypatch, **parameters):
     """A fit of rows that count as many, interrupted in an evaluation; and the evaluations that come after it."""
     monkeypatch.setattr(_publish, "CHEAP", 0)
-    calls, original = [0], NetworkObjective.normal_equations
-
-    def method(self, theta):
-        calls[0] += 1
-        if calls[0] == 9:
-            raise KeyboardInterrupt
-        return original(self, theta)
-
-    monkeypatch.setattr(NetworkObjective, "normal_equations", method)
+    numbers = interrupt_at(monkeypatch, 9)
     X = np.random.RandomState(0).normal(size=(60, 2))
     model = LMRegressor(5, n_starts=1, random_state=0, tol=0, leave_one_out=True, **parameters)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, np.sin(3 * X[:, 0]) * X[:, 1] + np.random.RandomState(1).normal(size=60))
     assert model.stop_reason_ == "interrupted"
-    return model, X, calls[0] - 9
+    return model, X, len(numbers) - 9
 
 
 @pytest.mark.parametrize(

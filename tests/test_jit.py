@@ -103,7 +103,7 @@ def test_a_second_python_thread_runs_serially(kernel):
 def parts(monkeypatch):
     """A driver that writes down for which parts of its work it was called, for 4 slots of 3 rounds each."""
     calls: list[tuple] = []
-    monkeypatch.setattr(_jit, "jit", lambda parallel=False: lambda function: function)
+    monkeypatch.setattr(_jit, "jit", lambda **_: lambda function: function)
     monkeypatch.setattr(_jit, "_twin", lambda function, suffix: function)
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
     monkeypatch.setattr(numba, "threading_layer", lambda: "omp")
@@ -175,7 +175,7 @@ def test_workqueue_is_never_entered(parts, monkeypatch, times):
 
 
 def test_an_error_in_one_of_our_threads_is_raised(monkeypatch):
-    monkeypatch.setattr(_jit, "jit", lambda parallel=False: lambda function: function)
+    monkeypatch.setattr(_jit, "jit", lambda **_: lambda function: function)
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
     monkeypatch.setattr(numba, "threading_layer", lambda: "workqueue")
 

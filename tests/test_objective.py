@@ -1,13 +1,16 @@
 """F as it is written at the top of `_objective.py`, and the identities that follow from it."""
 
+import time
+
 import numpy as np
 import pytest
 import reference
 from sklearn.linear_model import LinearRegression, Ridge
 
-from sklearn_lm import _objective
+from sklearn_lm import _jit, _objective
 from sklearn_lm._network import is_weight, make_network
 from sklearn_lm._objective import NetworkObjective, make_rows, mean_squared_error, read_only, sum_of_squares
+from sklearn_lm._optimizer import Settings, minimise
 from sklearn_lm._regularization import fixed_l2
 from sklearn_lm._scaling import Scaling, identity_scaling
 
@@ -161,3 +164,77 @@ def test_activations_of_a_pass_that_was_interrupted_are_not_used(data, theta):
     again = objective.normal_equations(theta + 1)
     assert np.isfinite(again.cost)
     assert objective.normal_equations(theta).cost == expected.cost
+
+
+# ---- a whole trial in one call ------------------------------------------------------------------------
+SMALL = {
+    "one layer": (make_network(2, (4,), 1, ["tanh"]), {}),
+    "two layers and outputs": (make_network(2, (3, 4), 2, ["logistic", "tanh"]), {}),
+    "no output layer solved for": (make_network(2, (4,), 1, ["tanh"]), {"solve_output": False}),
+    "no correction": (make_network(2, (4,), 2, ["softplus"]), {"acceleration": False}),
+    "neither": (make_network(2, (3,), 1, ["tanh"]), {"solve_output": False, "acceleration": False}),
+    "linear": (make_network(2, (), 2, []), {"solve_output": False}),
+    "many rejections": (make_network(2, (4,), 1, ["tanh"]), {"mu": 1e-12, "damping": "marquardt"}),
+}
+
+
+def minimised(objective, theta, changes):
+    """Every record of a run, but for times."""
+    settings = Settings(solve_output=True, acceleration=True, max_iter=12)._replace(**changes)
+    records = []
+    minimise(objective, theta, settings, lambda record: records.append(record) or None)
+    return records
+
+
+@pytest.mark.parametrize("case", SMALL)
+def test_one_call_has_the_bits_of_the_calls_it_stands_for(case, rng, monkeypatch):
+    network, changes = SMALL[case]
+    X = rng.uniform(-1, 1, size=(60, 2))
+    Y = np.column_stack([np.sin(3 * X[:, 0]) * X[:, 1], X[:, 0] ** 2])[:, : network.sizes[-1]]
+    rows = make_rows(X, Y, rng.uniform(0.5, 2, 60), identity_scaling(network.sizes[-1]))
+    theta, penalty = rng.normal(size=network.n_parameters), fixed_l2(1e-3, is_weight(network))
+    one = NetworkObjective(network, rows, TABLE, penalty)
+    assert one.attempt is not None
+    at_once = minimised(one, theta, changes)
+    monkeypatch.setattr(_jit, "HAS_CLOCK", False)
+    several = NetworkObjective(network, rows, TABLE, penalty)
+    assert several.attempt is None
+    one_by_one = minimised(several, theta, changes)
+    assert len(at_once) == len(one_by_one) > 3 - (case == "linear")
+    for a, b in zip(at_once, one_by_one, strict=True):
+        np.testing.assert_array_equal(a.theta, b.theta)
+        np.testing.assert_array_equal(np.tril(a.equations.gram), np.tril(b.equations.gram))
+        np.testing.assert_array_equal(a.equations.gradient, b.equations.gradient)
+        np.testing.assert_array_equal(a.equations.squares, b.equations.squares)
+        numbers = [(r.cost, r.mu, r.gain_ratio, r.n_evaluations) for r in (a, b)]
+        np.testing.assert_array_equal(*numbers)
+    if case == "many rejections":
+        assert at_once[-1].n_evaluations > len(at_once) + 2
+
+
+def test_one_call_tells_its_phases(data, theta):
+    objective = objective_for(*data, alpha=0.1)
+    start = time.perf_counter()
+    records = minimised(objective, theta, {})
+    elapsed = time.perf_counter() - start
+    phases = np.array([record.seconds for record in records])
+    assert (phases[1:] > 0).all()
+    assert phases.sum() < elapsed
+
+
+def test_activations_that_one_call_leaves_are_those_of_their_points(data, theta):
+    """What is kept of theta and of the trial point must not be taken for that of another point."""
+    objective, anew = objective_for(*data), objective_for(*data)
+    records = minimised(objective, theta, {"mu": 1e-9, "max_iter": 5})
+    for point in [record.theta for record in records[::-1]] + [theta]:
+        a, b = objective.normal_equations(point), anew.normal_equations(point)
+        np.testing.assert_array_equal(np.tril(a.gram), np.tril(b.gram))
+        direction = np.linspace(-1, 1, len(theta))
+        np.testing.assert_array_equal(objective.curvature(point, direction), anew.curvature(point, direction))
+
+
+def test_one_call_is_for_small_problems_on_one_thread(monkeypatch):
+    assert objective_for(np.ones((40, 2)), np.ones((40, 2)), np.ones(40)).attempt is not None
+    monkeypatch.setattr(_jit, "SMALL_WORK", 40 * NETWORK.n_parameters**2 / 2)
+    assert objective_for(np.ones((40, 2)), np.ones((40, 2)), np.ones(40)).attempt is None
+    assert objective_for(np.ones((39, 2)), np.ones((39, 2)), np.ones(39)).attempt is not None

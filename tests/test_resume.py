@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import may_end_early, size
+from conftest import interrupt_at, may_end_early, size
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_lm import LMRegressor, _lineup, _race
 from sklearn_lm._fit import previous
 from sklearn_lm._network import make_network
-from sklearn_lm._objective import NetworkObjective, predict
+from sklearn_lm._objective import predict
 
 ALONE = {"n_starts": 1}
 EVIDENCE = {**ALONE, "alpha": "evidence"}
@@ -198,19 +198,6 @@ def test_only_a_model_that_may_go_on_remembers_how(data):
 
 
 # ---- Ctrl-C -------------------------------------------------------------------------------------------
-def interrupt_at(monkeypatch, call, name="normal_equations"):
-    """Raise KeyboardInterrupt in the objective's n-th evaluation of this kind."""
-    calls, original = [0], getattr(NetworkObjective, name)
-
-    def method(self, *arguments):
-        calls[0] += 1
-        if calls[0] == call:
-            raise KeyboardInterrupt
-        return original(self, *arguments)
-
-    monkeypatch.setattr(NetworkObjective, name, method)
-
-
 @pytest.mark.parametrize("parameters", [ALONE, {**ALONE, "early_stopping": True}], ids=str)
 def test_interrupted_fit_publishes_the_best_so_far_and_raises_on(data, monkeypatch, parameters):
     model = make(max_iter=50, warm_start=True, **parameters)
