@@ -931,7 +931,8 @@ def solve_output_moments(layout, products, n_outputs, strength, theta, solved):
     largest = 0.0
     for i in range(n_basis):
         products[i, i] += strength[offset + i]  # the same for every output
-        largest = max(largest, products[i, i])
+        if products[i, i] > largest:
+            largest = products[i, i]
     L = np.zeros((n_padded(n_basis), n_padded(n_basis)))
     if not cholesky(products[:n_basis], OUTPUT_RIDGE * largest, np.ones(n_basis), L):
         return cost
@@ -1041,7 +1042,7 @@ def _factor_band(L, first, last, n, lines):
     return True
 
 
-@jit()
+@jit(inline="always")
 def damped_step(gram, gradient, mu, diagonal, L, theta, step, trial):
     """step = -(gram + mu D)^-1 gradient and trial = theta + step, with L left as the factor.
 
@@ -1136,7 +1137,7 @@ def add_dual_bend(jacobian, damping, diagonal, L, bend, largest, step, trial):
     add_half(acceleration, diagonal, largest, step, trial)
 
 
-@jit()
+@jit(inline="always")
 def add_bend(L, curvature, diagonal, largest, step, trial):
     """trial += a / 2 with a = -(gram + mu D)^-1 curvature, if |a| <= largest |step| in the norm of D."""
     for j in range(step.size):
