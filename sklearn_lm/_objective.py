@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _jit, _kernels, _rows
+from ._activations import Activations
 from ._matrix_free import GramOperator, MatrixFreeEquations
 from ._network import Network
 from ._products import make_products, without_pairs
@@ -30,9 +31,6 @@ from ._scaling import Scaling
 from ._sums import weighted_sum
 
 EPS = float(np.finfo(np.float64).eps)
-# The activations of all rows are kept between the evaluations at one point where they, twice, take no more than this:
-# about what a last-level cache holds. Beyond it, reading them back takes as long as computing them anew.
-MOST_KEPT = 32 * 2**20  # bytes
 # Numbers in the Gram matrix, or in J where residuals are fewer than parameters, up to which solver="auto" makes it.
 LARGEST_MATRIX = 5000**2
 # Inputs of the output layer up to which it is solved for where there is no Gram matrix: 64 MiB of products.
@@ -392,61 +390,6 @@ class SampledRows:
             return rows
         chosen, stretch = self._sample
         return Rows(self._X, read_only(rows.Y[chosen]), read_only(rows.root_weight[chosen] * stretch), rows.weight)
-
-
-class Activations:
-    """Hidden units of all rows at the two points visited last, so that no evaluation at a point repeats a forward pass.
-
-    Where they would take more than `MOST_KEPT` bytes, or where rows come in parts, there is room for one block a slot
-    instead, and nothing is kept.
-    """
-
-    def __init__(self, network: Network, X: np.ndarray | Source):
-        n_lines, n_rows = _kernels.n_units_in(network.layout), len(X)
-        n_blocks = -(-n_rows // _kernels.BLOCK)
-        is_small = 2 * n_blocks * n_lines * _kernels.LINE * 8 <= MOST_KEPT
-        self.is_kept = is_small and isinstance(X, np.ndarray)
-        n_rooms = n_blocks if self.is_kept else _kernels.n_slots_for(n_rows)
-        # The point visited last comes last.
-        self._rooms = [
-            aligned_zeros(n_rooms, _kernels.n_padded(n_lines), _kernels.LINE) for _ in range(1 + self.is_kept)
-        ]
-        self._keys: list[bytes | None] = [None] * len(self._rooms)
-        self._pending: bytes | None = None  # of the pass that is under way
-        self._n_hidden = int(network.layout[-1, _kernels.OFFSET])
-
-    def before(self, theta: np.ndarray) -> tuple[np.ndarray, bool]:
-        """Room for a pass at theta, and whether it holds the hidden units of theta already."""
-        if not self.is_kept:
-            return self._rooms[0], False
-        key = theta[: self._n_hidden].tobytes()
-        if key != self._keys[1]:
-            self._rooms.reverse()
-            self._keys.reverse()
-        is_fresh = key == self._keys[1]
-        self._keys[1] = None  # a pass that is interrupted leaves nothing that can be used
-        self._pending = key
-        return self._rooms[1], is_fresh
-
-    def before_two(self, theta: np.ndarray) -> tuple[np.ndarray, bool, np.ndarray]:
-        """As `before`, with more room for a point that follows; only where activations are kept."""
-        here, is_fresh = self.before(theta)
-        self._keys[0] = None
-        return here, is_fresh, self._rooms[0]
-
-    def after_two(self, has_first: bool, second: np.ndarray | None) -> None:
-        """As `after`, if the hidden units of the first point are there; and of the second, if that was visited."""
-        if has_first:
-            self.after()
-        if second is not None:
-            self._keys[0] = second[: self._n_hidden].tobytes()
-            self._rooms.reverse()
-            self._keys.reverse()
-
-    def after(self) -> None:
-        """The pass is done: the hidden units of its theta are in the room that `before` gave."""
-        if self.is_kept:
-            self._keys[1] = self._pending
 
 
 class Problem(NamedTuple):

@@ -7,7 +7,7 @@ import pytest
 import reference
 from sklearn.linear_model import LinearRegression, Ridge
 
-from sklearn_lm import _jit, _objective
+from sklearn_lm import _activations, _jit
 from sklearn_lm._network import is_weight, make_network
 from sklearn_lm._objective import NetworkObjective, make_rows, mean_squared_error, read_only, sum_of_squares
 from sklearn_lm._optimizer import Settings, minimise
@@ -149,7 +149,7 @@ def test_activations_kept_change_nothing(data, theta, rng, monkeypatch):
         return solved, cost, equations.cost, equations.gradient, np.tril(equations.gram), bend
 
     kept = [evaluations(objective, points[i]) for i in (0, 1, 0, 2, 1)]
-    monkeypatch.setattr(_objective, "MOST_KEPT", 0)
+    monkeypatch.setattr(_activations, "MOST_KEPT", 0)
     fresh = [evaluations(objective_for(*data, alpha=0.3), points[i]) for i in (0, 1, 0, 2, 1)]
     for one, other in zip(kept, fresh, strict=True):
         for a, b in zip(one, other, strict=True):
