@@ -347,10 +347,10 @@ class NetworkObjective:
         rows, p, products = self.rows, self.network.n_parameters, self._products
         gram, gradient, squares = np.empty((p, p)), np.empty(p), np.empty(rows.Y.shape[1])
         units, is_fresh = self._activations.before(theta)
-        cost = np.nan
+        cost, work = np.nan, p * p / 2 if self._sample is None else 3 * p * rows.Y.shape[1]  # multiply-adds a row
         for part, X, Y, root_weight in rows.parts():
             cost = _kernels.normal_equations(
-                len(X) * p * p / 2,
+                len(X) * work,
                 part, X, Y, root_weight, self.x_scaling, theta, self.network.layout, is_fresh, units,
                 products.pairs, products.delta_factors, products.input_factors,
                 self._scratch, self._moments, self.penalty.strength, squares, gradient, gram,

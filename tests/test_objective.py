@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 import reference
+from conftest import size
 from sklearn.linear_model import LinearRegression, Ridge
 
 from sklearn_lm import _activations, _jit
@@ -180,7 +181,7 @@ SMALL = {
 
 def minimised(objective, theta, changes):
     """Every record of a run, but for times."""
-    settings = Settings(solve_output=True, acceleration=True, max_iter=12)._replace(**changes)
+    settings = Settings(solve_output=True, acceleration=True, max_iter=size(12, 4))._replace(**changes)
     records = []
     minimise(objective, theta, settings, lambda record: records.append(record) or None)
     return records
@@ -189,9 +190,9 @@ def minimised(objective, theta, changes):
 @pytest.mark.parametrize("case", SMALL)
 def test_one_call_has_the_bits_of_the_calls_it_stands_for(case, rng, monkeypatch):
     network, changes = SMALL[case]
-    X = rng.uniform(-1, 1, size=(60, 2))
+    X = rng.uniform(-1, 1, size=(size(60, 40), 2))
     Y = np.column_stack([np.sin(3 * X[:, 0]) * X[:, 1], X[:, 0] ** 2])[:, : network.sizes[-1]]
-    rows = make_rows(X, Y, rng.uniform(0.5, 2, 60), identity_scaling(network.sizes[-1]))
+    rows = make_rows(X, Y, rng.uniform(0.5, 2, len(X)), identity_scaling(network.sizes[-1]))
     theta, penalty = rng.normal(size=network.n_parameters), fixed_l2(1e-3, is_weight(network))
     one = NetworkObjective(network, rows, TABLE, penalty)
     assert one.attempt is not None
