@@ -18,8 +18,8 @@ MOST_KEPT_FOR_PRODUCTS = 128 * 2**20
 class Activations:
     """Hidden units of all rows at the two points visited last, so that no evaluation at a point repeats a forward pass.
 
-    Where they would take more than `MOST_KEPT` bytes (`MOST_KEPT_FOR_PRODUCTS`, where there are many passes at a point),
-    or where rows come in parts, there is room for one block a slot instead, and nothing is kept.
+    Where they would take more than `MOST_KEPT` bytes (where there are products, `MOST_KEPT_FOR_PRODUCTS`), or where
+    rows come in parts, there is room for one block a slot instead, and nothing is kept.
     """
 
     def __init__(self, network: Network, X: np.ndarray | Source, has_products: bool = False):
