@@ -209,6 +209,8 @@ class InferenceMixin:
         members = self._members()
         if len(members) > 1 and all(member._posterior is not None for member in members):
             return self._distribution(X)[0]
+        if len(members) == 1:
+            return members[0]._values(X)
         return np.mean([member._values(X) for member in members], axis=0)
 
     def _variance(self, X: np.ndarray) -> np.ndarray:

@@ -1228,7 +1228,7 @@ def attempt(
     theta, cost, gradient, gram, mu, diagonal, moves, bends, solves, wants_equations, resolution, largest,
     step, trial, squares, new_gradient, new_gram, seconds,
 ):  # fmt: skip
-    """What `_optimizer.attempt` does where there is a Gram matrix of few rows; see there.
+    """What `_optimizer._attempt` does where there is a Gram matrix of few rows; see there.
 
     If it does not move, the trial point is theta, with its output layer solved for or as it is: what `solve_output` and
     `normal_equations` do. They are not called for small problems, so that the first of all fits compiles this alone.

@@ -58,7 +58,7 @@ class GramOperator:
     ----------
     network, rows, x_scaling
         As in `_objective.NetworkObjective`; of the rows only their number and that of the targets is used.
-    activations : _objective.Activations
+    activations : _activations.Activations
     """
 
     def __init__(self, network, rows, x_scaling, activations):

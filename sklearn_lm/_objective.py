@@ -180,7 +180,7 @@ class NetworkObjective:
         n_basis = _kernels.n_padded(network.sizes[-2] + 1 + n_outputs)
         self._output_moments = np.empty((n_slots, n_basis, n_basis))
         self._gradient_sums = np.empty((n_slots, _kernels.n_gradient_sums(network.layout, len(network.layout))))
-        self._activations = Activations(network, self.rows.X, is_sampled)
+        self._activations = Activations(network, self.rows.X, is_sampled or self.is_matrix_free)
         self._few: SampledRows | None = None
         self._sample: SampledRows | None = None
         if self.is_matrix_free or is_sampled:
@@ -284,7 +284,7 @@ class NetworkObjective:
         nothing = np.empty((0, 0))
         _, cost, trial, new, _ = self._in_one_call(
             theta, (there, is_there, there, is_there), nothing, (math.inf, theta, nothing, 0.0, theta),
-            (False, False, solves, not solves, 0.0, 0.0), theta,
+            (False, False, solves, not solves, 0.0, 0.0), np.empty_like(theta),
         )  # fmt: skip
         self._activations.after()
         return trial, cost, new

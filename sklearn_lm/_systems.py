@@ -266,7 +266,8 @@ class SampleFactor:
         self._few, self._gram = equations.few, equations.gram
 
     def factor(self, equations: Any, mu: float, diagonal: np.ndarray) -> None:
-        self._by_few = self._few is not None and self._gram is None and self._factor_few(equations, mu, diagonal)
+        # By the point and its damping alone: a fit that goes on in the middle of its trials takes the same way.
+        self._by_few = self._few is not None and self._factor_few(equations, mu, diagonal)
         self.forcing, self.bend_forcing = (
             (FEW_FORCING, FEW_FORCING) if self._by_few else (SAMPLE_FORCING, SAMPLE_BEND_FORCING)
         )

@@ -234,6 +234,15 @@ def test_activations_that_one_call_leaves_are_those_of_their_points(data, theta)
         np.testing.assert_array_equal(objective.curvature(point, direction), anew.curvature(point, direction))
 
 
+def test_a_point_that_must_not_be_changed_is_a_point_like_others(data, theta):
+    """As one that is read from a file in memory-mapped form."""
+    objective, fixed = objective_for(*data), theta.copy()
+    fixed.flags.writeable = False
+    np.testing.assert_array_equal(objective.solve_linear(fixed)[0], objective.solve_linear(theta)[0])
+    gram, again = objective.normal_equations(fixed).gram, objective.normal_equations(theta).gram
+    np.testing.assert_array_equal(np.tril(gram), np.tril(again))
+
+
 def test_one_call_is_for_small_problems_on_one_thread(monkeypatch):
     assert objective_for(np.ones((40, 2)), np.ones((40, 2)), np.ones(40)).attempt is not None
     monkeypatch.setattr(_jit, "SMALL_WORK", 40 * NETWORK.n_parameters**2 / 2)

@@ -282,6 +282,20 @@ def test_a_second_trial_at_a_point_makes_no_second_matrix(rng, monkeypatch):
     assert len(grams) == 1
 
 
+@pytest.mark.usefixtures("few")
+def test_what_was_tried_before_at_a_point_changes_no_step(rng):
+    """Naive: the larger sample's matrix, once made, serves all later trials. A fit that goes on has not made it."""
+    objective = NetworkObjective(*problem(rng, hidden=(4, 3), n_outputs=1), "auto")
+    theta = rng.normal(size=objective.network.n_parameters)
+    equations, diagonal, steps = objective.normal_equations(theta), np.ones(theta.size), []
+    for before in ((), (1e-3,)):
+        system, step, trial = system_for(equations), np.empty_like(theta), np.empty_like(theta)
+        for mu in (*before, 1e4):
+            system.step(equations, mu, diagonal, theta, step, trial)
+        steps.append(step)
+    np.testing.assert_array_equal(*steps)
+
+
 @pytest.mark.skipif(not COMPILED, reason="takes many parameters")
 def test_a_deep_network_on_a_curve_comes_to_the_same_error_in_as_many_iterations():
     x = np.linspace(-1, 1, 700)[:, None]
