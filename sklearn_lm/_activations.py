@@ -55,14 +55,14 @@ class Activations:
         self._keys[0] = None
         return here, is_fresh, self._rooms[0]
 
-    def after_two(self, has_first: bool, second: np.ndarray | None) -> None:
-        """As `after`, if the hidden units of the first point are there; and of the second, if that was visited."""
-        if has_first:
-            self.after()
-        if second is not None:
-            self._keys[0] = second[: self._n_hidden].tobytes()
+    def after_two(self, theta: np.ndarray | None, is_second: bool) -> None:
+        """As `after`, where the last point is now theta, in the second of the two rooms or still in the first.
+
+        None: its hidden units were not made.
+        """
+        if is_second:
             self._rooms.reverse()
-            self._keys.reverse()
+        self._keys = [None, None if theta is None else theta[: self._n_hidden].tobytes()]
 
     def after(self) -> None:
         """The pass is done: the hidden units of its theta are in the room that `before` gave."""

@@ -9,8 +9,9 @@ import numpy as np
 
 from . import _kernels
 from ._blocks import BlockRows
+from ._equations import NormalEquations
 from ._network import Network
-from ._objective import NormalEquations, Rows, aligned_zeros
+from ._objective import Rows, aligned_zeros
 from ._products import make_products
 from ._regularization import Penalty
 

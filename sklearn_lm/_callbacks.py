@@ -15,8 +15,9 @@ import numpy as np
 
 from ._monitor import Row
 from ._objective import Problem
-from ._optimizer import Ending, Record
+from ._optimizer import Ending
 from ._race import Audience, Runner
+from ._state import Record
 
 try:
     from sklearn.callback import CallbackSupportMixin as CallbackSupport

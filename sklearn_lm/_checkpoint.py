@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _evidence, _monitor, _optimizer, _race
+from . import _evidence, _monitor, _optimizer, _race, _state
 from ._power import Power, Scalings
 from ._regularization import Precisions
 from ._rows import Source, sweep
@@ -24,8 +24,8 @@ from ._scaling import Scaling
 FORMAT = 2
 # What may stand in a file, by name: reading makes these and nothing else.
 TUPLES = {
-    "damping": _optimizer.Damping,
-    "standing": _optimizer.Standing,
+    "damping": _state.Damping,
+    "standing": _state.Standing,
     "monitor": _monitor.Memory,
     "runner": _race.Memory,
     "race": _race.RaceMemory,

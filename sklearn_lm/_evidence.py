@@ -30,7 +30,7 @@ from ._linear_evidence import evidence_of_linear
 from ._monitor import Monitor
 from ._network import Network, layer_matrices
 from ._objective import Problem
-from ._optimizer import Damping, Ending, Settings, State, advance, is_late
+from ._optimizer import Ending, advance, is_late
 from ._race import Audience, Course, OtherDataError, Race, RaceMemory, Runner
 from ._regularization import (
     Curvature,
@@ -44,6 +44,7 @@ from ._regularization import (
     updated,
 )
 from ._sampled import SampledEquations, is_quicker
+from ._state import Damping, Settings, State
 
 # Iterations before the first evaluation, between two, and before a state may be kept. Evaluations without a larger
 # evidence that end a fit.

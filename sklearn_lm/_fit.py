@@ -25,7 +25,7 @@ from ._loss import Loss, RobustObjective
 from ._monitor import EarlyStopping, Goal, Listener, Monitor, Progress
 from ._network import Network, is_weight, layer_matrices, make_network, pack
 from ._objective import NetworkObjective, Problem, Rows, is_matrix_free, make_rows
-from ._optimizer import Ending, Settings
+from ._optimizer import Ending
 from ._posterior import RowsLeftOut
 from ._power import Scalings, make_power, no_power
 from ._predictive import MOST_ROWS
@@ -34,6 +34,7 @@ from ._race import Course, Race
 from ._regularization import fixed_l2, make_groups
 from ._rows import column_range
 from ._scaling import Scaling, make_scaling, refuse_far
+from ._state import Settings
 
 # Parameters that may be others when a fit goes on from its checkpoint.
 MAY_CHANGE = {

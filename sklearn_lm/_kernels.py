@@ -1158,6 +1158,20 @@ def add_half(acceleration, diagonal, largest, step, trial):
             trial[j] += 0.5 * acceleration[j]
 
 
+@jit()
+def damping_after(is_accepted, mu, growth, gain_ratio, rule, least):
+    """mu and its growth after a trial step. `rule` is (whether Marquardt's, mu_increase, mu_decrease)."""
+    is_marquardt, increase, decrease = rule
+    if not is_accepted:
+        return (mu * increase, growth) if is_marquardt else (mu * growth, growth * 2.0)
+    if is_marquardt:
+        return max(mu * decrease, least), 2.0
+    # H. B. Nielsen, "Damping parameter in Marquardt's method", IMM-REP-1999-05, eq. 2.5: a smooth function of the gain
+    # ratio. Its cube overflows when a tiny reduction was predicted, hence the cap at 2.
+    factor = max(1 / 3, 1 - (2 * min(gain_ratio, 2.0) - 1) ** 3)
+    return max(mu * factor, least), 2.0
+
+
 @jit(fastmath=REORDERED)
 def is_finite(gradient, gram):
     """Whether all numbers are, of the Gram matrix in its lower triangle. (A sum is finite only if every term is.)"""
@@ -1214,72 +1228,124 @@ def cholesky_solve(L, x):
             x[k] -= x[i] * L[i, k]
 
 
-# ---- a whole trial, of a small problem ----------------------------------------------------------------
-# In one call, because with some dozens of parameters the calls of kernels take as long as what these compute.
+# ---- iterations of a small problem --------------------------------------------------------------------
+# Several in one call, because with some dozens of parameters a call of a kernel takes as long as what it computes, and
+# so does what Python does between two of them.
 _EVERY = ((0, 2**31), (0, 2**31), True, True)  # all slots and rounds, from the beginning to the end of their sums
 _solve_output, _normal_equations = solve_output.serial, normal_equations.serial  # type: ignore[attr-defined]
 _curvature = curvature.serial  # type: ignore[attr-defined]
 
+# Columns of `records`, one row per accepted step: F, norm of its gradient, the damping after it, its gain ratio, trials
+# so far; seconds since the call began, and those of its trials in three phases (equations, steps, trial points).
+COST, NORM, MU, GAIN_RATIO, N_TRIALS, ELAPSED, JACOBIAN, SOLVE, EVALUATE = range(9)
+N_RECORDED = 9
+# Why `iterate` returned: it has made what was asked for; F has no digits left; damping has reached its end; it is late.
+DONE, NO_DIGITS, NO_STEP, LATE = range(4)
+
 
 @jit()
-def attempt(
+def iterate(
     X, Y, root_weight, x_scaling, layout, pairs, delta_factors, input_factors, strength,
     here, is_here, there, is_there, scratch, moments, output_moments, sums, L,
-    theta, cost, gradient, gram, mu, diagonal, moves, bends, solves, wants_equations, resolution, largest,
-    step, trial, squares, new_gradient, new_gram, seconds,
+    theta, cost, gradient, gram, diagonal, mu, growth, rule, least_mu, most_mu, bends, solves, resolution, largest,
+    n_most, seconds, step, moved, new_gradient, new_gram, thetas, squares, records,
 ):  # fmt: skip
-    """What `_optimizer._attempt` does where there is a Gram matrix of few rows; see there.
+    """What `_optimizer._search` does, up to `n_most` times, where there is a Gram matrix of few rows; see there.
 
-    If it does not move, the trial point is theta, with its output layer solved for or as it is: what `solve_output` and
+    With `n_most` zero nothing moves: the "trial point" is theta, with its output layer solved for if `solves`, else as
+    it is and with its normal equations in `new_gradient` and `new_gram`. That is what `solve_output` and
     `normal_equations` do. They are not called for small problems, so that the first of all fits compiles this alone.
 
     The first two rows of arguments are those of `normal_equations` and of the other drivers, with two rooms for units,
-    `here` for theta and `there` for the trial point, and whether they hold these already. `seconds` gets those of the
-    three phases: equations, step and trial point. Returns what the step promises, F at the trial point, and F as
-    `normal_equations` has it, NaN where the trial was no better or none are wanted.
+    `here` for theta and `there` for the trial point, and whether they hold these already. `theta`, `gradient` and
+    `gram` become those of the last accepted step; `thetas`, `squares` and `records` get a row for each of them, and the
+    row after them is what was tried last. `rule` is that of `damping_after`. `seconds` are those that are left.
+
+    Returns the number of accepted steps, why there are no more, mu and its growth, the number of trials that F was
+    asked for, F at the last trial point, and whether the room for theta holds its units. The two rooms have changed
+    places if the number of accepted steps is odd.
     """
-    start = clock()
-    moved, is_flat, promised, trial_cost, new_cost = np.empty(theta.size), False, math.inf, math.nan, math.nan
-    if moves:
-        promised = damped_step(gram, gradient, mu, diagonal, L, theta, step, moved)
-        is_flat = promised <= resolution * cost
-    else:
-        for j in range(theta.size):
-            moved[j] = theta[j]
-    now = clock()
-    seconds[1] = now - start
-    seconds[0] = seconds[2] = 0.0
-    if moves and promised == math.inf:
-        return promised, trial_cost, new_cost
-    if moves and bends and not is_flat:
-        # new_gradient is not needed yet.
-        _curvature(
-            _EVERY, X, root_weight, x_scaling, theta, step, layout, is_here, here, Y.shape[1], scratch, sums,
-            new_gradient,
-        )  # fmt: skip
-        add_bend(L, new_gradient, diagonal, largest, step, moved)
-    if solves:
-        trial_cost = _solve_output(
-            _EVERY, X, Y, root_weight, x_scaling, moved, layout, is_there, there, scratch, output_moments, strength,
-            trial,
-        )  # fmt: skip
-    else:
-        for j in range(theta.size):
-            trial[j] = moved[j]
-    before, now = now, clock()
-    seconds[2] = now - before
-    largest_cost = (1.0 + resolution * is_flat) * cost if moves else math.inf
-    if wants_equations and (not solves or trial_cost < largest_cost):
-        new_cost = _normal_equations(
-            _EVERY, X, Y, root_weight, x_scaling, trial, layout, solves or is_there, there,
-            pairs, delta_factors, input_factors, scratch, moments, strength, squares, new_gradient, new_gram,
-        )  # fmt: skip
-        seconds[0] = clock() - now
-    if not solves:  # F alone would take half as long as all of it
-        trial_cost = new_cost
-        if not trial_cost < largest_cost:
-            new_cost = math.nan
-    return promised, trial_cost, new_cost
+    start = now = clock()
+    n_accepted, n_trials, reason = 0, 0, DONE
+    jacobian = solve = evaluate = 0.0
+    moves = n_most > 0
+    while True:
+        trial, promised, is_flat, trial_cost, new_cost = thetas[n_accepted], math.inf, False, math.nan, math.nan
+        if moves:
+            promised = damped_step(gram, gradient, mu, diagonal, L, theta, step, moved)
+            is_flat = promised <= resolution * cost
+        else:
+            for j in range(theta.size):
+                moved[j] = theta[j]
+        largest_cost = (1.0 + resolution * is_flat) * cost
+        before, now = now, clock()
+        solve += now - before
+        if promised < math.inf or not moves:
+            n_trials += 1
+            if moves and bends and not is_flat:
+                # new_gradient is not needed yet.
+                _curvature(
+                    _EVERY, X, root_weight, x_scaling, theta, step, layout, is_here, here, Y.shape[1], scratch, sums,
+                    new_gradient,
+                )  # fmt: skip
+                is_here = True
+                add_bend(L, new_gradient, diagonal, largest, step, moved)
+            if solves:
+                trial_cost = _solve_output(
+                    _EVERY, X, Y, root_weight, x_scaling, moved, layout, is_there, there, scratch, output_moments,
+                    strength, trial,
+                )  # fmt: skip
+            else:
+                for j in range(theta.size):
+                    trial[j] = moved[j]
+            before, now = now, clock()
+            evaluate += now - before
+            # A NaN fails this comparison, as it should.
+            if (moves and trial_cost < largest_cost) or not solves:
+                new_cost = _normal_equations(
+                    _EVERY, X, Y, root_weight, x_scaling, trial, layout, solves or is_there, there,
+                    pairs, delta_factors, input_factors, scratch, moments, strength, squares[n_accepted],
+                    new_gradient, new_gram,
+                )  # fmt: skip
+                if not solves:  # F alone would take half as long as all of it
+                    trial_cost = new_cost
+                before, now = now, clock()
+                jacobian += now - before
+        if not moves:
+            break
+        improves, gain_ratio = trial_cost < largest_cost, math.nan
+        if improves:
+            improves = norm(new_gradient) <= 0.5 * norm(gradient) if is_flat else new_cost < cost
+            # Gradient and Gram matrix can overflow where F does not.
+            improves = improves and is_finite(new_gradient, new_gram)
+        if improves:
+            gain_ratio = math.nan if is_flat else (cost - new_cost) / promised
+        mu, growth = damping_after(improves, mu, growth, 1.0 if is_flat else gain_ratio, rule, least_mu)
+        if improves:
+            cost = new_cost
+            for j in range(theta.size):
+                theta[j], gradient[j] = trial[j], new_gradient[j]
+                for k in range(j + 1):
+                    gram[j, k] = new_gram[j, k]
+            here, is_here, there = there, True, here
+            record = records[n_accepted]
+            record[COST], record[NORM], record[MU], record[GAIN_RATIO] = cost, norm(gradient), mu, gain_ratio
+            record[N_TRIALS], record[ELAPSED] = n_trials, now - start
+            record[JACOBIAN], record[SOLVE], record[EVALUATE] = jacobian, solve, evaluate
+            jacobian = solve = evaluate = 0.0
+            n_accepted += 1
+            if n_accepted == n_most:
+                break
+        elif is_flat:
+            reason = NO_DIGITS
+            break
+        elif mu > most_mu or math.isinf(mu):
+            reason = NO_STEP
+            break
+        elif now - start >= seconds:
+            reason = LATE
+            break
+    return n_accepted, reason, mu, growth, n_trials, trial_cost, is_here
 
 
 # ---- rows of the Jacobian -----------------------------------------------------------------------------

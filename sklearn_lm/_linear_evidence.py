@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
+from ._equations import NormalEquations
 from ._network import make_network
-from ._objective import NormalEquations, Problem
+from ._objective import Problem
 from ._regularization import (
     Groups,
     Penalty,

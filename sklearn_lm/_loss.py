@@ -68,7 +68,7 @@ class RobustObjective(NetworkObjective):
         self._weight = self.given.root_weight**2
 
     @property
-    def attempt(self) -> None:
+    def iterate(self) -> None:
         """None: at every trial point the rows are weighed anew."""
         return None
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._optimizer import Ending, Record, Rejection
+from ._optimizer import Ending, Rejection
+from ._state import Record
 
 Row = dict[str, float]
 Listener = Callable[[Record, Row], Ending | None]

@@ -11,15 +11,15 @@ Jacobian J (rows multiplied by the square root of the weights) the normal equati
 the Gauss-Newton approximation of the Hessian of F.
 """
 
-import math
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import _jit, _kernels, _rows
+from . import _kernels, _rows
 from ._activations import Activations
+from ._equations import DualEquations, NormalEquations
 from ._matrix_free import GramOperator, MatrixFreeEquations
 from ._network import Network
 from ._products import make_products, without_pairs
@@ -28,6 +28,7 @@ from ._room import aligned_zeros
 from ._rows import Source, sweep
 from ._sampled import SampledEquations, draw_sample, is_quicker, n_few, n_sampled
 from ._scaling import Scaling
+from ._small import Iterations, SmallProblem, n_ahead
 from ._sums import weighted_sum
 
 EPS = float(np.finfo(np.float64).eps)
@@ -83,26 +84,6 @@ def read_only(array: np.ndarray) -> np.ndarray:
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
-
-
-class NormalEquations(NamedTuple):
-    """What an iteration needs at an accepted point."""
-
-    cost: float
-    gradient: np.ndarray  # (n_parameters,)
-    gram: np.ndarray  # (n_parameters, n_parameters); only the lower triangle is set
-    squares: np.ndarray  # (n_outputs,), weighted sums of squared residuals without the penalty
-
-
-class DualEquations(NamedTuple):
-    """The same where residuals are fewer than parameters: J takes the place of the Gram matrix."""
-
-    cost: float
-    gradient: np.ndarray  # (n_parameters,)
-    jacobian: np.ndarray  # (n_residuals, n_parameters and zeros up to a multiple of `VECTOR`), times root weights
-    residual: np.ndarray  # (n_residuals,), times root weights
-    strength: np.ndarray  # (n_parameters,), of the penalty: what the Gram matrix has on its diagonal beside J'J
-    squares: np.ndarray  # (n_outputs,)
 
 
 Equations = NormalEquations | DualEquations | SampledEquations | MatrixFreeEquations
@@ -193,13 +174,13 @@ class NetworkObjective:
             if sizes.few:
                 self._few = SampledRows(network, self.rows, x_scaling, sizes.few)
             self._moments = np.empty((n_slots, self._products.n_moments))
-        # What follows from the shape alone, so that a fit that goes on takes the same way.
-        self._is_small = (
-            not (self.is_matrix_free or is_sampled or self.is_dual)
-            and self._activations.is_kept
-            and len(rows.X) * network.n_parameters * max(network.n_parameters / 2, 4 * n_outputs) < _jit.SMALL_WORK
-            and _jit.HAS_CLOCK
-        )
+        self._small: SmallProblem | None = None
+        self._n_ahead = n_ahead(len(rows.X), n_outputs, network.n_parameters)
+        if self._n_ahead and self._activations.is_kept and not (self.is_matrix_free or is_sampled or self.is_dual):
+            self._small = SmallProblem(
+                network, x_scaling, self._products, self._activations, self._scratch, self._output_moments,
+                self._gradient_sums, self._moments,
+            )  # fmt: skip
 
     def change_to(self, rows: Rows, penalty: Penalty) -> None:
         """The same rows with other targets, or another penalty."""
@@ -213,8 +194,9 @@ class NetworkObjective:
 
     def solve_linear(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
         """theta with the output layer replaced by its (weighted, penalised) least-squares solution, and F there."""
-        if self._is_small:
-            return self._at(theta, solves=True)[:2]
+        if self._small is not None:
+            solved, at = self._small.at(self._few_rows, self.penalty.strength, theta, solves=True)
+            return solved, at.cost
         rows = self.rows
         solved = np.empty_like(theta)
         units, is_fresh = self._activations.before(theta)
@@ -251,58 +233,31 @@ class NetworkObjective:
         return gradient
 
     @property
-    def attempt(self) -> Callable[..., tuple] | None:
-        """A whole trial of the optimizer, for problems so small that calls of kernels count; None for others."""
-        return self._attempt if self._is_small else None
+    def iterate(self) -> Callable[..., Iterations] | None:
+        """Several iterations of the optimizer, for problems so small that calls of kernels count; None for others."""
+        return self._iterate if self._small is not None else None
 
-    def _attempt(
+    def _iterate(
         self,
         theta: np.ndarray,
         point: NormalEquations,
-        mu: float,
         diagonal: np.ndarray,
         system: Any,
-        bends: bool,
-        solves: bool,
-        resolution: float,
-        largest: float,
-        step: np.ndarray,
-    ) -> tuple:
-        here, is_here, there = self._activations.before_two(theta)
-        promised, trial_cost, trial, new, seconds = self._in_one_call(
-            theta, (here, is_here, there, False), system.factor, (point.cost, point.gradient, point.gram, mu, diagonal),
-            (True, bends, solves, True, resolution, largest), step,
-        )  # fmt: skip
-        has_trial = promised < math.inf
-        has_bend = has_trial and bends and promised > resolution * point.cost
-        self._activations.after_two(is_here or has_bend, trial if has_trial and (solves or new) else None)
-        return trial, promised, trial_cost, new, seconds
+        damping: tuple,
+        way: tuple,
+        n_most: int,
+        seconds: float,
+    ) -> Iterations:
+        """Up to `n_most` of them; `damping` and `way` as in `SmallProblem.iterate`."""
+        assert self._small is not None
+        n_most = min(n_most, self._n_ahead)
+        return self._small.iterate(
+            self._few_rows, self.penalty.strength, theta, point, diagonal, system.factor, damping, way, n_most, seconds
+        )
 
-    def _at(self, theta: np.ndarray, solves: bool) -> tuple[np.ndarray, float, NormalEquations | None]:
-        """Where nothing moves: theta with its output layer solved for and F there; or theta, and its equations."""
-        there, is_there = self._activations.before(theta)
-        nothing = np.empty((0, 0))
-        _, cost, trial, new, _ = self._in_one_call(
-            theta, (there, is_there, there, is_there), nothing, (math.inf, theta, nothing, 0.0, theta),
-            (False, False, solves, not solves, 0.0, 0.0), np.empty_like(theta),
-        )  # fmt: skip
-        self._activations.after()
-        return trial, cost, new
-
-    def _in_one_call(
-        self, theta: np.ndarray, rooms: tuple, factor: np.ndarray, point: tuple, way: tuple, step: np.ndarray
-    ) -> tuple:
-        """`_kernels.attempt`."""
-        rows, p, products, seconds = self.rows, theta.size, self._products, np.empty(3)
-        trial, gradient, gram, squares = np.empty(p), np.empty(p), np.empty((p, p)), np.empty(rows.Y.shape[1])
-        promised, trial_cost, cost = _kernels.attempt(
-            rows.X, rows.Y, rows.root_weight, self.x_scaling, self.network.layout,
-            products.pairs, products.delta_factors, products.input_factors, self.penalty.strength,
-            *rooms, self._scratch, self._moments, self._output_moments, self._gradient_sums, factor,
-            theta, *point, *way, step, trial, squares, gradient, gram, seconds,
-        )  # fmt: skip
-        new = None if math.isnan(cost) else NormalEquations(cost, gradient, gram, squares)
-        return promised, trial_cost, trial, new, seconds
+    @property
+    def _few_rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.rows.X, self.rows.Y, self.rows.root_weight
 
     def normal_equations(self, theta: np.ndarray) -> Equations:
         """What an iteration needs at an accepted point."""
@@ -342,8 +297,8 @@ class NetworkObjective:
         return DualEquations(cost, gradient, jacobian, residual, strength, squares)
 
     def _normal_equations(self, theta: np.ndarray) -> NormalEquations:
-        if self._is_small and (equations := self._at(theta, solves=False)[2]):
-            return equations
+        if self._small is not None:
+            return self._small.at(self._few_rows, self.penalty.strength, theta, solves=False)[1]
         rows, p, products = self.rows, self.network.n_parameters, self._products
         gram, gradient, squares = np.empty((p, p)), np.empty(p), np.empty(rows.Y.shape[1])
         units, is_fresh = self._activations.before(theta)

@@ -14,7 +14,7 @@ and, for the settings of these names,
 
 and, if it has something better than these one by one,
 
-    attempt(theta, ...)           all that `_attempt` does, as a tuple of the fields of `Attempt`; None where it has not
+    iterate(theta, ...)           what `_search` does, several times, as `_small.Iterations`; None where it has not
 
 The step delta solves (H + mu D) delta = -g with H the Gram matrix and g the gradient (Levenberg 1944; Marquardt 1963).
 D = I, or for parameters of unlike size D = the largest diagonal of H met so far (Moré 1978). Non-finite trial
@@ -27,18 +27,14 @@ import enum
 import math
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import _kernels
-from ._systems import system_for
+from ._state import LEAST_MU, TINY, Ahead, Damping, Objective, Record, Seconds, Settings, State, Step
 
 EPS = float(np.finfo(np.float64).eps)
-# Damping never falls below this multiple of its unit, nor to zero where that underflows, so that it can always grow
-# again by multiplication.
-LEAST_MU = EPS
-TINY = float(np.finfo(np.float64).tiny)
 # Relative changes of F below this are its rounding errors.
 RESOLUTION = 64 * EPS
 # Reductions are judged over this many accepted steps: a single small step proves nothing.
@@ -73,44 +69,13 @@ class Ending(enum.Enum):
         return not self.remedy
 
 
-class Settings(NamedTuple):
-    """Options of `minimise`; the estimator's parameters of the same names document them."""
-
-    damping: str = "nielsen"
-    mu: float = 1e-3
-    mu_increase: float = 10.0
-    mu_decrease: float = 0.1
-    mu_max: float = 1e10
-    max_iter: int = 200
-    tol: float = 1e-10
-    min_grad: float = 1e-10
-    max_time: float | None = None
-    solve_output: bool = False
-    acceleration: bool = False
-    metric: str = "identity"  # D above: "identity" or "diagonal"
-
-
-class Record(NamedTuple):
-    """One row per iteration, the first for the starting point."""
-
-    iteration: int
-    theta: np.ndarray
-    cost: float
-    grad_norm: float  # Euclidean norm of the gradient per unit of weight
-    mu: float  # in units of the largest diagonal entry of the first Gram matrix
-    gain_ratio: float  # of the accepted step; NaN at the start and where F no longer resolves the step
-    n_evaluations: int  # of the objective so far, trial points included
-    time: float  # seconds since `start_time`
-    seconds: "Seconds"  # that this iteration took, by phase
-    equations: Any  # what `normal_equations` gave at theta
-
-
-class Seconds(NamedTuple):
-    """Where the time of an iteration went."""
-
-    jacobian: float  # gradients and Gram matrices
-    solve: float  # factors and steps
-    evaluate: float  # trial points, with their second derivatives and output layers
+# What the reasons of `_kernels.iterate` are.
+REASONS = {
+    _kernels.DONE: None,
+    _kernels.NO_DIGITS: Ending.PRECISION,
+    _kernels.NO_STEP: Ending.DAMPING,
+    _kernels.LATE: Ending.MAX_TIME,
+}
 
 
 class Rejection(NamedTuple):
@@ -121,162 +86,11 @@ class Rejection(NamedTuple):
     time: float
 
 
-class Standing(NamedTuple):
-    """What a `State` must remember to go on after its objective is gone: the rest follows from theta and the data."""
-
-    theta: np.ndarray
-    costs: list[float]
-    damping: "Damping"
-    unit: float
-    diagonal: np.ndarray
-    gain_ratio: float
-    n_evaluations: int
-    iteration: int
-    seconds: float  # since the fit began
-    scale: float | None  # of the objective's robust loss, if it has one
-
-
 class Result(NamedTuple):
     theta: np.ndarray
     cost: float
     ending: Ending
     n_iter: int
-
-
-class Objective(Protocol):
-    """See the top of this file. The last two are needed only by the settings that use them."""
-
-    weight: float
-
-    def cost(self, theta: np.ndarray) -> float: ...
-
-    def normal_equations(self, theta: np.ndarray) -> Any: ...
-
-    def solve_linear(self, theta: np.ndarray) -> tuple[np.ndarray, float]: ...
-
-    def curvature(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray: ...
-
-
-class Damping(NamedTuple):
-    """mu and the factor by which Nielsen's rule raises it after the next rejection."""
-
-    mu: float
-    growth: float = 2.0
-
-    def relax(self, settings: Settings, gain_ratio: float, least: float) -> "Damping":
-        """After an accepted step."""
-        if settings.damping == "marquardt":
-            return Damping(max(self.mu * settings.mu_decrease, least))
-        # H. B. Nielsen, "Damping parameter in Marquardt's method", IMM-REP-1999-05, eq. 2.5: a smooth function of
-        # the gain ratio. Its cube overflows when a tiny reduction was predicted, hence the cap at 2.
-        factor = max(1 / 3, 1 - (2 * min(gain_ratio, 2.0) - 1) ** 3)
-        return Damping(max(self.mu * factor, least))
-
-    def tighten(self, settings: Settings) -> "Damping":
-        """After a rejected step."""
-        if settings.damping == "marquardt":
-            return Damping(self.mu * settings.mu_increase)
-        return Damping(self.mu * self.growth, self.growth * 2)
-
-
-class State:
-    """Where a fit stands: `advance` changes it, and can go on from it as if it had never paused."""
-
-    def __init__(
-        self,
-        objective: Objective,
-        theta: np.ndarray,
-        settings: Settings,
-        start_time: float | None = None,
-        standing: Standing | None = None,
-    ):
-        started = time.perf_counter()
-        # An objective with a robust loss has a scale that belongs to where this run stands.
-        self._scaled: Any = objective if hasattr(objective, "scale") else None
-        self.start_time = started if start_time is None else start_time
-        self.theta = np.array(theta, dtype=np.float64)
-        with np.errstate(over="ignore", invalid="ignore"):
-            if settings.solve_output and standing is None:
-                self.theta = objective.solve_linear(self.theta)[0]
-            evaluated = time.perf_counter()
-            self.point = objective.normal_equations(self.theta)
-        self.system = system_for(self.point)
-        if not self.is_finite(self.point):
-            raise ValueError(
-                "The objective is not finite at the starting point: residuals or their derivatives overflow. "
-                "Scale the data, or start from smaller weights."
-            )
-        self.seconds = Seconds(time.perf_counter() - evaluated, 0.0, evaluated - started)
-        self.metric = _Metric(settings, self.system.diagonal(self.point))
-        self.damping = Damping(max(settings.mu * self.metric.unit, TINY))
-        self.costs = [self.point.cost]
-        self.gain_ratio = math.nan
-        self.n_evaluations = 1
-        self.iteration = 0
-        self.seconds_before = 0.0  # that earlier calls of `fit` took
-        self.step = np.empty_like(self.theta)
-        self.is_told = False  # whether the listener has heard of this iteration
-        if standing is not None:
-            self._restore(standing)
-
-    @classmethod
-    def resume(
-        cls, objective: Objective, standing: Standing, settings: Settings, start_time: float | None = None
-    ) -> "State | None":
-        """The state that stood so; None if F there is not what it was, for then the data are other ones."""
-        if standing.scale is not None:
-            objective.scale = standing.scale  # type: ignore[attr-defined]
-        state = cls(objective, standing.theta, settings, start_time, standing)
-        return state if state.point.cost == standing.costs[-1] else None
-
-    def _restore(self, standing: Standing) -> None:
-        self.costs, self.damping = list(standing.costs), standing.damping
-        self.metric.unit, self.metric.diagonal = standing.unit, standing.diagonal
-        self.gain_ratio, self.n_evaluations = standing.gain_ratio, standing.n_evaluations
-        self.iteration, self.seconds_before = standing.iteration, standing.seconds
-
-    def standing(self) -> Standing:
-        return Standing(
-            self.theta, list(self.costs), self.damping, self.metric.unit, self.metric.diagonal, self.gain_ratio,
-            self.n_evaluations, self.iteration, self.time(), self.scale,
-        )  # fmt: skip
-
-    @property
-    def scale(self) -> float | None:
-        """Of the objective's robust loss, if it has one."""
-        return None if self._scaled is None else self._scaled.scale
-
-    def time(self) -> float:
-        """Seconds since the fit began."""
-        return self.seconds_before + time.perf_counter() - self.start_time
-
-    def record(self, grad_norm: float) -> Record:
-        return Record(
-            self.iteration, self.theta, self.point.cost, grad_norm, self.damping.mu / self.metric.unit,
-            self.gain_ratio, self.n_evaluations, self.time(), self.seconds, self.point,
-        )  # fmt: skip
-
-    def accept(self, theta: np.ndarray, point: Any, gain_ratio: float, damping: Damping, seconds: Seconds) -> None:
-        # No calls: a keyboard interrupt comes before all of it or after.
-        self.theta, self.point, self.gain_ratio, self.damping, self.seconds = theta, point, gain_ratio, damping, seconds
-        self.costs, self.iteration, self.is_told = [*self.costs, point.cost], self.iteration + 1, False
-
-    def replace(self, theta: np.ndarray, point: Any) -> None:
-        """The objective has changed: theta and `point` are where the fit stands in it. F of before tells nothing."""
-        self.theta, self.point = theta, point
-        self.costs = [point.cost]
-
-    def damped_step(self) -> tuple[np.ndarray, float]:
-        """theta + d with (H + mu D) d = -g, and the reduction of F that the quadratic model promises for it.
-
-        Infinity where there is no such step: that promises nothing, and is no reason to stop. `step` is d.
-        """
-        trial = np.empty_like(self.theta)
-        promised = self.system.step(self.point, self.damping.mu, self.metric.diagonal, self.theta, self.step, trial)
-        return trial, promised
-
-    def is_finite(self, point: Any) -> bool:
-        return math.isfinite(point.cost) and self.system.is_finite(point)
 
 
 def minimise(
@@ -328,37 +142,66 @@ def advance(
     on_reject: Callable[[Rejection], None] | None = None,
 ) -> Ending | None:
     """Iterate until something ends the fit, or until iteration `pause_at` (then None is returned)."""
-    while True:
-        if not state.is_told:
-            grad_norm = _kernels.norm(state.point.gradient) / objective.weight
-            ending = listen(state.record(grad_norm))
-            state.is_told = True
-            ending = ending or _ending(objective, state, settings, grad_norm)
+    own: Callable | None = getattr(objective, "iterate", None)
+    goes_ahead = own is not None and on_reject is None and not state.metric.follows_gram
+    try:
+        while True:
+            if not state.is_told:
+                grad_norm = state.norm / objective.weight
+                ending = listen(state.record(grad_norm))
+                state.is_told = True
+                ending = ending or _ending(objective, state, settings, grad_norm)
+                if ending is not None:
+                    return ending
+            if state.iteration == pause_at:
+                return None
+            if state.metric.follows_gram:
+                state.metric.update(state.system.diagonal(state.point))
+            if goes_ahead:
+                assert own is not None
+                ending = _go_ahead(own, state, settings, pause_at)
+            else:
+                ending = _search(objective, state, settings, on_reject)
             if ending is not None:
                 return ending
-        if state.iteration == pause_at:
+    finally:
+        state.settle(objective)
+
+
+def _go_ahead(own: Callable, state: State, settings: Settings, pause_at: int | None) -> Ending | None:
+    """One iteration, of those that the objective makes in one call."""
+    while True:
+        if state.ahead is None:
+            state.ahead = _made(own, state, settings, pause_at)
+        ahead, i = state.ahead, state.iteration - state.ahead.first
+        if i < len(ahead.steps):
+            state.accept(ahead.steps[i])
             return None
-        if state.metric.follows_gram:
-            state.metric.update(state.system.diagonal(state.point))
-        ending = _search(objective, state, settings, on_reject)
-        if ending is not None:
-            return ending
+        state.ahead = None
+        if ahead.ending is not None:
+            state.damping, state.n_evaluations = ahead.damping, ahead.n_evaluations
+            return ahead.ending
 
 
-class _Metric:
-    """The diagonal of D and the unit of mu."""
-
-    def __init__(self, settings: Settings, gram_diagonal: np.ndarray):
-        largest = float(gram_diagonal.max(initial=0.0))
-        self.follows_gram = settings.metric == "diagonal"
-        self.diagonal = np.zeros(len(gram_diagonal)) if self.follows_gram else np.ones(len(gram_diagonal))
-        # Where H = 0 the gradient is zero too, and any unit will do.
-        self.unit = 1.0 if self.follows_gram or largest == 0.0 else largest
-
-    def update(self, gram_diagonal: np.ndarray) -> None:
-        # A parameter without influence so far is damped as by the identity.
-        diagonal = np.maximum(self.diagonal, gram_diagonal)
-        self.diagonal = np.where(diagonal > 0, diagonal, 1.0)
+def _made(own: Callable, state: State, settings: Settings, pause_at: int | None) -> Ahead:
+    """What the objective makes of where the fit stands."""
+    unit, start = state.metric.unit, time.perf_counter()
+    last = settings.max_iter if pause_at is None else min(pause_at, settings.max_iter)
+    seconds = math.inf if settings.max_time is None else settings.max_time - (start - state.start_time)
+    made = own(
+        state.theta, state.point, state.metric.diagonal, state.system,
+        (*state.damping, settings.rule, max(LEAST_MU * unit, TINY), float(settings.mu_max * unit)),
+        (settings.acceleration, settings.solve_output, RESOLUTION, LARGEST_BEND),
+        max(1, last - state.iteration), seconds,
+    )  # fmt: skip
+    steps = [
+        Step(theta, point, norm, ratio, Damping(mu), state.n_evaluations + int(n_trials), Seconds(*phases), start + at)
+        for theta, point, (_, norm, mu, ratio, n_trials, at, *phases) in zip(
+            made.thetas, made.points, made.records, strict=True
+        )
+    ]
+    n_evaluations = state.n_evaluations + made.n_trials
+    return Ahead(state.iteration, steps, REASONS[made.reason], Damping(*made.damping), n_evaluations)
 
 
 class Attempt(NamedTuple):
@@ -399,12 +242,16 @@ def _search(
             if improves and state.is_finite(new):
                 gain_ratio = math.nan if is_flat else (point.cost - new.cost) / made.promised
                 least = max(LEAST_MU * unit, TINY)
-                damping = state.damping.relax(settings, 1.0 if is_flat else gain_ratio, least)
-                state.accept(made.theta, new, gain_ratio, damping, Seconds(jacobian, solve, evaluate))
+                damping = state.damping.after(True, 1.0 if is_flat else gain_ratio, settings, least)
+                step = Step(
+                    made.theta, new, _kernels.norm(new.gradient), gain_ratio, damping, state.n_evaluations,
+                    Seconds(jacobian, solve, evaluate), time.perf_counter(),
+                )  # fmt: skip
+                state.accept(step)
                 return None
         if on_reject is not None:
             on_reject(Rejection(state.damping.mu / unit, gain_ratio, state.time()))
-        state.damping = state.damping.tighten(settings)
+        state.damping = state.damping.after(False, gain_ratio, settings)
         if is_flat:
             return Ending.PRECISION
         if state.damping.mu > settings.mu_max * unit or math.isinf(state.damping.mu):
@@ -415,13 +262,6 @@ def _search(
 
 def _attempt(objective: Objective, state: State, settings: Settings) -> Attempt:
     """A step with the state's damping, its correction, F there and, if that is less, the normal equations."""
-    own: Callable | None = getattr(objective, "attempt", None)
-    if own is not None:
-        theta, promised, trial_cost, new, seconds = own(
-            state.theta, state.point, state.damping.mu, state.metric.diagonal, state.system, settings.acceleration,
-            settings.solve_output, RESOLUTION, LARGEST_BEND, state.step,
-        )  # fmt: skip
-        return Attempt(theta, promised, trial_cost, new, Seconds(*seconds))
     clock, cost = time.perf_counter, state.point.cost
     start = clock()
     trial, promised = state.damped_step()
@@ -487,5 +327,6 @@ def _is_plateau(objective: Objective, state: State, settings: Settings) -> bool:
     """
     if state.point.cost <= settings.min_grad * objective.weight:
         return False
+    state.settle(objective)
     _, promised = state.damped_step()
     return max(settings.tol, RESOLUTION) * state.point.cost < promised < math.inf

@@ -8,8 +8,8 @@ import json
 from typing import Any, Self
 
 from ._checkpoint import TUPLES, Remembered, decode, encode
+from ._equations import DualEquations, NormalEquations
 from ._noise import NoiseModel
-from ._objective import DualEquations, NormalEquations
 from ._posterior import Factor, Posterior, PosteriorMemory
 from ._power import Power
 from ._predictive import LooScore, NoiseModels

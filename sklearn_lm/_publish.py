@@ -10,12 +10,13 @@ from sklearn.exceptions import ConvergenceWarning
 from ._blocks import BlockRows, LostWorkersError
 from ._checkpoint import Remembered
 from ._data import DataSet
+from ._equations import DualEquations, NormalEquations
 from ._evidence import EvidenceRunner
 from ._health import sample_of
 from ._loss import RobustObjective
 from ._monitor import print_starts
 from ._network import unpack
-from ._objective import DualEquations, NormalEquations, Problem, make_rows, predict
+from ._objective import Problem, make_rows, predict
 from ._optimizer import Ending
 from ._posterior import LeftOut, Posterior, RowsLeftOut, leave_one_out
 from ._predictive import NoiseModels

@@ -15,7 +15,8 @@ from joblib import effective_n_jobs
 
 from . import _interrupt, _monitor
 from ._monitor import Monitor
-from ._optimizer import Ending, Objective, Settings, Standing, State, advance, is_late
+from ._optimizer import Ending, advance, is_late
+from ._state import Objective, Settings, Standing, State
 
 
 class Round(NamedTuple):

@@ -39,19 +39,17 @@ def may_end_early() -> Iterator[None]:
 
 
 def before_evaluations(monkeypatch: pytest.MonkeyPatch, call: Callable[[int], None]) -> list[int]:
-    """Call `call` with the number of each evaluation of normal equations, by whichever way, before it is made."""
+    """Call `call` with the number of each evaluation of normal equations before it is made; none is made ahead."""
     numbers: list[int] = []
+    original = NetworkObjective.normal_equations
 
-    def watched(original: Callable) -> Callable:
-        def method(self, *arguments):
-            numbers.append(len(numbers) + 1)
-            call(numbers[-1])
-            return original(self, *arguments)
+    def watched(self, *arguments):
+        numbers.append(len(numbers) + 1)
+        call(numbers[-1])
+        return original(self, *arguments)
 
-        return method
-
-    for name in ("normal_equations", "_attempt"):
-        monkeypatch.setattr(NetworkObjective, name, watched(getattr(NetworkObjective, name)))
+    monkeypatch.setattr(NetworkObjective, "normal_equations", watched)
+    monkeypatch.setattr(NetworkObjective, "iterate", None)
     return numbers
 
 

@@ -16,7 +16,8 @@ from test_resume import ALONE, RACE, assert_same_fit
 from sklearn_lm import LMRegressor, _growth, _lineup, _race, _sampled
 from sklearn_lm._checkpoint import Checkpoint, decode, encode, fingerprint
 from sklearn_lm._monitor import Memory
-from sklearn_lm._optimizer import Damping, Ending
+from sklearn_lm._optimizer import Ending
+from sklearn_lm._state import Damping
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from sklearn_lm._evidence import (
 from sklearn_lm._monitor import Monitor
 from sklearn_lm._network import is_weight, layer_matrices, make_network
 from sklearn_lm._objective import NetworkObjective, Problem, make_rows
-from sklearn_lm._optimizer import Ending, Settings
+from sklearn_lm._optimizer import Ending
 from sklearn_lm._race import Course
 from sklearn_lm._regularization import (
     BIAS_PRECISION,
@@ -33,6 +33,7 @@ from sklearn_lm._regularization import (
     make_groups,
 )
 from sklearn_lm._scaling import identity_scaling
+from sklearn_lm._state import Settings
 
 SETTINGS = Settings(solve_output=True, acceleration=True)
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from sklearn_lm._monitor import EarlyStopping, Goal, Monitor, Progress
-from sklearn_lm._optimizer import Ending, Record, Rejection, Seconds
+from sklearn_lm._optimizer import Ending, Rejection
+from sklearn_lm._state import Record, Seconds
 
 
 def record(iteration, cost=1.0):

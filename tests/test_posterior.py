@@ -12,8 +12,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LinearRegression
 
 from sklearn_lm import LMRegressor, _jit
+from sklearn_lm._equations import DualEquations, NormalEquations
 from sklearn_lm._network import pack
-from sklearn_lm._objective import DualEquations, NormalEquations
 from sklearn_lm._posterior import LEAST_FREEDOM, Posterior, leave_one_out, make_factor
 
 

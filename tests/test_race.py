@@ -6,8 +6,8 @@ from conftest import may_end_early, size
 
 from sklearn_lm import LMRegressor, _lineup, _race
 from sklearn_lm._monitor import Monitor
-from sklearn_lm._optimizer import Settings
 from sklearn_lm._race import ROUNDS, Course, Race, affordable_starts, summary
+from sklearn_lm._state import Settings
 
 
 class Bumps:
@@ -22,7 +22,7 @@ class Bumps:
         x = float(theta[0])
         r = np.array([x / 10, 3 * np.sin(3 * x)])
         J = np.array([[0.1], [9 * np.cos(3 * x)]])
-        from sklearn_lm._objective import NormalEquations
+        from sklearn_lm._equations import NormalEquations
 
         return NormalEquations(0.5 * float(r @ r), J.T @ r, J.T @ J, r**2)
 
