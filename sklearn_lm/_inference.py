@@ -198,10 +198,11 @@ class InferenceMixin:
         return predict(X, x_scaling, y_scaling, network, theta)
 
     @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused
-    def _leverages(self, X: np.ndarray) -> np.ndarray:
-        """J H^-1 J' at mapped X, (n_rows, n_outputs)."""
+    def _values_and_leverages(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What this network says of mapped X, and J H^-1 J' there, both (n_rows, n_outputs)."""
         self._need_posterior()
-        return np.einsum("ioo->io", self._posterior.products(X, *self._network_of(X)))
+        f, products = self._posterior.at(X, *self._network_of(X))
+        return self.y_offset_ + self.y_scale_ * f, np.einsum("ioo->io", products)
 
     @np.errstate(over="ignore", invalid="ignore")  # `predict` refuses what overflows
     def _mean(self, X: np.ndarray) -> np.ndarray:
@@ -213,16 +214,16 @@ class InferenceMixin:
             return members[0]._values(X)
         return np.mean([member._values(X) for member in members], axis=0)
 
-    def _variance(self, X: np.ndarray) -> np.ndarray:
-        """Of new values at mapped X, by this network alone: sigma^2 (1 + J H^-1 J'), (n_rows, n_outputs)."""
-        self._need_posterior()
-        return self.y_scale_**2 * self._posterior.noise_variance * (1 + self._leverages(X))
+    def _own_distribution(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of new values at mapped X by this network alone: f and sigma^2 (1 + J H^-1 J')."""
+        mean, leverages = self._values_and_leverages(X)
+        return mean, self.y_scale_**2 * self._posterior.noise_variance * (1 + leverages)
 
     @np.errstate(over="ignore", invalid="ignore")
     def _distribution(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance at mapped X, of all networks together."""
-        members = self._members()
-        mean, variance = mix([member._values(X) for member in members], [member._variance(X) for member in members])
+        means, variances = zip(*(member._own_distribution(X) for member in self._members()), strict=True)
+        mean, variance = mix(means, variances)
         return mean, correct(variance, self._noise_models.models, X, mean)
 
     @np.errstate(over="ignore", invalid="ignore")
@@ -242,11 +243,11 @@ class InferenceMixin:
             raise ValueError(f"Standard deviations need the Gram matrix. {POSTERIOR_REMEDY}")
 
     def _extrapolation(self, X: np.ndarray) -> np.ndarray:
-        return self._leverages(X).max(axis=1) / self._largest_leverage()
+        return self._values_and_leverages(X)[1].max(axis=1) / self._largest_leverage()
 
     def _largest_leverage(self) -> float:
         """Of the training rows that the model keeps."""
         self._need_posterior()
         if self._posterior.largest is None:
-            self._posterior.largest = float(self._leverages(self._sample_X).max())
+            self._posterior.largest = float(self._values_and_leverages(self._sample_X)[1].max())
         return self._posterior.largest

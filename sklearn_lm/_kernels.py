@@ -69,8 +69,8 @@ OUTPUT_RIDGE = 1e-8
 # Arguments of kernels. To numba a plain 0, 1, True or False is a type of its own, and a kernel that is called with one
 # is compiled once more for it, with all that it calls; these have the type of any other number or flag.
 START, NEXT = np.int64(0), np.int64(1)
-STALE, SETS = np.bool_(False), np.bool_(False)
-ADDS, ALL_OF_IT = np.bool_(True), np.bool_(True)
+STALE, SETS, TO_HIDDEN = np.bool_(False), np.bool_(False), np.bool_(False)
+ADDS, ALL_OF_IT, TO_OUTPUTS = np.bool_(True), np.bool_(True), np.bool_(True)
 
 # Numbers for indices that are never negative, see `_tile`.
 UNSIGNED = np.uint64
@@ -314,8 +314,9 @@ def _forward_layer(layer, theta, layout, units, count):
 
 
 @jit()
-def _forward(X, first, x_scaling, theta, layout, units, is_fresh, n_layers):
-    """Run the block of rows that begins at `first` through some layers; its number of rows, and with padding.
+def _forward(X, first, x_scaling, theta, layout, units, is_fresh, to_outputs):
+    """Run the block of rows that begins at `first` through all layers, or all hidden ones; its number of rows, and that
+    with padding.
 
     Where `units` is fresh, it has all lines but the outputs already.
     """
@@ -327,27 +328,16 @@ def _forward(X, first, x_scaling, theta, layout, units, is_fresh, n_layers):
             ones = units[layout[layer, SOURCE] + layout[layer, N_IN]]
             for s in range(padded):
                 ones[s] = 1.0
-    for layer in range(layout.shape[0] - 1 if is_fresh else 0, n_layers):
+    last = layout.shape[0] - 1
+    for layer in range(last if is_fresh else 0, last + 1 if to_outputs else last):
         _forward_layer(layer, theta, layout, units, padded)
     return count, padded
-
-
-@jit(inline="always")
-def _forward_hidden(X, first, x_scaling, theta, layout, units, is_fresh):
-    """As `_forward`, through the hidden layers."""
-    return _forward(X, first, x_scaling, theta, layout, units, is_fresh, layout.shape[0] - 1)
-
-
-@jit(inline="always")
-def _forward_rows(X, first, x_scaling, theta, layout, units, is_fresh):
-    """As `_forward`, through all layers."""
-    return _forward(X, first, x_scaling, theta, layout, units, is_fresh, layout.shape[0])
 
 
 @jit()
 def forward_block(X, x_scaling, theta, layout, units):
     """Lines of all units for up to BLOCK rows; `units` is (n_units_in(layout), LINE)."""
-    _forward_rows(X, START, x_scaling, theta, layout, units, STALE)
+    _forward(X, START, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
 
 
 @jit()
@@ -557,7 +547,7 @@ def _slot_squares(slot, n_slots, begins, rounds, X, Y, root_weight, x_scaling, t
     if begins:
         gram[:] = 0.0
     for first in _rows_of(slot, n_slots, rounds, n_rows):
-        count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, STALE)
+        count, padded = _forward(X, first, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
         _weigh(root_weight, first, count, padded, weight_line)
         for output in range(n_outputs):
             f = units[first_output(layout) + output]
@@ -592,7 +582,7 @@ def _slot_output_moments(
         moments[:] = 0.0
     for first in _rows_of(slot, n_slots, rounds, X.shape[0]):
         block = units[first // BLOCK % units.shape[0]]
-        count, padded = _forward_rows(X, first, x_scaling, theta, layout, block, is_fresh)
+        count, padded = _forward(X, first, x_scaling, theta, layout, block, is_fresh, TO_OUTPUTS)
         _add_output_moments(Y, root_weight, first, layout, block, scratch, count, padded, ALL_OF_IT, moments)
 
 
@@ -685,7 +675,7 @@ def _slot_normal_equations(
         moments[:] = 0.0
     for first in _rows_of(slot, n_slots, rounds, X.shape[0]):
         block = units[first // BLOCK % units.shape[0]]
-        count, padded = _forward_rows(X, first, x_scaling, theta, layout, block, is_fresh)
+        count, padded = _forward(X, first, x_scaling, theta, layout, block, is_fresh, TO_OUTPUTS)
         _add_output_moments(Y, root_weight, first, layout, block, basis, count, padded, has_gram, output_gram)
         if last == 0:
             continue
@@ -748,7 +738,7 @@ def _slot_curvature(
         sums[:] = 0.0
     for start in _rows_of(slot, n_slots, rounds, X.shape[0]):
         block = units[start // BLOCK % units.shape[0]]
-        count, padded = _forward_hidden(X, start, x_scaling, theta, layout, block, is_fresh)
+        count, padded = _forward(X, start, x_scaling, theta, layout, block, is_fresh, TO_HIDDEN)
         _second_derivatives(theta, direction, layout, block, first, second, padded)
         # J'W r_vv is the gradient of a sum of squares whose residuals are r_vv: outputs first, then backward.
         _weigh(root_weight, start, count, padded, weight_line)
@@ -765,7 +755,7 @@ def _slot_predict(slot, n_slots, rounds, X, x_scaling, y_scaling, theta, layout,
     n_rows, n_outputs = f.shape
     units = np.empty((n_units_in(layout), LINE))
     for first in _rows_of(slot, n_slots, rounds, n_rows):
-        count, _ = _forward_rows(X, first, x_scaling, theta, layout, units, STALE)
+        count, _ = _forward(X, first, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
         for output in range(n_outputs):
             line = units[first_output(layout) + output]
             for s in range(count):
@@ -1367,7 +1357,7 @@ def _jacobian_lines(layout, units, deltas, jacobian, count):
 def _jacobian_block(X, root_weight, first, x_scaling, theta, layout, units, deltas, lines, rows):
     """Rows of sqrt(w) J for the block that begins at row `first` of X; its number of rows. `units` has its outputs."""
     n_outputs, weight_line = layout[layout.shape[0] - 1, N_OUT], np.empty(LINE)
-    count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, STALE)
+    count, padded = _forward(X, first, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
     _weigh(root_weight, first, count, padded, weight_line)
     for output in range(n_outputs):
         _output_deltas(layout, output, weight_line, deltas, padded)
@@ -1411,7 +1401,7 @@ def dual_curvature(X, root_weight, x_scaling, theta, direction, layout, n_output
     units = np.empty((n_units_in(layout), LINE))
     first_derivative, second = np.zeros_like(units), np.zeros_like(units)
     for first in range(0, X.shape[0], BLOCK):
-        count, padded = _forward_rows(X, first, x_scaling, theta, layout, units, STALE)
+        count, padded = _forward(X, first, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
         _second_derivatives(theta, direction, layout, units, first_derivative, second, padded)
         for o in range(n_outputs):
             line = second[first_output(layout) + o]
@@ -1433,26 +1423,26 @@ def jacobian_rows(X, root_weight, x_scaling, theta, layout, rows):
 
 # ---- variances ----------------------------------------------------------------------------------------
 @two_ways(slots="n_slots", block=BLOCK)
-def variances(part, X, x_scaling, theta, layout, whitener, n_slots, products):
-    """products[i, o, q] = J_o(x_i) H^-1 J_q(x_i)', for H^-1 = V'V with a lower triangle V.
+def variances(part, X, x_scaling, theta, layout, whitener, n_slots, f, products):
+    """f_o(x_i), and products[i, o, q] = J_o(x_i) H^-1 J_q(x_i)', for H^-1 = V'V with a lower triangle V.
 
     `whitener` is V with zeros around it: n_padded(p) rows and a multiple of VECTOR columns.
     """
     slots, rounds, _, _ = part
     for slot in prange(slots[0], min(slots[1], n_slots)):
         for block in _rows_of(slot, n_slots, rounds, X.shape[0]):
-            _block_variances(block, X, x_scaling, theta, layout, whitener, products)
+            _block_variances(block, X, x_scaling, theta, layout, whitener, f, products)
 
 
 @jit(inline="always")
-def _block_variances(block, X, x_scaling, theta, layout, whitener, products):
+def _block_variances(block, X, x_scaling, theta, layout, whitener, f, products):
     n_outputs, width = products.shape[1], whitener.shape[1]
     units, ones = np.empty((n_units_in(layout), LINE)), np.ones(LINE)
     deltas, lines = np.empty_like(units), np.empty((theta.size, STRIP + VECTOR))
     rows = np.zeros((n_padded(STRIP * n_outputs), width))
     z = np.zeros((rows.shape[0], n_padded(width)))
     for first in range(block, min(block + BLOCK, X.shape[0]), STRIP):
-        count, padded = _forward_rows(X[first : first + STRIP], START, x_scaling, theta, layout, units, STALE)
+        count, padded = _forward(X[first : first + STRIP], START, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
         for output in range(n_outputs):
             _output_deltas(layout, output, ones, deltas, padded)
             _backward(theta, layout, units, deltas, padded)
@@ -1464,6 +1454,7 @@ def _block_variances(block, X, x_scaling, theta, layout, whitener, products):
         whiten(whitener, theta.size, rows, count * n_outputs, z)
         for s in range(count):
             for o in range(n_outputs):
+                f[first + s, o] = units[first_output(layout) + o, s]
                 for q in range(n_outputs):
                     at = s * n_outputs
                     products[first + s, o, q] = _dot(z[at + max(o, q)], z[at + min(o, q)], theta.size)
@@ -1565,7 +1556,7 @@ def _slot_gram_times(
         sums[:] = 0.0
     for start in _rows_of(slot, n_slots, rounds, X.shape[0]):
         block = units[start // BLOCK % units.shape[0]]
-        count, padded = _forward_hidden(X, start, x_scaling, theta, layout, block, is_fresh)
+        count, padded = _forward(X, start, x_scaling, theta, layout, block, is_fresh, TO_HIDDEN)
         _first_derivatives(theta, direction, layout, block, first, padded)
         # J'W u is the gradient of a sum of squares whose residuals are u = J v: outputs first, then backward.
         _weigh(root_weight, start, count, padded, weight_line)
@@ -1651,7 +1642,7 @@ def _slot_first_order(
         sums[:] = 0.0
     for first in _rows_of(slot, n_slots, rounds, X.shape[0]):
         block = units[first // BLOCK % units.shape[0]]
-        count, padded = _forward_rows(X, first, x_scaling, theta, layout, block, is_fresh)
+        count, padded = _forward(X, first, x_scaling, theta, layout, block, is_fresh, TO_OUTPUTS)
         _weigh(root_weight, first, count, padded, weight_line)
         for o in range(n_outputs):
             f = first_output(layout) + o

@@ -256,7 +256,7 @@ class NetworkObjective:
         )
 
     @property
-    def _few_rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _few_rows(self) -> tuple:
         return self.rows.X, self.rows.Y, self.rows.root_weight
 
     def normal_equations(self, theta: np.ndarray) -> Equations:

@@ -116,20 +116,20 @@ class Posterior:
         return self.squares / self.degrees_of_freedom
 
     @np.errstate(over="ignore", invalid="ignore")  # as in `_objective.predict`
-    def products(
+    def at(
         self, X: np.ndarray | Source, x_scaling: np.ndarray, network: Network, theta: np.ndarray
-    ) -> np.ndarray:
-        """J_o(x_i) H^-1 J_q(x_i)', of shape (n_rows, n_outputs, n_outputs)."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """f(x_i), (n_rows, n_outputs), and J_o(x_i) H^-1 J_q(x_i)', (n_rows, n_outputs, n_outputs)."""
         n_outputs = len(self.squares)
-        products, begin = np.empty((len(X), n_outputs, n_outputs)), 0
+        f, products, begin = np.empty((len(X), n_outputs)), np.empty((len(X), n_outputs, n_outputs)), 0
         for block in sweep(X):
             _kernels.variances(
                 len(block) * n_outputs * network.n_parameters**2 / 2, _kernels.WHOLE,
                 read_only(block), x_scaling, theta, network.layout, self.factor.whitener,
-                _kernels.n_slots_for(len(block)), products[begin : begin + len(block)],
+                _kernels.n_slots_for(len(block)), f[begin : begin + len(block)], products[begin : begin + len(block)],
             )  # fmt: skip
             begin += len(block)
-        return products
+        return f, products
 
     def whitened_rows(
         self, X: np.ndarray | Source, x_scaling: np.ndarray, network: Network, theta: np.ndarray
@@ -211,7 +211,7 @@ def leave_one_out(
     Parameters
     ----------
     products : ndarray of shape (n_rows, n_outputs, n_outputs)
-        From `Posterior.products`.
+        From `Posterior.at`.
     residuals, Y : ndarray of shape (n_rows, n_outputs)
         y - f and y, scaled.
     weight : ndarray of shape (n_rows,)

@@ -16,7 +16,7 @@ from ._health import sample_of
 from ._loss import RobustObjective
 from ._monitor import print_starts
 from ._network import unpack
-from ._objective import Problem, make_rows, predict
+from ._objective import Problem, make_rows
 from ._optimizer import Ending
 from ._posterior import LeftOut, Posterior, RowsLeftOut, leave_one_out
 from ._predictive import NoiseModels
@@ -137,9 +137,8 @@ def _publish_posterior(
         return None
     if len(lesson.X) < len(train.X) or isinstance(train, BlockRows):
         train = make_rows(*lesson, problem.y_scaling)
-    products = model._posterior.products(train.X, problem.x_scaling.table(), network, theta)
+    f, products = model._posterior.at(train.X, problem.x_scaling.table(), network, theta)
     y_scaling = problem.y_scaling
-    f = y_scaling.forward(predict(train.X, problem.x_scaling, y_scaling, network, theta))
     weight = train.root_weight**2
 
     def without(part: np.ndarray) -> LeftOut:

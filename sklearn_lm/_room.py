@@ -1,11 +1,13 @@
 """Working room for kernels."""
 
+import math
+
 import numpy as np
 
 
 def aligned_zeros(*shape: int) -> np.ndarray:
     """Zeros that begin at a multiple of 64 bytes: the widest loads are slow where they straddle two cache lines."""
-    n = int(np.prod(shape))
+    n = math.prod(shape)
     buffer = np.zeros(n + 8)
     first = -(buffer.ctypes.data // 8) % 8
     return buffer[first : first + n].reshape(shape)

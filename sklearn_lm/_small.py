@@ -71,7 +71,7 @@ class SmallProblem:
 
     def iterate(
         self,
-        rows: tuple[np.ndarray, np.ndarray, np.ndarray],
+        rows: tuple,
         strength: np.ndarray,
         theta: np.ndarray,
         point: NormalEquations,
@@ -104,7 +104,7 @@ class SmallProblem:
         return Iterations(thetas[:n], points, records, reason, (mu, growth), n_trials)
 
     def at(
-        self, rows: tuple[np.ndarray, np.ndarray, np.ndarray], strength: np.ndarray, theta: np.ndarray, solves: bool
+        self, rows: tuple, strength: np.ndarray, theta: np.ndarray, solves: bool
     ) -> tuple[np.ndarray, NormalEquations]:
         """Where nothing moves: theta with its output layer solved for, or as it is; and F there.
 
