@@ -9,7 +9,7 @@ from problems import MGH, NIST, Problem
 from scipy.optimize import least_squares
 
 from sklearn_lm._optimizer import WINDOW, Ending, minimise
-from sklearn_lm._state import Damping, Settings
+from sklearn_lm._state import Settings
 
 # Parameters of unlike size: D follows the Gram matrix. A first step without damping, as MINPACK takes it.
 GENERAL = Settings(metric="diagonal", mu=1e-14, mu_max=1e20, max_iter=3000, tol=1e-15, min_grad=0.0)
@@ -123,22 +123,6 @@ def test_scaling_all_weights_changes_no_step():
     for objective, path in zip((ROSENBROCK, heavy), paths, strict=True):
         minimise(objective, START, Settings(), lambda record, path=path: path.append(record.theta))
     np.testing.assert_array_equal(paths[0], paths[1])
-
-
-def test_nielsen_damping_follows_the_gain_ratio():
-    damping, settings = Damping(1.0, growth=8.0), Settings()
-    assert damping.after(True, 1.0, settings) == Damping(1 / 3, 2.0)
-    assert damping.after(True, 0.5, settings) == Damping(1.0, 2.0)
-    assert damping.after(True, 1e-9, settings).mu == pytest.approx(2.0)
-    assert damping.after(True, 1e200, settings).mu == 1 / 3  # and its cube does not overflow
-    assert damping.after(True, 1.0, settings, least=0.9).mu == 0.9
-    assert damping.after(False, np.nan, settings) == Damping(8.0, 16.0)
-
-
-def test_marquardt_damping_has_fixed_factors():
-    settings = Settings(damping="marquardt", mu_increase=5.0, mu_decrease=0.25)
-    assert Damping(1.0).after(True, 0.1, settings).mu == 0.25
-    assert Damping(1.0).after(False, 0.1, settings).mu == 5.0
 
 
 # ---- projection and acceleration -----------------------------------------------------------------------

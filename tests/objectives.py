@@ -1,0 +1,36 @@
+"""An objective of a small network on a few rows, for tests of what is beneath and around it."""
+
+from conftest import size
+
+from sklearn_lm._network import is_weight, make_network
+from sklearn_lm._objective import NetworkObjective, make_rows
+from sklearn_lm._optimizer import advance
+from sklearn_lm._regularization import fixed_l2
+from sklearn_lm._scaling import identity_scaling
+from sklearn_lm._state import Settings, State
+
+NETWORK = make_network(2, (3,), 2, ["tanh"])
+TABLE = identity_scaling(2).table()
+
+
+def objective_for(X, Y, weight, alpha=0.0):
+    rows = make_rows(X, Y, weight, identity_scaling(2))
+    return NetworkObjective(NETWORK, rows, TABLE, fixed_l2(alpha, is_weight(NETWORK)))
+
+
+def some_data(rng):
+    """X, Y and weights."""
+    return rng.normal(size=(20, 2)), rng.normal(size=(20, 2)), rng.randint(0, 4, size=20).astype(float)
+
+
+def some_theta(rng):
+    return rng.normal(size=NETWORK.n_parameters)
+
+
+def run(objective, theta, changes, pause_at=None, listen=lambda record: None):
+    """Every record of a run, its ending, and the state that it ends in."""
+    settings = Settings(solve_output=True, acceleration=True, max_iter=size(12, 6))._replace(**changes)
+    records = []
+    state = State(objective, theta, settings)
+    ending = advance(objective, state, settings, lambda record: records.append(record) or listen(record), pause_at)
+    return records, ending, state
