@@ -189,7 +189,7 @@ class InferenceMixin:
         """x_scaling, network and theta of the fitted model, for rows like X."""
         sizes = [len(b) for b in self.intercepts_[:-1]]
         network = make_network(X.shape[1], sizes, self.n_outputs_, self.hidden_activations_)
-        return np.vstack([self.x_offset_, self.x_scale_]), network, pack(self.coefs_, self.intercepts_)
+        return np.array([self.x_offset_, self.x_scale_]), network, pack(self.coefs_, self.intercepts_)
 
     def _values(self, X: np.ndarray) -> np.ndarray:
         """What this network says of mapped X, (n_rows, n_outputs)."""

@@ -56,8 +56,13 @@ def layer_matrices(network: Network, theta: np.ndarray) -> list[np.ndarray]:
 
 def pack(coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]) -> np.ndarray:
     """theta from scikit-learn's form: `coefs[l]` (n_in, n_out) and `intercepts[l]` (n_out,)."""
-    pairs = zip(coefs, intercepts, strict=True)
-    return np.concatenate([np.vstack([W, b]).T.ravel() for W, b in pairs])
+    theta, offset = np.empty(sum(W.size + b.size for W, b in zip(coefs, intercepts, strict=True))), 0
+    for W, b in zip(coefs, intercepts, strict=True):
+        end = offset + W.size + b.size
+        matrix = theta[offset:end].reshape(len(b), -1)
+        matrix[:, :-1], matrix[:, -1] = W.T, b
+        offset = end
+    return theta
 
 
 def unpack(network: Network, theta: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:

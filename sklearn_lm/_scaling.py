@@ -32,7 +32,7 @@ class Scaling(NamedTuple):
 
     def table(self) -> np.ndarray:
         """Both rows as one array (2, n_columns), the form that kernels take."""
-        return np.vstack([self.offset, self.scale])
+        return np.array([self.offset, self.scale])
 
 
 def identity_scaling(n_columns: int) -> Scaling:
