@@ -142,8 +142,8 @@ def advance(
     on_reject: Callable[[Rejection], None] | None = None,
 ) -> Ending | None:
     """Iterate until something ends the fit, or until iteration `pause_at` (then None is returned)."""
-    own: Callable | None = getattr(objective, "iterate", None)
-    goes_ahead = own is not None and on_reject is None and not state.metric.follows_gram
+    has_own_way = on_reject is None and not state.metric.follows_gram
+    own: Callable | None = getattr(objective, "iterate", None) if has_own_way else None
     try:
         while True:
             if not state.is_told:
@@ -157,11 +157,10 @@ def advance(
                 return None
             if state.metric.follows_gram:
                 state.metric.update(state.system.diagonal(state.point))
-            if goes_ahead:
-                assert own is not None
-                ending = _go_ahead(own, state, settings, pause_at)
-            else:
+            if own is None:
                 ending = _search(objective, state, settings, on_reject)
+            else:
+                ending = _go_ahead(own, state, settings, pause_at)
             if ending is not None:
                 return ending
     finally:
