@@ -11,6 +11,7 @@ with [a, 1], the activations it reads. And the part of theta in which the model 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -34,8 +35,11 @@ class Network(NamedTuple):
 
 def make_network(n_inputs: int, hidden: Sequence[int], n_outputs: int, activations: Sequence[str]) -> Network:
     """Network with one activation name per hidden layer and a linear output layer."""
-    sizes = (n_inputs, *hidden, n_outputs)
-    names = (*activations, "identity")
+    return _make_network((n_inputs, *hidden, n_outputs), (*activations, "identity"))
+
+
+@lru_cache  # each call of predict asks for it
+def _make_network(sizes: tuple[int, ...], names: tuple[str, ...]) -> Network:
     rows, offset, source = [], 0, 0
     for n_in, n_out, name in zip(sizes[:-1], sizes[1:], names, strict=True):
         rows.append((n_in, n_out, offset, source, ACTIVATIONS[name]))

@@ -147,9 +147,9 @@ def refuse_underflow(name: str, range_: Range, remedy: str) -> None:
 
 def refuse_not_finite(f: np.ndarray, X: np.ndarray | Source, what: str = "The prediction") -> None:
     """Raise ValueError for the first prediction that has overflowed, with the row of X that it is of."""
-    is_bad = ~np.isfinite(f).all(axis=1)
-    if is_bad.any():
-        row = int(np.argmax(is_bad))
+    is_finite = np.isfinite(f)
+    if not is_finite.all():
+        row = int(np.argmin(is_finite.all(axis=1)))
         values = X[row : row + 1][0]
         column = int(np.argmax(np.abs(values)))
         raise ValueError(
