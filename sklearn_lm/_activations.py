@@ -16,7 +16,7 @@ MOST_KEPT_FOR_PRODUCTS = 128 * 2**20
 
 
 class Activations:
-    """Hidden units of all rows at the two points visited last, so that no evaluation at a point repeats a forward pass.
+    """Hidden units of all rows at up to two points visited last, so that no evaluation there repeats a forward pass.
 
     Where they would take more than `MOST_KEPT` bytes (where there are products, `MOST_KEPT_FOR_PRODUCTS`), or where
     rows come in parts, there is room for one block a slot instead, and nothing is kept.
@@ -42,8 +42,8 @@ class Activations:
             return self._rooms[0], False
         key = theta[: self._n_hidden].tobytes()
         if key != self._keys[1]:
-            self._rooms.reverse()
-            self._keys.reverse()
+            # In one statement: an interrupt comes before all of it or after.
+            self._rooms, self._keys = self._rooms[::-1], self._keys[::-1]
         is_fresh = key == self._keys[1]
         self._keys[1] = None  # a pass that is interrupted leaves nothing that can be used
         self._pending = key
@@ -60,9 +60,8 @@ class Activations:
 
         None: its hidden units were not made.
         """
-        if is_second:
-            self._rooms.reverse()
-        self._keys = [None, None if theta is None else theta[: self._n_hidden].tobytes()]
+        key = None if theta is None else theta[: self._n_hidden].tobytes()
+        self._rooms, self._keys = self._rooms[::-1] if is_second else self._rooms, [None, key]
 
     def after(self) -> None:
         """The pass is done: the hidden units of its theta are in the room that `before` gave."""

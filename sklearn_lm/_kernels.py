@@ -1248,8 +1248,9 @@ def iterate(
 
     The first two rows of arguments are those of `normal_equations` and of the other drivers, with two rooms for units,
     `here` for theta and `there` for the trial point, and whether they hold these already. `theta`, `gradient` and
-    `gram` become those of the last accepted step; `thetas`, `squares` and `records` get a row for each of them, and the
-    row after them is what was tried last. `rule` is that of `damping_after`. `seconds` are those that are left.
+    `gram` become those of the last accepted step; `thetas`, `squares` and `records` get a row for each of them; what
+    was tried last is in the row after them, if there is one. `rule` is that of `damping_after`, and `seconds` are those
+    that are left.
 
     Returns the number of accepted steps, why there are no more, mu and its growth, the number of trials that F was
     asked for, F at the last trial point, and whether the room for theta holds its units. The two rooms have changed
@@ -1307,7 +1308,7 @@ def iterate(
         if improves:
             improves = norm(new_gradient) <= 0.5 * norm(gradient) if is_flat else new_cost < cost
             # Gradient and Gram matrix can overflow where F does not.
-            improves = improves and is_finite(new_gradient, new_gram)
+            improves = improves and math.isfinite(new_cost) and is_finite(new_gradient, new_gram)
         if improves:
             gain_ratio = math.nan if is_flat else (cost - new_cost) / promised
         mu, growth = damping_after(improves, mu, growth, 1.0 if is_flat else gain_ratio, rule, least_mu)

@@ -195,8 +195,7 @@ class NetworkObjective:
     def solve_linear(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
         """theta with the output layer replaced by its (weighted, penalised) least-squares solution, and F there."""
         if self._small is not None:
-            solved, at = self._small.at(self._few_rows, self.penalty.strength, theta, solves=True)
-            return solved, at.cost
+            return self._small.solved(self._few_rows, self.penalty.strength, theta)
         rows = self.rows
         solved = np.empty_like(theta)
         units, is_fresh = self._activations.before(theta)
@@ -298,7 +297,7 @@ class NetworkObjective:
 
     def _normal_equations(self, theta: np.ndarray) -> NormalEquations:
         if self._small is not None:
-            return self._small.at(self._few_rows, self.penalty.strength, theta, solves=False)[1]
+            return self._small.equations(self._few_rows, self.penalty.strength, theta)
         rows, p, products = self.rows, self.network.n_parameters, self._products
         gram, gradient, squares = np.empty((p, p)), np.empty(p), np.empty(rows.Y.shape[1])
         units, is_fresh = self._activations.before(theta)

@@ -144,13 +144,13 @@ def advance(
     """Iterate until something ends the fit, or until iteration `pause_at` (then None is returned)."""
     has_own_way = on_reject is None and not state.metric.follows_gram
     own: Callable | None = getattr(objective, "iterate", None) if has_own_way else None
+    state.settle(objective)  # the last call may have been interrupted before it did
     try:
         while True:
             if not state.is_told:
                 grad_norm = state.norm / objective.weight
-                ending = listen(state.record(grad_norm))
+                ending = listen(state.record(grad_norm)) or _ending(objective, state, settings, grad_norm)
                 state.is_told = True
-                ending = ending or _ending(objective, state, settings, grad_norm)
                 if ending is not None:
                     return ending
             if state.iteration == pause_at:
@@ -160,7 +160,9 @@ def advance(
             if own is None:
                 ending = _search(objective, state, settings, on_reject)
             else:
-                ending = _go_ahead(own, state, settings, pause_at)
+                # On a plateau each point is looked at as a whole: what was made ahead of it would be made in vain.
+                is_slow = state.norm <= settings.min_grad * objective.weight
+                ending = _go_ahead(own, state, settings, state.iteration + 1 if is_slow else pause_at)
             if ending is not None:
                 return ending
     finally:

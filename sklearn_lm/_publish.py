@@ -123,7 +123,7 @@ def _publish_posterior(
         noise = np.full(n_outputs, 1 / model._precisions.beta)
         standing = winner.found or winner.state
         equations = standing and standing.point
-    elif winner.state is not None and winner.iteration == model.best_iter_:
+    elif winner.state is not None and winner.state.iteration == model.best_iter_:  # the last one may not be told yet
         equations = winner.state.point
     has_factor = isinstance(equations, NormalEquations | DualEquations)
     if not is_hasty and (equations is None or (problem.has_matrix and not has_factor)):

@@ -103,21 +103,26 @@ class SmallProblem:
             points[-1] = NormalEquations(points[-1].cost, gradient, gram, points[-1].squares)
         return Iterations(thetas[:n], points, records, reason, (mu, growth), n_trials)
 
-    def at(
-        self, rows: tuple, strength: np.ndarray, theta: np.ndarray, solves: bool
-    ) -> tuple[np.ndarray, NormalEquations]:
-        """Where nothing moves: theta with its output layer solved for, or as it is; and F there.
+    def solved(self, rows: tuple, strength: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, float]:
+        """As `NetworkObjective.solve_linear`."""
+        (*_, cost, _), (_, _, thetas, _, _) = self._at(rows, strength, theta, solves=True)
+        return thetas[0], cost
 
-        If nothing is solved for, all of the equations.
-        """
+    def equations(self, rows: tuple, strength: np.ndarray, theta: np.ndarray) -> NormalEquations:
+        """As `NetworkObjective.normal_equations`."""
+        (*_, cost, _), (gradient, gram, _, squares, _) = self._at(rows, strength, theta, solves=False)
+        return NormalEquations(cost, gradient, gram, squares[0])
+
+    def _at(self, rows: tuple, strength: np.ndarray, theta: np.ndarray, solves: bool) -> tuple[tuple, tuple]:
+        """Where nothing moves."""
         there, is_there = self._activations.before(theta)
         nothing, theta = np.empty((0, 0)), np.array(theta, dtype=np.float64)  # it may be read-only
-        made, (gradient, gram, thetas, squares, _) = self._call(
+        made = self._call(
             rows, strength, (there, is_there, there, is_there), nothing, (theta, 0.0, theta, nothing, theta),
             (0.0, 0.0, (False, 0.0, 0.0), 0.0, 0.0), (False, solves, 0.0, 0.0), 0, 0.0,
         )  # fmt: skip
         self._activations.after()
-        return thetas[0], NormalEquations(made[5], gradient, gram, squares[0])
+        return made
 
     def _call(
         self,

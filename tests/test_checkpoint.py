@@ -109,6 +109,29 @@ def test_a_fit_that_was_broken_off_ends_as_if_nothing_had_been(data, tmp_path, m
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("parameters", [ALONE, RACE, {**EVIDENCE, **ALONE}, {**ALONE, "early_stopping": True}], ids=str)
+@pytest.mark.parametrize("number", [2, 3, 5])
+def test_a_fit_that_was_broken_off_in_the_middle_of_what_was_made_ahead(
+    data, tmp_path, monkeypatch, parameters, number
+):
+    """Small problems: several iterations in one call (`_small.py`), and a file for each of them."""
+    data = data[0][:40], data[1][:40]
+    undisturbed = fit(make(**parameters), *data)
+    original, calls = Checkpoint.save, []
+
+    def save(self, *arguments):
+        original(self, *arguments)
+        calls.append(arguments)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "save", save)
+        with pytest.raises(KeyboardInterrupt):
+            fit(make(checkpoint=tmp_path / "fit.npz", **parameters), *data)
+    assert_same_fit(fit(make(checkpoint=tmp_path / "fit.npz", **parameters), *data), undisturbed)
+
+
 def test_a_race_on_a_sample_goes_on_exactly(data, tmp_path, monkeypatch):
     """Naive: the runners of the rounds alone in the file; those who left the sample begin again."""
     for module in (_race, _lineup):

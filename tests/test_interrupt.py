@@ -11,9 +11,11 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import COMPILED, interrupt_at
+from conftest import COMPILED, interrupt_at, may_end_early
+from sklearn.base import clone
 
 from sklearn_lm import LMRegressor, _interrupt, _publish
+from sklearn_lm._monitor import Monitor
 
 FIT = """
 import os, signal, threading, warnings
@@ -109,6 +111,30 @@ def test_nothing_long_is_computed_after_ctrl_c(monkeypatch, parameters):
     assert np.isfinite(model.predict(X)).all()
     assert not hasattr(model, "loo_residuals_")
     str(model.summary())
+
+
+@pytest.mark.parametrize("call", [3, 4, 9])
+def test_standard_deviations_are_those_of_the_weights(monkeypatch, call):
+    """Ctrl-C when a step was accepted and not yet told. Naive: the factor after that step, with the weights before."""
+    original, calls = Monitor._held_out, []
+
+    def held_out(self, theta):
+        calls.append(theta)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return original(self, theta)
+
+    X = np.random.RandomState(0).normal(size=(60, 2))
+    y = np.sin(3 * X[:, 0]) * X[:, 1]
+    model = LMRegressor(5, n_starts=1, random_state=0, alpha=0.01, test_fraction=0.2, tol=0, noise="constant")
+    with monkeypatch.context() as patch:
+        patch.setattr(Monitor, "_held_out", held_out)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, y)
+    with may_end_early():
+        whole = clone(model).set_params(max_iter=model.n_iter_).fit(X, y)
+    assert model.n_iter_ == call - 2
+    np.testing.assert_array_equal(model.predict(X, return_std=True), whole.predict(X, return_std=True))
 
 
 def test_standard_deviations_that_were_not_computed_say_why(monkeypatch):

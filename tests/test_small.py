@@ -7,7 +7,7 @@ import pytest
 from conftest import size
 from objectives import NETWORK, TABLE, objective_for, run, some_data, some_theta
 
-from sklearn_lm import _jit, _kernels, _small
+from sklearn_lm import _jit, _small
 from sklearn_lm._network import is_weight, make_network
 from sklearn_lm._objective import NetworkObjective, make_rows
 from sklearn_lm._optimizer import Ending, advance
@@ -77,6 +77,16 @@ def test_one_call_has_the_bits_of_the_calls_it_stands_for(case, rng, monkeypatch
         assert at_once[2].n_evaluations > len(records) + 2
 
 
+def test_one_call_leaves_a_plateau_as_calls_one_by_one(data, theta, monkeypatch):
+    """Where a small gradient is not the end, each point is looked at as a whole."""
+    changes = {"min_grad": 0.05, "max_iter": 8}
+    at_once = run(objective_for(*data, alpha=0.1), theta, changes)
+    monkeypatch.setattr(_jit, "HAS_CLOCK", False)
+    assert_same(at_once, run(objective_for(*data, alpha=0.1), theta, changes))
+    small = [record.grad_norm <= 0.05 for record in at_once[0]]
+    assert sum(small[:-1]) > 3
+
+
 def test_one_call_ends_where_somebody_stops_the_fit(data, theta, monkeypatch):
     """In the middle of what was made ahead, or between two calls: the state is that of the last record."""
     objective = objective_for(*data, alpha=0.1)
@@ -109,20 +119,33 @@ def test_one_call_that_was_interrupted_leaves_a_state_to_go_on_from(data, theta)
 
 
 def test_one_call_ends_in_time(data, theta):
-    """A fit that nothing else would end, or that finds no step for very long."""
+    """Trials that find no step, with damping that does not grow, are ended by nothing else."""
     objective = objective_for(*data)
-    for changes in ({"max_iter": 10**9, "tol": 0.0, "min_grad": 0.0, "max_time": 0.0}, {"max_time": 0.0}):
-        records, ending, state = run(objective, theta, changes)
-        assert (len(records), ending) == (1, Ending.MAX_TIME)
-    # Trials that never reduce F, with damping that does not grow.
-    state = State(objective, theta, Settings())
-    made = objective.iterate(
-        state.theta, state.point._replace(cost=-1.0), state.metric.diagonal, state.system,
-        (1.0, 2.0, (True, 1.0, 0.1), 1e-300, 1e300), (False, False, 0.0, 0.75), 8, 1e-3,
-    )  # fmt: skip
-    assert made.reason == _kernels.LATE
-    assert made.n_trials > 0
-    assert not made.points
+    settings = Settings(damping="marquardt", mu_increase=1.0, max_time=0.2)
+    state = State(objective, theta, settings)
+    damping = state.damping
+    state.point = state.point._replace(gram=np.full_like(state.point.gram, np.nan))
+    assert advance(objective, state, settings) is Ending.MAX_TIME
+    assert (state.iteration, state.n_evaluations, state.damping) == (0, 1, damping)
+    assert state.time() < 20
+
+
+def test_one_call_that_was_interrupted_as_it_ended_can_go_on(data, theta, monkeypatch):
+    """Ctrl-C while the point, where somebody stopped in the middle of what was made ahead, is looked at as a whole."""
+    objective, settings = objective_for(*data, alpha=0.1), Settings(solve_output=True, max_iter=6)
+    whole, ending, end = run(objective, theta, settings._asdict())
+    state = State(objective, theta, settings)
+
+    def interrupt(theta):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(objective, "normal_equations", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            advance(objective, state, settings, lambda record: Ending.CALLBACK if record.iteration == 2 else None)
+    records = []
+    assert advance(objective, state, settings, lambda record: records.append(record)) is ending
+    assert_same((whole[3:], ending, end), (records, ending, state))
 
 
 def test_one_call_tells_its_phases_and_when_it_was_where(data, theta):

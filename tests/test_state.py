@@ -1,4 +1,4 @@
-"""Where a fit stands: damping, and what a state keeps."""
+"""Where a fit stands: its damping."""
 
 import numpy as np
 import pytest
