@@ -185,23 +185,23 @@ class InferenceMixin:
         """The networks that are mixed, each as an estimator."""
         return self.__dict__.get("estimators_", [self])
 
-    def _network_of(self, X: np.ndarray) -> tuple[np.ndarray, Network, np.ndarray]:
-        """x_scaling, network and theta of the fitted model, for rows like X."""
+    def _network_of(self, X: np.ndarray) -> tuple[Scaling, Network, np.ndarray]:
+        """Scaling of the inputs, network and theta of the fitted model, for rows like X."""
         sizes = [len(b) for b in self.intercepts_[:-1]]
         network = make_network(X.shape[1], sizes, self.n_outputs_, self.hidden_activations_)
-        return np.array([self.x_offset_, self.x_scale_]), network, pack(self.coefs_, self.intercepts_)
+        return Scaling(self.x_offset_, self.x_scale_), network, pack(self.coefs_, self.intercepts_)
 
     def _values(self, X: np.ndarray) -> np.ndarray:
         """What this network says of mapped X, (n_rows, n_outputs)."""
-        _, network, theta = self._network_of(X)
-        x_scaling, y_scaling = Scaling(self.x_offset_, self.x_scale_), Scaling(self.y_offset_, self.y_scale_)
-        return predict(X, x_scaling, y_scaling, network, theta)
+        x_scaling, network, theta = self._network_of(X)
+        return predict(X, x_scaling, Scaling(self.y_offset_, self.y_scale_), network, theta)
 
     @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused
     def _values_and_leverages(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What this network says of mapped X, and J H^-1 J' there, both (n_rows, n_outputs)."""
         self._need_posterior()
-        f, products = self._posterior.at(X, *self._network_of(X))
+        x_scaling, network, theta = self._network_of(X)
+        f, products = self._posterior.at(X, x_scaling.table(), network, theta)
         return self.y_offset_ + self.y_scale_ * f, np.einsum("ioo->io", products)
 
     @np.errstate(over="ignore", invalid="ignore")  # `predict` refuses what overflows
@@ -230,7 +230,8 @@ class InferenceMixin:
     def _covariance(self, X: np.ndarray) -> np.ndarray:
         """Of new values at mapped X, (n_rows, n_rows, n_outputs)."""
         self._need_posterior()
-        Z = self._posterior.whitened_rows(X, *self._network_of(X))
+        x_scaling, network, theta = self._network_of(X)
+        Z = self._posterior.whitened_rows(X, x_scaling.table(), network, theta)
         covariance = np.einsum("iop,jop->ijo", Z, Z, optimize=True)
         covariance[np.diag_indices(len(X))] += 1.0
         covariance *= self._posterior.noise_variance * self.y_scale_**2

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _kernels
-from ._state import LEAST_MU, TINY, Ahead, Damping, Objective, Record, Seconds, Settings, State, Step
+from ._state import Ahead, Damping, Objective, Record, Seconds, Settings, State, Step
 
 EPS = float(np.finfo(np.float64).eps)
 # Relative changes of F below this are its rounding errors.
@@ -186,12 +186,12 @@ def _go_ahead(own: Callable, state: State, settings: Settings, pause_at: int | N
 
 def _made(own: Callable, state: State, settings: Settings, pause_at: int | None) -> Ahead:
     """What the objective makes of where the fit stands."""
-    unit, start = state.metric.unit, time.perf_counter()
+    start = time.perf_counter()
     last = settings.max_iter if pause_at is None else min(pause_at, settings.max_iter)
     seconds = math.inf if settings.max_time is None else settings.max_time - (start - state.start_time)
     made = own(
         state.theta, state.point, state.metric.diagonal, state.system,
-        (*state.damping, settings.rule, max(LEAST_MU * unit, TINY), float(settings.mu_max * unit)),
+        (*state.damping, settings.rule, state.metric.least_mu, float(settings.mu_max * state.metric.unit)),
         (settings.acceleration, settings.solve_output, RESOLUTION, LARGEST_BEND),
         max(1, last - state.iteration), seconds,
     )  # fmt: skip
@@ -242,8 +242,7 @@ def _search(
             improves = _halves_gradient(point, new) if is_flat else new.cost < point.cost
             if improves and state.is_finite(new):
                 gain_ratio = math.nan if is_flat else (point.cost - new.cost) / made.promised
-                least = max(LEAST_MU * unit, TINY)
-                damping = state.damping.after(True, 1.0 if is_flat else gain_ratio, settings, least)
+                damping = state.damping.after(True, 1.0 if is_flat else gain_ratio, settings, state.metric.least_mu)
                 step = Step(
                     made.theta, new, _kernels.norm(new.gradient), gain_ratio, damping, state.n_evaluations,
                     Seconds(jacobian, solve, evaluate), time.perf_counter(),

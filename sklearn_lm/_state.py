@@ -14,8 +14,7 @@ from . import _kernels
 from ._equations import Passed
 from ._systems import system_for
 
-# Damping never falls below this multiple of its unit, nor to zero where that underflows, so that it can always grow
-# again by multiplication.
+# The least damping, as a multiple of its unit.
 LEAST_MU = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
 
@@ -179,7 +178,8 @@ class State:
     ) -> "State | None":
         """The state that stood so; None if F there is not what it was, for then the data are other ones."""
         if standing.scale is not None:
-            objective.scale = standing.scale  # type: ignore[attr-defined]
+            scaled: Any = objective
+            scaled.scale = standing.scale
         state = cls(objective, standing.theta, settings, start_time, standing)
         return state if state.point.cost == standing.costs[-1] else None
 
@@ -253,6 +253,11 @@ class Metric:
         self.diagonal = np.zeros(len(gram_diagonal)) if self.follows_gram else np.ones(len(gram_diagonal))
         # Where H = 0 the gradient is zero too, and any unit will do.
         self.unit = 1.0 if self.follows_gram or largest == 0.0 else largest
+
+    @property
+    def least_mu(self) -> float:
+        """Damping never falls below it, nor to zero where that underflows: it must be able to grow by factors."""
+        return max(LEAST_MU * self.unit, TINY)
 
     def update(self, gram_diagonal: np.ndarray) -> None:
         # A parameter without influence so far is damped as by the identity.
