@@ -18,7 +18,8 @@ from sklearn.datasets import make_friedman1
 from sklearn.exceptions import ConvergenceWarning
 from tables import table
 
-from sklearn_lm import LMRegressor, _sampled
+from sklearn_lm import LMRegressor
+from sklearn_lm._network import subsample
 
 SHARES = (1e-2, 1e-3, 1e-4)
 MATRIX, SAMPLE, BLOCKS = "the matrix of all rows", "a sample", "blocks"
@@ -52,8 +53,8 @@ def cells(model: LMRegressor, variance: float) -> list[str]:
 
 def line(n_rows: int, hidden: tuple[int, ...], steps: str) -> list[str]:
     X, y = make_friedman1(n_rows, n_features=8, noise=0.0, random_state=0)
-    residuals_a_parameter = 10**9 if steps == BLOCKS else _sampled.SAMPLED  # blocks where there are not as many
-    with patch.object(_sampled, "SAMPLED", residuals_a_parameter):
+    residuals_a_parameter = 10**9 if steps == BLOCKS else subsample.SAMPLED  # blocks where there are not as many
+    with patch.object(subsample, "SAMPLED", residuals_a_parameter):
         fitted(X[:20_000], y[:20_000], (15, 15), steps, 60.0)  # compiles
         model = fitted(X, y, hidden, steps, 60.0)
     return [*case(model, n_rows, steps), *cells(model, float(y.var()))]

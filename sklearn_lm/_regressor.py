@@ -8,18 +8,18 @@ from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ._blocks import is_dask
-from ._callbacks import CallbackSupport
-from ._fit import Given, fit_network, in_blocks, open_checkpoint
-from ._growth import grow
-from ._inference import InferenceMixin
+from ._data.blocks import is_dask
+from ._estimator.ensemble import fit_networks, learn_from_rows_left_out
+from ._estimator.fit import Given, fit_network, in_blocks, open_checkpoint
+from ._estimator.fitted_attributes import warn_of, warn_of_light_rows
+from ._estimator.persistence import PersistenceMixin
+from ._estimator.prediction import InferenceMixin
+from ._estimator.report import ReportMixin
+from ._estimator.size_search import grow
 from ._kernels import ACTIVATIONS
-from ._loss import TUNING
-from ._networks import fit_networks, learn_from_rows_left_out
-from ._persistence import PersistenceMixin
-from ._publish import warn_of, warn_of_light_rows
-from ._report import ReportMixin
-from ._starts import FAMILIES
+from ._network.initialization import FAMILIES
+from ._network.losses import TUNING
+from ._training.callbacks import CallbackSupport
 
 
 class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport, RegressorMixin, BaseEstimator):
@@ -479,7 +479,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         score : float
         """
         if is_dask(X):
-            from ._dask import score
+            from ._data.dask import score
 
             check_is_fitted(self)
             return score(self, X, y, sample_weight)

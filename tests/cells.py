@@ -17,7 +17,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
-from sklearn_lm import LMRegressor, _jit
+from sklearn_lm import LMRegressor
+from sklearn_lm._kernels import compile
 
 warnings.simplefilter("ignore", ConvergenceWarning)
 warnings.simplefilter(
@@ -40,7 +41,7 @@ def model(**parameters) -> LMRegressor:
 
 def digest() -> str:
     """Of a fit and a prediction that are large enough for several threads."""
-    assert N_ROWS * N_PARAMETERS**2 / 2 > _jit.SMALL_WORK
+    assert N_ROWS * N_PARAMETERS**2 / 2 > compile.SMALL_WORK
     X, y = data()
     fitted = model().fit(X, y)
     assert sum(w.size for w in (*fitted.coefs_, *fitted.intercepts_)) == N_PARAMETERS

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_lm._objective import NetworkObjective
+from sklearn_lm._network.objective import NetworkObjective
 
 matplotlib.use("Agg")
 

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_lm import LMRegressor, __version__
 
-FOLDER = Path(__file__).with_name("data")
+FOLDER = Path(__file__).with_name("golden")
 KINDS = {
     "curve": {"hidden_layer_sizes": 3},
     "outputs": {"hidden_layer_sizes": (3, 2), "activation": ("logistic", "softplus"), "early_stopping": True},

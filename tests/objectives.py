@@ -2,12 +2,13 @@
 
 from conftest import size
 
-from sklearn_lm._network import is_weight, make_network
-from sklearn_lm._objective import NetworkObjective, make_rows
-from sklearn_lm._optimizer import advance
-from sklearn_lm._regularization import fixed_l2
-from sklearn_lm._scaling import identity_scaling
-from sklearn_lm._state import Settings, State
+from sklearn_lm._data.rows import make_rows
+from sklearn_lm._data.scaling import identity_scaling
+from sklearn_lm._network.objective import NetworkObjective
+from sklearn_lm._network.penalty import fixed_l2
+from sklearn_lm._network.topology import is_weight, make_network
+from sklearn_lm._optimize.levenberg_marquardt import advance
+from sklearn_lm._optimize.state import Settings, State
 
 NETWORK = make_network(2, (3,), 2, ["tanh"])
 TABLE = identity_scaling(2).table()

@@ -19,7 +19,7 @@ Vector = tuple[float, ...]
 Function = Callable[[Array], Array]
 Model = Callable[[Array, Array], Array]
 
-DATA = json.loads((Path(__file__).parent / "data" / "nist_strd.json").read_text())
+DATA = json.loads((Path(__file__).parent / "golden" / "nist_strd.json").read_text())
 
 
 class Problem(NamedTuple):

@@ -11,8 +11,9 @@ from conftest import COMPILED, may_end_early, size
 
 import sklearn_lm
 from sklearn_lm import LMRegressor
-from sklearn_lm._objective import Problem, Rows
-from sklearn_lm._race import Race
+from sklearn_lm._data.rows import Rows
+from sklearn_lm._network.objective import Problem
+from sklearn_lm._training.multistart import Race
 
 SMALL_FIT = """
 import hashlib, warnings
@@ -45,10 +46,13 @@ def test_where_nothing_is_writable(tmp_path):
     A file stands in the place of every folder that numba may write to: that stops root as well.
     """
     package = tmp_path / "packages" / "sklearn_lm"
-    package.mkdir(parents=True)
-    for module in Path(sklearn_lm.__file__).parent.glob("*.py"):
-        (package / module.name).write_bytes(module.read_bytes())
-    (package / "__pycache__").write_text("not a folder")
+    source = Path(sklearn_lm.__file__).parent
+    for module in source.rglob("*.py"):
+        copied = package / module.relative_to(source)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        copied.write_bytes(module.read_bytes())
+    for folder in {path.parent for path in package.rglob("*.py")}:
+        (folder / "__pycache__").write_text("not a folder")
     home = tmp_path / "home"
     home.write_text("not a folder")
     places = {name: str(home) for name in ("HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR")}
@@ -137,7 +141,7 @@ def test_a_thousand_fits_leave_nothing_behind():
 def test_the_rows_are_let_go_with_the_end_of_fit(parameters, rng, tmp_path, monkeypatch):
     """Naive: runners and their race hold each other, and the rows, until the next garbage collection."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sklearn_lm._growth.SIZES", (1, 2))
+    monkeypatch.setattr("sklearn_lm._estimator.size_search.SIZES", (1, 2))
     X = rng.normal(size=(size(300, 40), 2))
     y = X[:, 0] * X[:, 1]
     usual = {"hidden_layer_sizes": 3, "n_starts": 1, "max_iter": size(4, 2), "random_state": 0}

@@ -14,16 +14,19 @@ import pytest
 from conftest import COMPILED, interrupt_at, may_end_early
 from sklearn.base import clone
 
-from sklearn_lm import LMRegressor, _interrupt, _publish
-from sklearn_lm._monitor import Monitor
+from sklearn_lm import LMRegressor
+from sklearn_lm._estimator import fitted_attributes
+from sklearn_lm._kernels import interrupt
+from sklearn_lm._training.history import Monitor
 
 FIT = """
 import os, signal, threading, warnings
 import numpy as np
-from sklearn_lm import LMRegressor, _jit
+from sklearn_lm import LMRegressor
+from sklearn_lm._kernels import compile
 
 warnings.simplefilter("ignore")
-_jit.LARGE_WORK = 20_000_000  # a hundredth of a pass over these rows
+compile.LARGE_WORK = 20_000_000  # a hundredth of a pass over these rows
 X = np.random.default_rng(0).normal(size=(20_000, 8))
 y = np.sin(X.sum(axis=1))
 model = LMRegressor(25, {parameters}, max_iter=100_000, tol=0, min_grad=0, random_state=0)
@@ -38,7 +41,7 @@ def watched(kernel, work, which, extent, arguments, n_threads=1):
         return kernel(*given)
     return original(piece, work, which, extent, arguments, n_threads)
 
-original, _jit._in_turn = _jit._in_turn, watched
+original, compile._in_turn = compile._in_turn, watched
 
 def send():
     global sent
@@ -89,7 +92,7 @@ def test_starts_and_networks_in_threads_end_in_the_middle_of_an_iteration(parame
 
 def interrupted(monkeypatch, **parameters):
     """A fit of rows that count as many, interrupted in an evaluation; and the evaluations that come after it."""
-    monkeypatch.setattr(_publish, "CHEAP", 0)
+    monkeypatch.setattr(fitted_attributes, "CHEAP", 0)
     numbers = interrupt_at(monkeypatch, 9)
     X = np.random.RandomState(0).normal(size=(60, 2))
     model = LMRegressor(5, n_starts=1, random_state=0, tol=0, leave_one_out=True, **parameters)
@@ -149,12 +152,12 @@ def test_a_thread_ends_when_it_is_told_to():
     is_over, heard = threading.Event(), []
 
     def work():
-        _interrupt.obey(is_over)
-        _interrupt.check()
+        interrupt.obey(is_over)
+        interrupt.check()
         heard.append("nothing")
         is_over.set()
         try:
-            _interrupt.check()
+            interrupt.check()
         except KeyboardInterrupt:
             heard.append("the end")
 
@@ -162,4 +165,4 @@ def test_a_thread_ends_when_it_is_told_to():
     thread.start()
     thread.join()
     assert heard == ["nothing", "the end"]
-    _interrupt.check()  # the main thread obeys nobody
+    interrupt.check()  # the main thread obeys nobody

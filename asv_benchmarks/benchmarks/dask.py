@@ -11,12 +11,12 @@ import numpy as np
 from distributed import Client, LocalCluster
 
 from sklearn_lm import LMRegressor
-from sklearn_lm._block_objective import BlockObjective
-from sklearn_lm._blocks import InProcess, RowBlocks
-from sklearn_lm._dask import adopt
-from sklearn_lm._network import is_weight, make_network
-from sklearn_lm._regularization import fixed_l2
-from sklearn_lm._scaling import make_scaling
+from sklearn_lm._data.blocks import InProcess, RowBlocks
+from sklearn_lm._data.dask import adopt
+from sklearn_lm._data.scaling import make_scaling
+from sklearn_lm._network.distributed import BlockObjective
+from sklearn_lm._network.penalty import fixed_l2
+from sklearn_lm._network.topology import is_weight, make_network
 
 N_COLUMNS, N_BLOCKS = 8, 8
 MANY_ROWS, FEW_ROWS = 2_000_000, 8_000

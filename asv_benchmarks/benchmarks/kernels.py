@@ -12,11 +12,12 @@ from scipy.linalg import blas, lapack
 from threadpoolctl import threadpool_limits
 
 from sklearn_lm import _kernels
-from sklearn_lm._cholesky import room_for_factor
-from sklearn_lm._network import make_network
-from sklearn_lm._objective import NetworkObjective, make_rows
-from sklearn_lm._regularization import fixed_l2
-from sklearn_lm._scaling import identity_scaling
+from sklearn_lm._data.rows import make_rows
+from sklearn_lm._data.scaling import identity_scaling
+from sklearn_lm._network.objective import NetworkObjective
+from sklearn_lm._network.penalty import fixed_l2
+from sklearn_lm._network.topology import make_network
+from sklearn_lm._optimize.cholesky import room_for_factor
 
 # Rows, inputs, hidden layers, outputs.
 SHAPES = {

@@ -1,0 +1,1 @@
+"""Rows of data: validation, splitting, scaling, and sources that are read in parts."""

@@ -1,0 +1,249 @@
+"""Dask arrays and dataframes: their chunks as the blocks of `_data/blocks.py`, a cluster that computes, lazy
+predictions.
+
+One chunk of rows is one block, and one pass over a block is one task. With an active `distributed.Client` blocks are
+kept by its workers, otherwise by Dask's local scheduler in this process. Blocks are made by a graph that begins where
+the caller's does: if a worker dies, the scheduler makes its blocks anew on another one.
+
+This file alone imports Dask, and it is imported when a Dask collection is passed.
+"""
+
+import operator
+import sys
+import time
+from collections.abc import Callable, Sequence
+from copy import copy
+from functools import partial
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+from dask import delayed
+from sklearn.utils.validation import validate_data
+
+from .blocks import FAN, Handle, LostWorkersError, RowBlocks, is_dask, merged, one_thread
+from .reductions import weighted_sum
+from .validation import DataSet
+
+# Seconds without any worker after which a fit gives up, and between two looks whether there are some.
+PATIENCE, LOOK = 30.0, 1.0
+GO_ON = (
+    "The best point so far, if there is one, is published. Start workers and fit again, with warm_start=True or from a "
+    "checkpoint to go on from there."
+)
+# What predictions do not need, and need not travel.
+NOT_FOR_PREDICTIONS = (
+    "_callback_ctx", "_loo", "_memory", "_parent_callback_ctx", "_skl_callbacks", "growth_", "history_",
+    "loss_curve_", "split_indices_", "starts_",
+)  # fmt: skip
+
+
+# ---- who computes -------------------------------------------------------------------------------------
+class DaskExecutor:
+    """The active `distributed.Client`, or Dask's local scheduler; see `blocks.Executor`."""
+
+    def __init__(self) -> None:
+        self.client = active_client()
+
+    def keep(self, functions: Sequence[Callable], *handles: Sequence[Handle]) -> list[Handle]:
+        tasks = [task(function, *of_block) for function, *of_block in zip(functions, *handles, strict=True)]
+        return list(dask.persist(*tasks) if self.client is None else self.client.persist(tasks))
+
+    def gather(self, functions: Sequence[Callable], handles: Sequence[Handle]) -> list[Any]:
+        leaves = [task(partial(_listed, function), handle) for function, handle in zip(functions, handles, strict=True)]
+        return self._result(_tree(leaves, operator.add))
+
+    def reduce(self, function: Callable, handles: Sequence[Handle], merge: Callable = np.add) -> Any:
+        return self._result(_tree([task(function, handle) for handle in handles], merge))
+
+    def _result(self, root: Any) -> Any:
+        """Wait for as long as there are workers, however long they take."""
+        if self.client is None:
+            return root.compute()
+        from distributed import KilledWorker, wait
+
+        seen = time.monotonic()
+        try:
+            future = self.client.compute(root)
+            while True:
+                try:
+                    wait(future, timeout=LOOK)
+                    return future.result(timeout=PATIENCE)
+                except TimeoutError:
+                    if self.client.nthreads():
+                        seen = time.monotonic()
+                    elif time.monotonic() - seen >= PATIENCE:
+                        raise LostWorkersError(f"No Dask worker answered for {PATIENCE:g} s. {GO_ON}") from None
+        except KilledWorker as error:
+            raise LostWorkersError(
+                f"Dask workers died, one after the other, on the same block: {error} If they ran out of memory, cut "
+                f"the rows into smaller chunks. {GO_ON}"
+            ) from error
+        except Exception as error:
+            if self.client.status == "running":
+                raise
+            raise LostWorkersError(f"The Dask cluster was closed during the fit. {GO_ON}") from error
+
+
+def active_client() -> Any:
+    """The `distributed.Client` that Dask itself would use; None: its local scheduler."""
+    named = dask.config.get("scheduler", None)
+    if "distributed" not in sys.modules or named not in (None, "distributed", "dask.distributed"):
+        return None
+    from distributed import Client
+
+    try:
+        return Client.current()
+    except ValueError:
+        return None
+
+
+def task(function: Callable, *handles: Handle) -> Any:
+    """A call that will be made once."""
+    return delayed(function, pure=False, traverse=False)(*handles)
+
+
+def _tree(level: list[Any], merge: Callable) -> Any:
+    """One task from many: each merges `FAN` neighbours of the level below."""
+    while len(level) > 1:
+        level = [task(partial(_merged, merge), *level[i : i + FAN]) for i in range(0, len(level), FAN)]
+    return level[0]
+
+
+def _merged(merge: Callable, *parts: Any) -> Any:
+    return merged(parts, merge)
+
+
+def _listed(function: Callable, block: Any) -> list[Any]:
+    return [function(block)]
+
+
+# ---- blocks -------------------------------------------------------------------------------------------
+def adopt(X: Any, y: Any, sample_weight: Any) -> RowBlocks:
+    """The rows of a Dask array or dataframe X, its targets and weights, in blocks. Nothing is computed yet."""
+    if not hasattr(X, "to_delayed"):
+        raise ValueError(f"X is a Dask collection of type {type(X).__name__}: pass a dask.array or a dask.dataframe.")
+    if X.ndim != 2:
+        raise ValueError(f"X has {X.ndim} dimensions: reshape it to two, rows and columns.")
+    if y is None:
+        raise ValueError("y is missing: pass the targets of the rows of X.")
+    executor = DaskExecutor()
+
+    def cut() -> tuple[list, list, list]:
+        blocks, lengths = _row_blocks(X)
+        if None in lengths and not all(is_dask(part) for part in (y, sample_weight) if part is not None):
+            blocks = executor.keep([_as_it_is] * len(blocks), blocks)
+            lengths = executor.gather([len] * len(blocks), blocks)
+        weight = [None] * len(blocks) if sample_weight is None else _like(sample_weight, lengths, "sample_weight")
+        return blocks, _like(y, lengths, "y"), weight
+
+    head = X._meta if hasattr(X, "columns") else np.empty((0, X.shape[1]))
+    return RowBlocks(executor, cut, head, np.ndim(y) == 1 if not is_dask(y) else y.ndim == 1, X)
+
+
+def _row_blocks(Z: Any) -> tuple[list, list]:
+    """Chunks of rows, and how many rows each has: None where that is not known."""
+    if not isinstance(Z, da.Array):
+        return list(Z.to_delayed()), [None] * Z.npartitions
+    if Z.ndim > 1 and Z.numblocks[1] > 1:
+        Z = Z.rechunk({1: -1})
+    lengths = [None if np.isnan(length) else int(length) for length in Z.chunks[0]]
+    return list(Z.to_delayed().ravel()), lengths
+
+
+def _like(Z: Any, lengths: list, name: str) -> list:
+    """y or weights, cut where X is."""
+    if not is_dask(Z):
+        Z, n_rows = np.asarray(Z), sum(lengths)
+        if Z.ndim == 0 or len(Z) != n_rows:
+            raise ValueError(f"{name} has shape {Z.shape} and X has {n_rows} rows: pass one entry for each row.")
+        return np.split(Z, np.cumsum(lengths)[:-1])
+    blocks, own = _row_blocks(Z)
+    if None not in lengths and None not in own:
+        if sum(lengths) != sum(own):
+            raise ValueError(f"{name} has {sum(own)} rows and X has {sum(lengths)}: pass one entry for each row.")
+        return _row_blocks(Z.rechunk({0: tuple(lengths)}))[0]
+    if len(own) != len(lengths):
+        raise ValueError(
+            f"{name} has {len(own)} chunks and X has {len(lengths)}, and how many rows they have is not known: give "
+            "both the same partitions, or call compute_chunk_sizes() on Dask arrays first."
+        )
+    return blocks  # the blocks themselves are compared when they are loaded
+
+
+def _as_it_is(block: Any) -> Any:
+    return block
+
+
+# ---- predictions --------------------------------------------------------------------------------------
+def map_rows(model: Any, method: str, X: Any, shape: tuple[int, ...] = (), **options: Any) -> Any:
+    """What a method says of every row, as a Dask array that is computed when it is asked for.
+
+    Parameters
+    ----------
+    model : LMRegressor
+    method : str
+        Called with rows in memory; a tuple that it returns is stacked along a new last axis.
+    X : dask.array or dask.dataframe
+    shape : tuple of int
+        Of the answer for one row.
+    options : dict
+        For the method.
+    """
+    validate_data(model, X._meta if hasattr(X, "columns") else X, reset=False, skip_check_array=True)
+    names = list(X.columns) if hasattr(X, "columns") else None
+    rows = X if isinstance(X, da.Array) else X.to_dask_array()
+    if rows.numblocks[1] > 1:
+        rows = rows.rechunk({1: -1})
+    chunks = (rows.chunks[0], *((n,) for n in shape))
+    ask: Any = predicted
+    return rows.map_blocks(
+        ask, delayed(portable(model), pure=False, traverse=False), method, names, options,
+        chunks=chunks, dtype=np.float64, meta=np.empty((0,) * len(chunks)),
+        **({"drop_axis": 1} if not shape else {"new_axis": list(range(2, len(chunks)))} if len(shape) > 1 else {}),
+    )  # fmt: skip
+
+
+def predicted(X: np.ndarray, model: Any, method: str, names: list | None, options: dict) -> np.ndarray:
+    """Of the rows of one block; the array that is returned shows this name."""
+    if names is not None:
+        import pandas as pd  # whoever has a dataframe has it
+
+        X = pd.DataFrame(X, columns=names)
+    with one_thread():
+        answer = getattr(model, method)(X, **options)
+    return np.stack(answer, axis=-1) if isinstance(answer, tuple) else answer
+
+
+def portable(model: Any) -> Any:
+    """A copy that predicts, and leaves behind what it does not need for that."""
+    light = copy(model)
+    for name in NOT_FOR_PREDICTIONS:
+        light.__dict__.pop(name, None)
+    if "estimators_" in light.__dict__:
+        light.estimators_ = [portable(member) for member in light.estimators_]
+    return light
+
+
+def score(model: Any, X: Any, y: Any, sample_weight: Any) -> float:
+    """R2 of the predictions, mean over outputs, as `sklearn.metrics.r2_score` has it."""
+    rows = adopt(X, y, sample_weight).checked(model, reset=False)
+    light = portable(model)
+    light._posterior = None
+    mean = rows.reduce(_weighted_targets) / rows.total_weight()
+    unexplained, total = rows.reduce(partial(_squares, light, mean))
+    # A constant target is explained wholly or not at all.
+    ratio = np.divide(unexplained, total, out=np.where(unexplained > 0, 1.0, 0.0), where=total > 0)
+    return float(np.mean(1 - ratio))
+
+
+def _weighted_targets(block: DataSet) -> np.ndarray:
+    return weighted_sum(block.weight, block.Y)
+
+
+def _squares(model: Any, mean: np.ndarray, block: DataSet) -> np.ndarray:
+    """Weighted sums of squares about the predictions and about the mean, (2, n_outputs)."""
+    with one_thread():
+        f = model.predict(block.X).reshape(block.Y.shape)
+    return np.stack([weighted_sum(block.weight, (block.Y - values) ** 2) for values in (f, mean)])

@@ -1,0 +1,1 @@
+"""What stands between the public class and the mathematics."""

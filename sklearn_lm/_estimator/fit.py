@@ -1,0 +1,380 @@
+"""One network: parameters and data in, fitted attributes out. An outline; each step is in a room of its own."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from copy import copy
+from functools import partial
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import InvalidParameterError
+
+from .._data.blocks import POWER_ROWS, BlockRows, BlockSet, LostWorkersError, RowBlocks, is_dask
+from .._data.hashing import fingerprint
+from .._data.out_of_core import column_range
+from .._data.rows import Rows, make_rows
+from .._data.scaling import Scaling, make_scaling, refuse_far
+from .._data.validation import DataSet, check_rows, check_validation_set, divide
+from .._data.yeo_johnson import Scalings, make_power, no_power
+from .._kernels import ACTIVATIONS
+from .._kernels.interrupt import check
+from .._network.distributed import BlockObjective
+from .._network.losses import Loss, RobustObjective
+from .._network.objective import NetworkObjective, Problem, is_matrix_free
+from .._network.penalty import fixed_l2, make_groups
+from .._network.topology import Network, is_weight, layer_matrices, make_network, pack
+from .._optimize.levenberg_marquardt import Ending
+from .._optimize.state import Settings
+from .._training.callbacks import Tasks
+from .._training.checkpoint import Before, Checkpoint, Part, Remembered
+from .._training.draw_starts import affordable, judges_of, line_up
+from .._training.evidence import EvidenceRace, draw_start, solver_between
+from .._training.history import EarlyStopping, Goal, Listener, Monitor, Progress
+from .._training.multistart import Course, Race
+from .._uncertainty.posterior import RowsLeftOut
+from .._uncertainty.predictive import MOST_ROWS
+from .fitted_attributes import learns_noise, model_attributes, publish, wants_rows_left_out
+
+# Parameters that may be others when a fit goes on from its checkpoint.
+MAY_CHANGE = {
+    "checkpoint", "goal", "max_iter", "max_time", "min_grad", "n_jobs", "random_state", "tol", "verbose", "warm_start",
+}  # fmt: skip
+# In units of the scaled y: beyond it, or below its inverse, squares leave the range of float64.
+LARGEST_LOSS_SCALE = 1e70
+# With n_starts="auto", where alpha is found.
+MOST_EVIDENCE_STARTS = 5
+
+
+class Given(NamedTuple):
+    """What the caller passed to `fit`."""
+
+    X: Any
+    y: Any
+    sample_weight: Any
+    X_val: Any
+    y_val: Any
+    sample_weight_val: Any
+
+
+def in_blocks(given: Given) -> Given:
+    """The same with Dask collections as blocks of rows, once for all networks of a fit."""
+    if is_dask(given.X):
+        from .._data.dask import adopt
+
+        given = given._replace(X=adopt(given.X, given.y, given.sample_weight))
+    if is_dask(given.X_val) and given.y_val is not None:
+        from .._data.dask import adopt
+
+        given = given._replace(X_val=adopt(given.X_val, given.y_val, given.sample_weight_val))
+    return given
+
+
+class Fit(NamedTuple):
+    """What is known of a fit while it lasts, and not kept."""
+
+    ending: Ending
+    train: DataSet | None  # with mapped inputs; of rows that are elsewhere, those that the noise is learnt from
+    left_out: RowsLeftOut | None
+
+
+def fit_network(
+    model: Any,
+    given: Given,
+    file: Part | None = None,
+    split_rng: np.random.RandomState | None = None,
+    is_over: threading.Event | None = None,
+) -> Fit:
+    """Fit one network and set the attributes of `model`, an LMRegressor.
+
+    The fit is saved to `file`, and goes on from what that holds. The rows are divided into sets by `split_rng`, if that
+    is given, and not by the model's random state. The event `is_over` ends it, from another thread.
+    """
+    start_time = time.perf_counter()
+    refuse_contradictions(model, given)
+    rng = check_random_state(model.random_state)
+    is_warm = model.warm_start and hasattr(model, "coefs_")
+    hidden, activations = hidden_layers(model)
+    draft = copy(model)  # what validation learns of X becomes the model's only with the rest
+    data, draft._y_is_1d = check_rows(draft, given.X, given.y, given.sample_weight, reset=not is_warm)
+    draft._n_rows = len(data.X)
+    own = check_validation_set(draft, given.X_val, given.y_val, given.sample_weight_val, data.Y.shape[1])
+    network = make_network(data.X.shape[1], hidden, data.Y.shape[1], activations)
+    by_evidence = finds_penalty(model, given) and (
+        model.alpha == "evidence" or not is_matrix_free(model.solver, network, data.Y.size)
+    )
+    check()
+    if isinstance(data, BlockSet):
+        refuse_large_network(network)
+
+    before = (file.load() if file else None) or (previous(model, network) if is_warm else None)
+    fraction, split = model.validation_fraction if model.early_stopping else 0.0, before and before.split_indices
+    sets, draft.split_indices_ = divide(data, own, fraction, model.test_fraction, model.split, split_rng or rng, split)
+    scalings = before.scalings if before else make_scalings(model, sets["train"], by_evidence)
+    sets = {name: part.mapped(scalings.power) for name, part in sets.items()}
+    draft.x_power_ = scalings.power
+    rows = {name: make_ready(part, scalings.y) for name, part in sets.items()}
+    penalty = fixed_l2(0.0 if isinstance(model.alpha, str) else model.alpha, is_weight(network))
+    kind = BlockObjective if isinstance(data, BlockSet) else objective_kind(model, scalings.y)
+    solver = solver_between(model.solver, network, rows["train"]) if by_evidence else model.solver
+    problem = Problem(network, scalings.x, scalings.y, rows, penalty, kind, solver)
+
+    passed = {"X": getattr(given.X, "source", given.X), "y": given.y, "metadata": None}
+    if given.sample_weight is not None:
+        passed["metadata"] = {"sample_weight": given.sample_weight}
+    tasks = partial(Tasks, model, n_iterations=model.max_iter, data=passed, attributes=partial(model_attributes, draft))
+    save = partial(file.save_race, scalings, draft.split_indices_) if file else None
+    make_race = make_evidence_race if by_evidence else make_plain_race
+    race = make_race(model, problem, sets["train"], before, rng, start_time, tasks, save, is_over)
+    try:
+        winner = race.run()
+        lesson = rows_to_learn_from(model, sets["train"], network, by_evidence)
+    except (KeyboardInterrupt, LostWorkersError):
+        if leader := race.leader():
+            publish(model, problem, race, leader, draft)
+        raise
+    left_out = publish(model, problem, race, winner, draft, lesson)
+    race.end()
+    assert winner.ending is not None
+    return Fit(winner.ending, lesson, left_out)
+
+
+def make_ready(part: DataSet | BlockSet, y_scaling: Scaling) -> Rows | BlockRows:
+    """Rows for the kernels."""
+    return part.rows(y_scaling) if isinstance(part, BlockSet) else make_rows(*part, y_scaling)
+
+
+def rows_to_learn_from(model: Any, train: DataSet | BlockSet, network: Network, by_evidence: bool) -> DataSet | None:
+    """Training rows that are left out: all, where that is cheap or asked for; as many as the noise is learnt from."""
+    wants_all = wants_rows_left_out(model, len(train.X) * network.sizes[-1] * network.n_parameters**2 / 2)
+    if wants_all and isinstance(train, DataSet):
+        return train
+    return train.thinned(MOST_ROWS) if wants_all or (by_evidence and learns_noise(model)) else None
+
+
+# ---- races --------------------------------------------------------------------------------------------
+def make_plain_race(
+    model: Any,
+    problem: Problem,
+    train: DataSet | BlockSet,
+    before: Before | None,
+    rng: np.random.RandomState,
+    start_time: float,
+    tasks: Callable[..., Tasks],
+    save: Callable[..., None] | None,
+    is_over: threading.Event | None,
+) -> Race:
+    """Starts that minimise F with the penalty as it is."""
+    if before:
+        starts, n_starts = [("warm_start", before.theta)], before.n_starts
+        sample = judges_of(problem, train, n_starts)
+    else:
+        starts, sample = line_up(problem, train, model.n_starts, model.init, rng)
+        n_starts = len(starts)
+    course = make_course(model, problem, n_starts == 1)
+    scouting = None
+    if sample:
+        kind = objective_kind(model, problem.y_scaling)
+        scouting = make_course(model, problem._replace(rows={"train": sample}, kind=kind), False)
+    settings, memory, audience = make_settings(model, problem), before and before.race, tasks(problem, n_starts)
+    return Race(starts, course, settings, start_time, model.n_jobs, scouting, memory, audience, save, is_over)
+
+
+def make_evidence_race(
+    model: Any,
+    problem: Problem,
+    train: DataSet | BlockSet,
+    before: Before | None,
+    rng: np.random.RandomState,
+    start_time: float,
+    tasks: Callable[..., Tasks],
+    save: Callable[..., None] | None,
+    is_over: threading.Event | None,
+) -> EvidenceRace:
+    """The same, with a penalty that is found on the way."""
+    if is_matrix_free(model.solver, problem.network, problem.rows["train"].Y.size):
+        raise ValueError(
+            f"alpha='evidence' needs the Gram matrix, which solver={model.solver!r} does not make for "
+            f"{problem.network.n_parameters} parameters. Fit fewer units, set alpha to a number, or solver='cholesky'."
+        )
+    groups = make_groups(problem.network, model.penalty_groups)
+    n_starts = model.n_starts
+    if n_starts == "auto":
+        n_starts = min(MOST_EVIDENCE_STARTS, affordable(problem.network, train))
+    starts = [draw_start(problem.network, groups, rng) for _ in range(n_starts)]
+    if before:  # in case that it cannot go on exactly
+        starts = [starts[0].resumed(before.theta, getattr(model, "_precisions", None))]
+    memory = before and before.race
+    n_starts = len(memory.runners) if memory else len(starts)
+    course, settings = make_course(model, problem, n_starts == 1), make_settings(model, problem)
+    audience = tasks(problem, n_starts)
+    return EvidenceRace(
+        starts, course, settings, start_time, model.n_jobs, audience, problem, groups, memory, save, is_over,
+        remembers=model.warm_start,
+    )  # fmt: skip
+
+
+def make_course(model: Any, problem: Problem, is_alone: bool) -> Course:
+    return Course(problem.objective, partial(make_monitor, model, problem, is_alone), problem.negligible())
+
+
+def make_settings(model: Any, problem: Problem) -> Settings:
+    settings = Settings(**{name: getattr(model, name) for name in Settings._fields if hasattr(model, name)})
+    # A linear network is one least-squares problem: solving a part of it first would leave nothing to iterate.
+    return settings._replace(solve_output=bool(model.solve_output and problem.projects))
+
+
+def make_monitor(model: Any, problem: Problem, is_alone: bool) -> Monitor:
+    """Who watches one run: errors of all sets, the stopping rules, progress."""
+    # An error of zero ends a fit by its gradient; one that only underflows must not end it by its goal.
+    rules: list[Listener] = [Goal(model.goal)] if model.goal > 0 else []
+    stopping = EarlyStopping(model.n_iter_no_change) if "validation" in problem.rows else None
+    progress = Progress(is_live=is_alone, tells_rejected=model.verbose > 1) if model.verbose else None
+    return Monitor(problem.train_error, problem.held_out_errors(), rules, stopping, progress)
+
+
+# ---- parameters ---------------------------------------------------------------------------------------
+def refuse_contradictions(model: Any, given: Given) -> None:
+    """Parameters that make no sense together, or not with these rows."""
+    if isinstance(given.X, RowBlocks):
+        refuse_for_blocks(model)
+    if model.mu >= model.mu_max:
+        raise ValueError(
+            f"mu={model.mu!r} is not below mu_max={model.mu_max!r}: the first rejected step would end the fit. "
+            "Lower mu, or raise mu_max."
+        )
+    if model.alpha != "evidence":  # "auto" is what goes with the rest
+        return
+    if model.early_stopping or given.X_val is not None:
+        raise ValueError(
+            "early_stopping=True, or X_val, with alpha='evidence': the evidence stops the fit by the training rows "
+            "alone. Leave the validation set out (test_fraction only watches), or set alpha to a number."
+        )
+    if model.loss != "squared_error":
+        raise ValueError(
+            f"loss={model.loss!r} with alpha='evidence': the evidence is that of normal noise. Set alpha to a "
+            "number, or loss='squared_error'."
+        )
+
+
+def finds_penalty(model: Any, given: Given) -> bool:
+    """Whether the penalty is found during the fit: if that is asked for, or is left open and nothing is against it."""
+    if model.alpha != "auto":
+        return bool(model.alpha == "evidence")
+    has_validation_set = model.early_stopping or given.X_val is not None
+    return not has_validation_set and model.loss == "squared_error" and model.solver != "cg"
+
+
+def refuse_for_blocks(model: Any) -> None:
+    """Parameters that need the rows here, where they are elsewhere."""
+    here = "Pass NumPy arrays or a numpy.memmap"
+    if model.loss != "squared_error":
+        raise ValueError(
+            f"loss={model.loss!r} with Dask rows: its scale is a median of all residuals, which would have to come "
+            f"here. {here}, or set loss='squared_error'."
+        )
+    if model.solver == "cg":
+        raise ValueError(
+            "solver='cg' with Dask rows: each of its many products would be a pass over the cluster. "
+            f"{here}, or set solver='cholesky'."
+        )
+    if model.leave_one_out is True:
+        raise ValueError(
+            f"leave_one_out=True with Dask rows: the residuals of all rows would come here. {here}, or set "
+            "leave_one_out='auto'."
+        )
+
+
+def refuse_large_network(network: Network) -> None:
+    if is_matrix_free("auto", network, network.n_parameters):
+        raise ValueError(
+            f"hidden_layer_sizes: the Gram matrix of {network.n_parameters} parameters is too large to be summed over "
+            "Dask rows. Fit fewer units, or pass NumPy arrays or a numpy.memmap, with solver='cg'."
+        )
+
+
+def hidden_layers(model: Any) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Sizes and activation names of the hidden layers, one each."""
+    sizes = model.hidden_layer_sizes
+    is_sequence = isinstance(sizes, Sequence | np.ndarray)
+    sizes = tuple(sizes) if is_sequence else (sizes,)
+    if not all(isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= 1 for size in sizes):
+        raise InvalidParameterError(
+            "The 'hidden_layer_sizes' parameter of LMRegressor must be a positive int or a sequence of "
+            f"positive ints. Got {model.hidden_layer_sizes!r} instead."
+        )
+    names = model.activation
+    names = (names,) * len(sizes) if isinstance(names, str) else tuple(names)
+    if len(names) != len(sizes) or not all(isinstance(name, str) and name in ACTIVATIONS for name in names):
+        raise InvalidParameterError(
+            f"The 'activation' parameter of LMRegressor must be one of {sorted(ACTIVATIONS)}, or one of "
+            f"them for each of the {len(sizes)} hidden layers. Got {model.activation!r} instead."
+        )
+    return tuple(int(size) for size in sizes), tuple(str(name) for name in names)
+
+
+def make_scalings(model: Any, train: DataSet | BlockSet, by_evidence: bool) -> Scalings:
+    """Of a new fit."""
+    kind = model.scaling
+    if kind == "auto":
+        kind = "power" if by_evidence else "minmax"
+    if kind != "power":
+        return Scalings(no_power(), *make_scaling(kind, train.X, train.Y, train.weight))
+    refuse_far(column_range(train.X))
+    seen = train.thinned(POWER_ROWS)
+    power = make_power(seen.X[:], seen.weight)
+    train = train.mapped(power)
+    return Scalings(power, *make_scaling("standard", train.X, train.Y, train.weight))
+
+
+def objective_kind(model: Any, y_scaling: Scaling) -> Callable[..., NetworkObjective]:
+    """The class of objectives with this loss."""
+    if model.loss == "squared_error":
+        return NetworkObjective
+    unit = y_scaling.scale[0] if len(y_scaling.scale) == 1 else 1.0
+    with np.errstate(over="ignore"):
+        scale = None if model.loss_scale is None else float(np.float64(model.loss_scale) / unit)
+    if scale is not None and not 1 / LARGEST_LOSS_SCALE <= scale <= LARGEST_LOSS_SCALE:
+        raise ValueError(
+            f"loss_scale={model.loss_scale!r} is {scale:.3g} in units of the scaled y: squares of residuals, in "
+            "units of it, overflow or underflow float64. Set it to the size of usual residuals, or to None."
+        )
+    return partial(RobustObjective, loss=Loss(model.loss, scale))
+
+
+# ---- what a fit goes on from --------------------------------------------------------------------------
+def open_checkpoint(model: Any, given: Given) -> Checkpoint | None:
+    """The file of this call of `fit`, if one was asked for."""
+    if model.checkpoint is None:
+        return None
+    is_going_on = model.warm_start and hasattr(model, "coefs_")
+    draft = copy(model)  # validation sets attributes
+    data, _ = check_rows(draft, given.X, given.y, given.sample_weight, reset=not is_going_on)
+    own = check_validation_set(draft, given.X_val, given.y_val, given.sample_weight_val, data.Y.shape[1])
+    seed = model.random_state if isinstance(model.random_state, Integral) else None
+    owner = {name: repr(value) for name, value in model.get_params().items() if name not in MAY_CHANGE}
+    owner["random_state"] = repr(seed)
+    owner["the training data"] = data.fingerprint() if isinstance(data, BlockSet) else fingerprint(data)
+    owner["the validation set"] = own.fingerprint() if isinstance(own, BlockSet) else fingerprint(own or [])
+    return Checkpoint(model.checkpoint, owner)
+
+
+def previous(model: Any, network: Network) -> Before:
+    """What a warm start takes over."""
+    sizes = (len(model.x_offset_), *(len(b) for b in model.intercepts_))
+    if (sizes, model.hidden_activations_) != (network.sizes, network.activations[:-1]):
+        raise ValueError(
+            f"warm_start=True cannot go on from a network {sizes} {model.hidden_activations_} with "
+            f"{network.sizes} {network.activations[:-1]}. Keep the layers, the activation and the number of "
+            "columns, or set warm_start=False."
+        )
+    x_scaling, y_scaling = Scaling(model.x_offset_, model.x_scale_), Scaling(model.y_offset_, model.y_scale_)
+    theta, race = pack(model.coefs_, model.intercepts_), None
+    known: Remembered | None = getattr(model, "_memory", None)
+    if known is not None and np.array_equal(theta, known.theta):
+        race = known.race
+        layer_matrices(network, theta)[-1][:] *= (y_scaling.scale / known.y_scale)[:, None]
+        y_scaling = y_scaling._replace(scale=known.y_scale)
+    return Before(Scalings(model.x_power_, x_scaling, y_scaling), model.split_indices_, race, theta)

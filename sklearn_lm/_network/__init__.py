@@ -1,0 +1,1 @@
+"""Feed-forward networks: topology, initial weights, penalties, and the objective that is minimised."""

@@ -1,0 +1,221 @@
+"""Penalties on the parameters, fixed or found by maximising the evidence (empirical Bayes).
+
+A penalty is `1/2 sum_j s_j theta_j^2`. Behind it stands a model with one noise precision beta and, for every group g of
+parameters, one precision alpha_g of a normal prior (MacKay 1992; Foresee & Hagan 1997):
+
+    y_i = f(x_i; theta) + noise,   noise ~ N(0, 1 / (beta w_i)),   theta_j ~ N(0, 1 / alpha_g(j))
+
+Minus the logarithm of the posterior is beta F with s_j = alpha_g(j) / beta. Around its minimum the posterior is normal
+with precision beta H, H = J'J + S, which gives the evidence in closed form. With N the sum of the weights times the
+number of outputs,
+
+    log p(y) = -beta F - 1/2 log det H + 1/2 sum_j log s_j + N/2 log(beta / 2 pi)
+
+(MacKay 1992, "Bayesian interpolation", eq. 2.8 and 4.2). Where its derivatives by log alpha_g and log beta are zero is
+the fixed point that `updated` steps towards (eq. 4.8 and 4.9 there):
+
+    alpha_g = gamma_g / |theta_g|^2,   beta = (N - sum gamma) / sum r^2,   gamma_j = 1 - s_j (H^-1)_jj:
+
+gamma_j, between 0 and 1, is how far the data, and not the prior, determine a parameter.
+
+Several outputs have a beta each; `updated` gives all of them, and `evidence` brings the targets to scales on which
+they are equal. Everything is in scaled units.
+
+D. J. C. MacKay (1992), Neural Computation 4, 415-447. F. D. Foresee and M. T. Hagan (1997), "Gauss-Newton
+approximation to Bayesian learning", International Conference on Neural Networks, 1930-1935.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import _kernels
+from .._optimize import cholesky
+from .topology import Network, layer_matrices
+
+EPS = float(np.finfo(np.float64).eps)
+# Prior precision of output biases, in scaled units: next to none. They belong to no group.
+BIAS_PRECISION = 1e-3
+# Weak gamma priors on the precisions, so that a group without use, or one without weights, has finite values.
+PRIOR_SHAPE, PRIOR_RATE = 1e-3, 1e-6
+# An update may change a precision by no more than this factor: far from the fixed point it overshoots.
+LARGEST_CHANGE = 5.0
+LEAST_ALPHA, LARGEST_ALPHA = 1e-5, 1e6
+# The least noise is 3e-6 of the spread of y. Where rows are reproduced exactly it would fall without end, and
+# what the fit then hangs on are rounding errors: equal data, divided otherwise, would give another network.
+LARGEST_BETA = 1e11
+# The noise keeps at least this share of the degrees of freedom.
+LEAST_FREEDOM = 0.1
+
+
+class Penalty(NamedTuple):
+    """1/2 sum_j strength_j theta_j^2, in standardised units (sum form, as in Ridge)."""
+
+    strength: np.ndarray  # one per parameter
+
+    def cost(self, theta: np.ndarray) -> float:
+        return 0.5 * float(np.dot(self.strength, theta * theta))
+
+    def gradient(self, theta: np.ndarray) -> np.ndarray:
+        return self.strength * theta
+
+
+def fixed_l2(alpha: float, is_weight: np.ndarray) -> Penalty:
+    """The same alpha on every weight; biases go free, so that a shift of the target costs nothing."""
+    return Penalty(np.where(is_weight, float(alpha), 0.0))
+
+
+class Groups(NamedTuple):
+    """Which parameters share a precision."""
+
+    label: np.ndarray  # (n_parameters,), the group of each; n_groups for output biases that belong to none
+    size: np.ndarray  # (n_groups,)
+    kind: str = "single"  # by what they were made
+
+    def sums(self, per_parameter: np.ndarray) -> np.ndarray:
+        """Sum over each group."""
+        return np.bincount(self.label, per_parameter, minlength=len(self.size) + 1)[: len(self.size)]
+
+    def spread(self, per_group: np.ndarray, other: float) -> np.ndarray:
+        """The value of its group for each parameter, and `other` for those in none."""
+        return np.append(per_group, other)[self.label]
+
+
+class Precisions(NamedTuple):
+    """The hyper-parameters."""
+
+    alpha: np.ndarray  # (n_groups,)
+    beta: float
+
+
+class Curvature(NamedTuple):
+    """What the evidence needs of H."""
+
+    log_det: float  # of H
+    gamma: np.ndarray  # (n_parameters,)
+
+
+def make_groups(network: Network, kind: str) -> Groups:
+    """Groups of the parameters of a network.
+
+    Parameters
+    ----------
+    network : Network
+    kind : {"single", "layer", "input"}
+        "single": all parameters. "layer": for each layer one group of weights and, but for the output layer, one of
+        biases. "input": the same, with the weights of the first layer in one group for each input.
+    """
+    label = np.zeros(network.n_parameters, dtype=np.int64)
+    if kind == "single":
+        return Groups(label, np.bincount(label), kind)
+    n_groups = 0
+    matrices = layer_matrices(network, label)
+    for number, matrix in enumerate(matrices):
+        n_weights = matrix.shape[1] - 1
+        by_input = kind == "input" and number == 0
+        matrix[:, :-1] = n_groups + (np.arange(n_weights) if by_input else 0)
+        n_groups += n_weights if by_input else 1
+        matrix[:, -1] = n_groups
+        n_groups += number < len(matrices) - 1
+    return Groups(label, np.bincount(label, minlength=n_groups + 1)[:n_groups], kind)
+
+
+def penalty_of(precisions: Precisions, groups: Groups) -> Penalty:
+    """In units of the noise: its precision is that of the residuals in F."""
+    return Penalty(groups.spread(precisions.alpha, BIAS_PRECISION) / precisions.beta)
+
+
+def curvature_of_gram(gram: np.ndarray, strength: np.ndarray) -> Curvature:
+    """From the lower triangle of H; a log determinant of infinity where it has no factor.
+
+    Where the noise is next to none, prior precisions vanish beside J'J by rounding: then, and only then, the diagonal
+    grows by as much as rounding takes from it.
+    """
+    p = len(strength)
+    for jitter in (0.0, p * EPS * float(gram.diagonal().max())):
+        L = cholesky.factor(gram, jitter, np.ones(p))
+        if L is not None:
+            V = cholesky.inverse(L, p)
+            diagonal = np.einsum("ij,ij->j", V, V)[:p]  # of H^-1 = V'V
+            return Curvature(cholesky.log_determinant(L, p), 1.0 - (strength + jitter) * diagonal)
+    return Curvature(np.inf, np.zeros(p))
+
+
+def curvature_of_jacobian(jacobian: np.ndarray, strength: np.ndarray) -> Curvature:
+    """From J, which has fewer rows than columns.
+
+    With A = I + J S^-1 J' (Sylvester, Woodbury): det H = det A det S, and gamma_j = (J' A^-1 J)_jj / s_j. A log
+    determinant of infinity where A has no factor.
+    """
+    n, p = jacobian.shape
+    scaled = np.zeros((_kernels.n_padded(n), p))
+    scaled[:n] = jacobian / np.sqrt(strength)
+    products = np.empty((_kernels.n_padded(n), _kernels.n_padded(n)))
+    _kernels.gram_of(scaled, n, p, np.ones(n), products)
+    L = cholesky.factor(products[:n], 0.0, np.ones(n))
+    if L is None:  # no eigenvalue of A is below 1, but products may overflow, or lose the identity to rounding
+        return Curvature(np.inf, np.zeros(p))
+    V = cholesky.inverse(L, n)
+    columns = np.zeros((_kernels.n_padded(p), V.shape[1]))
+    columns[:p, :n] = scaled[:n].T
+    half = np.zeros((len(columns), _kernels.n_padded(n)))
+    _kernels.whiten(V, n, columns, p, half)  # (V J)' for every parameter
+    log_det = cholesky.log_determinant(L, n) + float(np.log(strength).sum())
+    return Curvature(log_det, np.einsum("ji,ji->j", half, half)[:p])
+
+
+def log_evidence(cost: float, precisions: Precisions, strength: np.ndarray, log_det: float, n: float) -> float:
+    """log p(y), with `cost` = F and `n` the sum of the weights times the number of outputs.
+
+    The priors of the precisions, which `updated` has in it, belong here too, or the two would not have their summit in
+    the same place.
+    """
+    alpha, beta = precisions
+    occam = -0.5 * log_det + 0.5 * float(np.log(strength).sum())
+    priors = 0.5 * float(np.sum(PRIOR_SHAPE * np.log(alpha) - PRIOR_RATE * alpha))
+    return -beta * cost + occam + 0.5 * n * float(np.log(beta / (2 * np.pi))) + priors
+
+
+def updated(
+    precisions: Precisions,
+    groups: Groups,
+    gamma: np.ndarray,
+    theta: np.ndarray,
+    squares: np.ndarray,
+    gamma_of_outputs: np.ndarray,
+    weight: float,
+    unit: np.ndarray | float = 1.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """One step towards the fixed point.
+
+    Parameters
+    ----------
+    precisions : Precisions
+    groups : Groups
+    gamma, theta : ndarray of shape (n_parameters,)
+    squares : ndarray of shape (n_outputs,)
+        Weighted sum of the squared residuals of each output.
+    gamma_of_outputs : ndarray of shape (n_outputs,)
+        The part of the sum of gamma that is counted as spent on each output.
+    weight : float
+        Sum of the weights.
+    unit : ndarray of shape (n_outputs,)
+        How many times larger the targets are than scaled ones.
+
+    Returns
+    -------
+    alpha : ndarray of shape (n_groups,)
+    beta : ndarray of shape (n_outputs,)
+    """
+    gamma_of_groups = np.clip(groups.sums(gamma), PRIOR_SHAPE, groups.size)
+    alpha = (gamma_of_groups + PRIOR_SHAPE) / (groups.sums(theta * theta) + PRIOR_RATE)
+    freedom = np.maximum(weight - gamma_of_outputs, LEAST_FREEDOM * weight)
+    beta = freedom / np.maximum(squares, freedom / (LARGEST_CHANGE * precisions.beta))
+    return (
+        np.clip(_near(alpha, precisions.alpha), LEAST_ALPHA, LARGEST_ALPHA),
+        np.minimum(_near(beta, np.full(len(beta), precisions.beta)), LARGEST_BETA / np.square(unit)),
+    )
+
+
+def _near(new: np.ndarray, old: np.ndarray) -> np.ndarray:
+    return np.clip(new, old / LARGEST_CHANGE, old * LARGEST_CHANGE)

@@ -1,0 +1,140 @@
+"""Where a sample of the rows makes the matrix of an iteration: many rows, and many parameters.
+
+The Gram matrix of all rows takes n p^2 / 2 multiply-adds, a product of it with a vector only 5 n p, see
+`_network/matrix_free.py`. Conjugate gradients find the step by a few of these, if the rows of a sample make the
+preconditioner:
+what all rows span, those of the sample span, and whatever the conditioning of H is, H and the H of the sample differ by
+factors near 1 (Avron, Maymounkov & Toledo 2010, "Blendenpik", SIAM Journal on Scientific Computing 32, for least
+squares; Roosta-Khorasani & Mahoney 2019, "Sub-sampled Newton methods", Mathematical Programming 174). Cost and gradient
+are those of all rows: the sample changes the way to a solution and not the solution.
+
+With one or two inputs the rows of J are points of a curve or a surface, and few directions of it rise above the
+damping: at the end of a fit of 1-20-20-10-1 some 90 of 681. Fewer residuals than parameters span them, and are factored
+as `DualSystem` does it. Whether they do is seen from their own effective number of parameters at every step.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._data.out_of_core import sweep
+from .._data.reductions import combined, squares_of_columns, weighted_sum
+from .matrix_free import GramOperator
+
+# Residuals of the sample for each parameter: at least so many, and twice as many where that is no more than this share
+# of all. Two products solve a system then.
+SAMPLED = 3
+SHARE = 1 / 8
+# The same of the small sample, which is tried with at most so many inputs and at least so many parameters. (With 286
+# it was no gain.)
+FEW = 1 / 3
+MOST_INPUTS = 2
+LEAST_PARAMETERS = 400
+# What an iteration takes, in units of one with the Gram matrix of all rows: the sample's share of the rows, and
+# PRODUCTS / p. (Measured with 140 to 300 parameters: 85 / p to 150 / p, less with two hidden layers than with one.)
+PRODUCTS = 110
+# Up to this it is taken where there could be a matrix of all rows: steps are to about one digit then, and near a
+# minimum there are more of them to the same error. (At 0.65, with 211 parameters, errors down to a millionth of the
+# variance are reached in 0.6 of the time. At 0.87, with 141, in 0.85 to 1.02 of it.)
+WORTHWHILE = 0.65
+# The same where every third iteration asks for that matrix anyway: fits with an alpha of their own. (At 0.2, with 701
+# parameters, they take 0.45 of the time to the same error on other rows.)
+WORTHWHILE_BETWEEN = 0.2
+# Relative to its mean square, a variance that is a rounding error.
+CONSTANT = 1e-12
+
+
+class SampledEquations(NamedTuple):
+    """As `objective.NormalEquations`, with products with H, and with what makes a matrix near it."""
+
+    cost: float
+    gradient: np.ndarray  # (n_parameters,)
+    gram: np.ndarray | None  # (n_parameters, n_parameters), H of the sample in its lower triangle; or, in its place,
+    few: np.ndarray | None  # J of the small sample, as in `objective.DualEquations`
+    squares: np.ndarray  # (n_outputs,)
+    theta: np.ndarray
+    rows: Any  # `objective.Rows`
+    strength: np.ndarray  # (n_parameters,), of the penalty
+    operator: GramOperator
+    sample: Any  # `objective.SampledRows`
+
+    @property
+    def diagonal(self) -> np.ndarray:
+        """Of the sample's J'J."""
+        if self.few is not None:
+            return squares_of_columns(self.few)[: len(self.strength)]
+        assert self.gram is not None
+        return self.gram.diagonal() - self.strength
+
+    def times(self, v: np.ndarray) -> np.ndarray:
+        """H v, with H = J'W J + S of all rows."""
+        return self.operator.times(self.rows, self.strength, self.theta, v)
+
+    def make_gram(self) -> np.ndarray:
+        """`gram`, also where the small sample took its place."""
+        return self.sample.gram(self.rows, self.strength, self.theta) if self.gram is None else self.gram
+
+
+def n_sampled(n_rows: int, n_outputs: int, n_parameters: int) -> int:
+    """Rows of the sample; 0 where they would be no small part of all."""
+    n_residuals = min(max(SAMPLED * n_parameters, SHARE * n_rows * n_outputs), 2 * SAMPLED * n_parameters)
+    n = math.ceil(n_residuals / n_outputs)
+    return n if 2 * n <= n_rows else 0
+
+
+def n_few(n_rows: int, n_outputs: int, n_parameters: int, n_inputs: int) -> int:
+    """Rows of the small sample; 0 where none is tried."""
+    is_tried = n_inputs <= MOST_INPUTS and LEAST_PARAMETERS <= n_parameters <= n_rows * n_outputs
+    return math.ceil(FEW * n_parameters / n_outputs) if is_tried else 0
+
+
+def is_quicker(n_rows: int, n_outputs: int, n_parameters: int, is_between: bool = False) -> bool:
+    """Whether a step takes clearly less time than the Gram matrix of all rows.
+
+    `is_between`: every third iteration has that matrix in any case.
+    """
+    n, worthwhile = n_sampled(n_rows, n_outputs, n_parameters), WORTHWHILE_BETWEEN if is_between else WORTHWHILE
+    return n > 0 and n / n_rows + PRODUCTS / n_parameters <= worthwhile
+
+
+class Sample(NamedTuple):
+    """Rows that stand for all: sum_i w_i h_i is near the sum of (stretch_k^2 w_row) h_row over rows = rows[k]."""
+
+    rows: np.ndarray  # ascending numbers, each once
+    stretch: np.ndarray  # of their root weights
+
+
+def draw_sample(rows: Any, x_scaling: np.ndarray, n: int) -> Sample:
+    """n draws, one from each n-th of the sum of what the rows count.
+
+    So no region of sorted rows is left out, and a row of weight two is drawn as two equal neighbours of weight one are.
+    Half of what a row counts is its weight. The other half is its share in the spread of the columns, so that a column
+    that is not zero in a few rows only is in the sample, too (Drineas, Mahoney & Muthukrishnan 2006, "Sampling
+    algorithms for l2 regression and applications": in proportion to leverages, here those of the columns one by one).
+    """
+    weight = rows.root_weight**2
+    count = weight * 0.5 * (1.0 + _spread_shares(rows.X, x_scaling, weight))
+    cumulated = np.cumsum(count)
+    of_one = cumulated[-1] / n
+    draws = (np.arange(n) + np.random.default_rng(0).uniform(size=n)) * of_one
+    numbers = np.minimum(np.searchsorted(cumulated, draws, "right"), len(cumulated) - 1)
+    chosen, times = np.unique(numbers, return_counts=True)
+    return Sample(chosen, np.sqrt(times * of_one / count[chosen]))
+
+
+def _spread_shares(X: Any, x_scaling: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Of each row the mean over the columns of (x - mean)^2 / variance: over the rows, its weighted mean is 1."""
+    (offset, scale), total, begin = x_scaling, weight.sum(), 0
+    mean, square = np.zeros_like(offset), np.zeros_like(offset)
+    for part in sweep(X):
+        share, Z = weight[begin : begin + len(part)] / total, (part - offset) / scale
+        mean += weighted_sum(share, Z)
+        square += weighted_sum(share, Z**2)
+        begin += len(part)
+    variance = square - mean**2
+    varies = variance > CONSTANT * square
+    if not varies.any():
+        return np.ones(len(X))
+    inverse = np.where(varies, 1.0 / np.where(varies, variance, 1.0), 0.0) / np.count_nonzero(varies)
+    return np.concatenate([combined(((part - offset) / scale - mean) ** 2, inverse) for part in sweep(X)])

@@ -1,0 +1,36 @@
+"""Cholesky factors of whole matrices, with the same bits on any number of threads (see `cholesky`)."""
+
+import numpy as np
+
+from .. import _kernels
+from .._kernels.buffers import aligned_zeros
+
+
+def room_for_factor(n: int) -> np.ndarray:
+    """Room for a factor of n rows, every row of which is aligned.
+
+    Rows are an odd number of cache lines apart: rows a power of two apart would evict each other from the cache.
+    """
+    n_padded = _kernels.n_padded(n)
+    return aligned_zeros(n_padded, _kernels.VECTOR * (-(-n_padded // _kernels.VECTOR) | 1))
+
+
+def factor(gram: np.ndarray, mu: float, diagonal: np.ndarray) -> np.ndarray | None:
+    """L with L L' = gram + mu diag(diagonal), in the first rows and columns of what is returned; None if there is none.
+
+    Only the lower triangle of `gram` is read, and only the factor's means anything.
+    """
+    L = room_for_factor(len(diagonal))
+    return L if _kernels.cholesky(np.ascontiguousarray(gram), mu, diagonal, L) else None
+
+
+def inverse(L: np.ndarray, n: int) -> np.ndarray:
+    """V = L^-1 in the first rows and columns, zeros around it: H^-1 = V'V for H = L L'."""
+    V = room_for_factor(n)
+    _kernels.invert_factor(L, n, np.zeros_like(V), V)
+    return V
+
+
+def log_determinant(L: np.ndarray, n: int) -> float:
+    """Of L L'."""
+    return 2.0 * float(np.log(L.diagonal()[:n]).sum())

@@ -1,0 +1,112 @@
+"""scikit-learn's callbacks: the fit as a tree of tasks, and what its callbacks are told.
+
+The interface is experimental and came with scikit-learn 1.9. Only this file knows it; with an older scikit-learn
+`CallbackSupport` is empty and `set_callbacks` does not exist.
+
+A fit from one start has a subtask "iteration" for each iteration, the first for the starting point. A fit whose starts
+race has a subtask "start" for each of them; for those that run to the end it has "iteration" subtasks from there on. A
+callback that returns True at the end of a task stops the fit.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .._network.objective import Problem
+from .._optimize.levenberg_marquardt import Ending
+from .._optimize.state import Record
+from .history import Row
+from .multistart import Audience, Runner
+
+try:
+    from sklearn.callback import CallbackSupportMixin as CallbackSupport
+except ImportError:
+
+    class CallbackSupport:  # type: ignore[no-redef]
+        """Nothing: this scikit-learn has no callbacks."""
+
+
+class Tasks(Audience):
+    """The tasks of one call of `fit`; without callbacks, a shell that does nothing.
+
+    Parameters
+    ----------
+    estimator : LMRegressor
+    problem : Problem
+    n_starts, n_iterations : int
+        How many of each there can be.
+    data : dict
+        X and y as the caller gave them, and `metadata` with the sample weights if there are any.
+    attributes : callable
+        The fitted attributes that `predict` needs, for a problem and parameters theta.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        problem: Problem,
+        n_starts: int,
+        n_iterations: int,
+        data: dict[str, Any],
+        attributes: Callable[[Problem, np.ndarray], dict[str, Any]],
+    ):
+        self._estimator, self._problem, self._data, self._attributes = estimator, problem, data, attributes
+        self._is_stopped = False
+        self._n_iterations = n_iterations + 1  # the starting point is one
+        self._finals: list[tuple[Any, Runner]] = []
+        self._root: Any = None
+        # With callbacks of its own, or as part of a fit that may have some.
+        if not (hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx")):
+            return
+        self._is_race = n_starts > 1
+        context = estimator._init_callback_context(
+            max_subtasks=n_starts if self._is_race else self._n_iterations, sequential_subtasks=not self._is_race
+        )
+        if not hasattr(estimator, "_skl_callbacks"):
+            return
+        self._root = context.call_on_fit_task_begin(estimator=estimator, **data)
+        # The optimizer ignores overflows at trial points; what a callback does is none of its trials.
+        self._numpy_errors = np.geterr()
+
+    def lost(self, runner: Runner) -> None:
+        if self._root is None:
+            return
+        task = self._root.subcontext(task_name="start", task_id=runner.number)
+        task.call_on_fit_task_begin(estimator=self._estimator, **self._data)
+        self._end(task, runner)
+
+    def final(self, runner: Runner) -> None:
+        if self._root is None:
+            return
+        task = self._root
+        if self._is_race:
+            task = self._root.subcontext(task_name="start", task_id=runner.number, max_subtasks=self._n_iterations)
+            self._finals.append((task.call_on_fit_task_begin(estimator=self._estimator, **self._data), runner))
+
+        def watch(record: Record, row: Row) -> Ending | None:
+            with np.errstate(**self._numpy_errors):
+                iteration = task.subcontext(task_name="iteration")
+                iteration.call_on_fit_task_begin(estimator=self._estimator, **self._data)
+                self._end(iteration, runner)
+            return Ending.CALLBACK if self._is_stopped else None
+
+        runner.monitor.watchers.append(watch)
+
+    def end(self, winner: Runner) -> None:
+        if self._root is None:
+            return
+        for task, runner in self._finals:
+            self._end(task, runner)
+        self._end(self._root, winner)
+
+    def _end(self, task: Any, runner: Runner) -> None:
+        def attributes() -> dict[str, Any]:
+            problem, theta = runner.candidate()
+            return self._attributes(problem or self._problem, theta)
+
+        self._is_stopped |= task.call_on_fit_task_end(
+            estimator=self._estimator,
+            **self._data,
+            reconstruction_attributes=attributes if runner.monitor.last else None,
+        )

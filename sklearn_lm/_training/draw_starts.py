@@ -1,0 +1,53 @@
+"""Who races: how many starts, from which families, and the rows on which they are judged at first."""
+
+import numpy as np
+
+from .._data.blocks import BlockSet
+from .._data.rows import Rows, make_rows
+from .._data.validation import DataSet
+from .._network.initialization import Sample, draw, mix
+from .._network.objective import Problem
+from .._network.topology import Network
+from .multistart import ROUNDS, SAMPLE_ROWS, affordable_starts
+
+Start = tuple[str, np.ndarray]  # family, theta
+
+
+def line_up(
+    problem: Problem, train: DataSet | BlockSet, n_starts: int | str, init: str, rng: np.random.RandomState
+) -> tuple[list[Start], Rows | None]:
+    """New starts, and the rows to choose among them by, if not all rows."""
+    if n_starts == "auto":
+        n_starts = affordable(problem.network, train)
+    assert isinstance(n_starts, int)
+    distinct = train.distinct(SAMPLE_ROWS)
+    assert isinstance(distinct.X, np.ndarray)
+    sample = Sample(
+        problem.x_scaling.forward(distinct.X).T,
+        distinct.weight / distinct.weight.sum(),
+        problem.y_scaling.forward(distinct.Y),
+    )
+    families = mix(n_starts, problem.network.sizes[0], init)
+    starts = [(family, draw(problem.network, family, sample, rng)) for family in families]
+    return starts, _sample_rows(problem, train, distinct, n_starts)
+
+
+def judges_of(problem: Problem, train: DataSet | BlockSet, n_starts: int) -> Rows | None:
+    """The rows alone, for a race that goes on."""
+    return _sample_rows(problem, train, train.distinct(SAMPLE_ROWS), n_starts) if n_starts > 1 else None
+
+
+def affordable(network: Network, train: DataSet | BlockSet) -> int:
+    """With n_starts="auto"."""
+    if not network.bends:
+        return 1
+    n_residuals = train.total_weight() * train.Y.shape[1]
+    return affordable_starts(n_residuals, network.n_parameters, sum(network.sizes[1:-1]))
+
+
+def _sample_rows(problem: Problem, train: DataSet | BlockSet, distinct: DataSet, n_starts: int) -> Rows | None:
+    if len(distinct.X) < SAMPLE_ROWS or n_starts <= ROUNDS[-1].at_least:
+        return None
+    # Each row stands for those that were left out, so that the penalty keeps its proportion.
+    weight = distinct.weight * (train.total_weight() / distinct.weight.sum())
+    return make_rows(distinct.X, distinct.Y, weight, problem.y_scaling)

@@ -1,0 +1,211 @@
+"""What is known about each iteration, and who listens to it: history, progress lines, stopping by error.
+
+The optimizer hands a `Record` to `Monitor`, which adds the errors of the data sets and passes record and row (a dict
+of numbers) to its listeners. A listener may return an `Ending`; the first one stops the fit.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._optimize.levenberg_marquardt import Ending, Rejection
+from .._optimize.state import Record
+
+Row = dict[str, float]
+Listener = Callable[[Record, Row], Ending | None]
+
+
+class Monitor:
+    """Turns records into rows and keeps all of them.
+
+    Parameters
+    ----------
+    train_error : callable
+        Mean squared training error from the record's `equations`, in the target's own squared units.
+    held_out_errors : mapping of str to callable
+        Name of a column and the error of theta on a set that takes no part in the fit.
+    rules : sequence of callables
+        Called with the record and its row; the first `Ending` that one of them returns stops the fit. Of a record that
+        is told again, by a fit that goes on from it, they say the same again.
+    stopping : EarlyStopping, optional
+        One more rule, and the one that says what to publish.
+    progress : Progress, optional
+        The printed record.
+
+    Attributes
+    ----------
+    watchers : list of callables
+        As the rules, but called once per iteration and after them.
+    """
+
+    def __init__(
+        self,
+        train_error: Callable[[Any], float],
+        held_out_errors: Mapping[str, Callable[[np.ndarray], float]],
+        rules: Sequence[Listener] = (),
+        stopping: "EarlyStopping | None" = None,
+        progress: "Progress | None" = None,
+    ):
+        self.train_error, self.held_out_errors = train_error, held_out_errors
+        self.rules: list[Listener] = list(rules)
+        if stopping is not None:
+            self.rules.append(stopping)
+        self.stopping, self.progress = stopping, progress
+        self.watchers: list[Listener] = [] if progress is None else [progress]
+        # Told of rejected trials, by the optimizer itself; None costs nothing.
+        self.on_reject = progress.on_reject if progress is not None and progress.tells_rejected else None
+        self.rows: list[Row] = []
+        # More numbers for every row to come, from whoever changes the objective while it is minimised.
+        self.columns: Row = {}
+        # Cost, iteration and theta of the last record, and not the record: its Gram matrix is large.
+        self.last: tuple[float, int, np.ndarray] | None = None
+
+    def __call__(self, record: Record) -> Ending | None:
+        is_new = record.iteration == len(self.rows)
+        row = self._row(record) if is_new else self.rows[-1]
+        self.last = record.cost, record.iteration, record.theta
+        endings = [rule(record, row) for rule in self.rules]
+        if is_new:
+            if self.stopping is not None:
+                row["validation_failures"] = record.iteration - self.stopping.best_iteration
+            self.rows.append(row)
+            endings += [watch(record, row) for watch in self.watchers]
+        return next((ending for ending in endings if ending), None)
+
+    def _row(self, record: Record) -> Row:
+        seconds = record.seconds
+        return {
+            "loss": record.cost,
+            "train_mse": self.train_error(record.equations),
+            **self._held_out(record.theta),
+            "grad_norm": record.grad_norm,
+            "mu": record.mu,
+            "gain_ratio": record.gain_ratio,
+            "n_evaluations": record.n_evaluations,
+            "time": record.time,
+            "time_jacobian": seconds.jacobian,
+            "time_solve": seconds.solve,
+            "time_evaluate": seconds.evaluate,
+            **self.columns,
+        }
+
+    def _held_out(self, theta: np.ndarray) -> Row:
+        return {name: error(theta) for name, error in self.held_out_errors.items()}
+
+    def history(self) -> dict[str, np.ndarray]:
+        """Equally long arrays, one entry per row."""
+        return {name: np.array([row[name] for row in self.rows]) for name in self.rows[0]}
+
+    def best(self) -> tuple[float, int, np.ndarray]:
+        """What to publish: error to compare fits by, iteration, theta. F never grows, so the last is the best of F."""
+        if self.stopping is not None and self.stopping.best_theta is not None:
+            return self.stopping.best_error, self.stopping.best_iteration, self.stopping.best_theta
+        assert self.last is not None  # the starting point is a record
+        return self.last
+
+    def memory(self) -> "Memory":
+        best = None if self.stopping is None or self.last is None else self.best()
+        return Memory([dict(row) for row in self.rows], self.last, best)
+
+    def recall(self, memory: "Memory") -> bool:
+        """Go on from there; False, and nothing is taken over, if the held-out sets are not the same."""
+        assert memory.last is not None
+        row = memory.rows[-1]
+        held_out = self._held_out(memory.last[2])
+        if (memory.best is None) != (self.stopping is None) or any(
+            name not in row or not np.array_equal(row[name], error, equal_nan=True) for name, error in held_out.items()
+        ):
+            return False
+        self.rows, self.last = [dict(row) for row in memory.rows], memory.last
+        if self.stopping is not None and memory.best is not None:
+            self.stopping.best_error, self.stopping.best_iteration, self.stopping.best_theta = memory.best
+        return True
+
+
+class Memory(NamedTuple):
+    """What a `Monitor` must remember to go on."""
+
+    rows: list[Row]
+    last: tuple[float, int, np.ndarray] | None
+    best: tuple[float, int, np.ndarray] | None
+
+
+class Goal:
+    """Ends the fit once the training error is small enough."""
+
+    def __init__(self, goal: float):
+        self.goal = goal
+
+    def __call__(self, record: Record, row: Row) -> Ending | None:
+        return Ending.GOAL if row["train_mse"] <= self.goal else None
+
+
+class EarlyStopping:
+    """Keeps theta of the least validation error; ends the fit when it has not fallen for `patience` iterations."""
+
+    def __init__(self, patience: int):
+        self.patience = patience
+        self.best_iteration = 0
+        self.best_error = np.inf
+        self.best_theta: np.ndarray | None = None
+
+    def __call__(self, record: Record, row: Row) -> Ending | None:
+        error = row["validation_mse"]
+        # A first error that is not finite is still the best known so far.
+        if error < self.best_error or self.best_theta is None:
+            self.best_error = np.inf if np.isnan(error) else error  # nothing would ever be less than NaN
+            self.best_theta, self.best_iteration = record.theta, record.iteration
+        return Ending.PATIENCE if record.iteration - self.best_iteration >= self.patience else None
+
+
+class Progress:
+    """One aligned line per iteration and, if asked, per rejected trial.
+
+    Parameters
+    ----------
+    is_live : bool
+        Lines are printed as they come; else they are kept for `replay`, for a run that may turn out to be of no
+        interest.
+    tells_rejected : bool
+    """
+
+    COLUMNS = (
+        ("train_mse", "train MSE"),
+        ("validation_mse", "val. MSE"),
+        ("grad_norm", "gradient"),
+        ("mu", "mu"),
+        ("gain_ratio", "gain"),
+        ("time", "seconds"),
+    )
+
+    def __init__(self, is_live: bool = True, tells_rejected: bool = False):
+        self.tells_rejected = tells_rejected
+        self.lines: list[str] = []
+        self.say: Callable[[str], None] = print if is_live else self.lines.append
+        self.columns: list[str] = []
+
+    def replay(self) -> None:
+        for line in self.lines:
+            print(line)
+
+    def __call__(self, record: Record, row: Row) -> None:
+        if not self.columns:
+            self.columns = [name for name, _ in self.COLUMNS if name in row]
+            self.say("iter" + "".join(f"{title:>12}" for name, title in self.COLUMNS if name in row))
+        self.say(f"{record.iteration:4d}" + "".join(f"{row[name]:12.4g}" for name in self.columns))
+
+    def on_reject(self, rejection: Rejection) -> None:
+        known = {"mu": rejection.mu, "gain_ratio": rejection.gain_ratio, "time": rejection.time}
+        cells = [f"{known[name]:12.4g}" if name in known else " " * 12 for name in self.columns]
+        cells[0] = f"{'rejected':>12}"
+        self.say(" " * 4 + "".join(cells))
+
+
+def print_starts(starts: dict[str, np.ndarray]) -> None:
+    """One aligned line per start of a race."""
+    print(f"start  {'family':<14}{'iterations':>10}{'train MSE':>12}  fate")
+    for number, (family, mse, n_iter, fate) in enumerate(
+        zip(starts["family"], starts["train_mse"], starts["n_iter"], starts["fate"], strict=True), start=1
+    ):
+        print(f"{number:5d}  {family:<14}{n_iter:>10d}{mse:>12.4g}  {fate}")

@@ -1,0 +1,66 @@
+"""What a fit must come up to: the evidence of a linear network on the same rows; see `_training/evidence.py`."""
+
+import math
+
+import numpy as np
+
+from .._network.objective import Problem
+from .._network.penalty import (
+    Groups,
+    Penalty,
+    Precisions,
+    curvature_of_gram,
+    log_evidence,
+    make_groups,
+    penalty_of,
+    updated,
+)
+from .._network.topology import make_network
+from .._optimize.linearization import NormalEquations
+
+# Updates of the precisions of a linear network, which has no other iterations.
+N_LINEAR = 30
+
+
+def evidence_of_linear(problem: Problem, kind: str) -> float:
+    """The largest log evidence of a network without hidden layers on the same rows.
+
+    Parameters
+    ----------
+    problem : Problem
+    kind : {"single", "layer", "input"}
+        Of its groups.
+    """
+    n_inputs, *_, n_outputs = problem.network.sizes
+    network = make_network(n_inputs, (), n_outputs, ())
+    theta = np.zeros(network.n_parameters)
+    objective = problem._replace(network=network, penalty=Penalty(theta), solver="cholesky").objective()
+    objective.is_dual = False
+    zero = objective.normal_equations(theta)
+    assert isinstance(zero, NormalEquations)
+    # The outputs have no parameter in common, and each has precisions of its own.
+    groups, n = make_groups(make_network(n_inputs, (), 1, ()), kind), n_inputs + 1
+    total = 0.0
+    for o in range(n_outputs):
+        own = slice(o * n, (o + 1) * n)
+        part = NormalEquations(zero.squares[o] / 2, zero.gradient[own], zero.gram[own, own], zero.squares[o : o + 1])
+        total += _summit(part, groups, problem.rows["train"].weight)
+    return total
+
+
+def _summit(zero: NormalEquations, groups: Groups, weight: float) -> float:
+    """The largest log evidence of a linear model of one output, from its normal equations at theta = 0."""
+    moments = np.tril(zero.gram) + np.tril(zero.gram, -1).T
+    precisions, best = Precisions(np.ones(len(groups.size)), 1.0), -math.inf
+    for _ in range(N_LINEAR):
+        penalty = penalty_of(precisions, groups)
+        gram = moments + np.diag(penalty.strength)
+        theta = -np.linalg.solve(gram, zero.gradient)
+        squares = float(zero.squares[0] + 2 * zero.gradient @ theta + theta @ moments @ theta)
+        cost = 0.5 * squares + penalty.cost(theta)
+        curvature = curvature_of_gram(gram, penalty.strength)
+        best = max(best, log_evidence(cost, precisions, penalty.strength, curvature.log_det, weight))
+        gamma = curvature.gamma
+        alpha, beta = updated(precisions, groups, gamma, theta, np.array([squares]), gamma.sum(keepdims=True), weight)
+        precisions = Precisions(alpha, float(beta[0]))
+    return best

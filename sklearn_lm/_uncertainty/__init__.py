@@ -1,0 +1,1 @@
+"""Posterior of a fitted network, mixtures of networks, and the noise that depends on the inputs."""

@@ -1,0 +1,116 @@
+"""A variance that depends on where one is: a correction learnt from what was left out.
+
+The linearised posterior says v(x), with one noise variance for all x. Leave-one-out predictions say how far that is
+true: z_i^2 = (y_i - mean_{-i})^2 / v_{-i} should be 1 on the average everywhere. Where it is not, v(x) is multiplied by
+
+    exp(phi(x) b),   phi = [1, x, mean],
+
+with inputs standardised and clipped, and b from the likelihood of the z, N(0, exp(phi b)), under a ridge penalty,
+
+    1/2 sum_i w_i (phi_i b + z_i^2 exp(-phi_i b)) + n/8 b_0^2 + lambda/2 |b_1, b_2, ...|^2
+
+(multiplicative heteroscedasticity: A. C. Harvey, Econometrica 44, 1976). lambda comes from cross-validation.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .._data.reductions import combined, weighted_gram, weighted_sum
+from .._data.scaling import standard_scaling
+
+# From strong to weak; the first leaves nothing but a common factor. A weaker one must gain more than so many nats.
+PENALTIES = (np.inf, 300.0, 100.0, 30.0, 10.0)
+LEAST_GAIN = 0.5
+N_FOLDS = 5
+# Largest z^2, largest standardised input, and largest |phi b|: no single point rules, no prediction runs away.
+LARGEST_SQUARE, LARGEST_INPUT, LARGEST_LOGARITHM = 16.0, 3.0, 1.5
+N_NEWTON = 50
+
+
+class NoiseModel(NamedTuple):
+    """Logarithm of the factor, for each output."""
+
+    offset: np.ndarray  # (n_inputs + 1,), of the inputs and of the mean
+    scale: np.ndarray  # (n_inputs + 1,)
+    coefficients: np.ndarray  # (n_inputs + 2,)
+
+    def factor(self, X: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """By which to multiply the variance at X, where the mean prediction is `mean`; (n_rows,)."""
+        logarithm = combined(_features(X, mean, self.offset, self.scale), self.coefficients)
+        return np.exp(np.clip(logarithm, -LARGEST_LOGARITHM, LARGEST_LOGARITHM))
+
+
+def fit_noise(
+    X: np.ndarray, mean: np.ndarray, z_squared: np.ndarray, weight: np.ndarray, fold: np.ndarray
+) -> NoiseModel:
+    """The correction for one output.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_inputs)
+    mean, z_squared : ndarray of shape (n_rows,)
+        Of the leave-one-out predictions.
+    weight : ndarray of shape (n_rows,)
+    fold : ndarray of int of shape (n_rows,)
+        Fold of each row in the cross-validation, 0 to `N_FOLDS` - 1. Where one is empty there are too few rows to
+        choose by, and the correction is a common factor.
+    """
+    columns = np.column_stack([X, mean])
+    offset, scale = standard_scaling(columns, weight)
+    phi = _features(X, mean, offset, scale)
+    z_squared = np.minimum(z_squared, LARGEST_SQUARE)
+    chosen, least = PENALTIES[0], np.inf
+    for penalty in PENALTIES if len(np.unique(fold)) == N_FOLDS else ():
+        score = 0.0
+        for k in range(N_FOLDS):
+            inside, outside = fold != k, fold == k
+            b = fit_coefficients(phi[inside], z_squared[inside], weight[inside], penalty)
+            logarithm = np.clip(combined(phi[outside], b), -LARGEST_LOGARITHM, LARGEST_LOGARITHM)
+            score += 0.5 * float(weighted_sum(weight[outside], logarithm + z_squared[outside] * np.exp(-logarithm)))
+        if score < least - LEAST_GAIN:
+            chosen, least = penalty, score
+    return NoiseModel(offset, scale, fit_coefficients(phi, z_squared, weight, chosen))
+
+
+def fit_coefficients(phi: np.ndarray, z_squared: np.ndarray, weight: np.ndarray, penalty: float) -> np.ndarray:
+    """b by Newton's method: the objective is convex, with a step halved until it falls."""
+    b = np.zeros(phi.shape[1])
+    n_used = 1 if np.isinf(penalty) else len(b)
+    phi = phi[:, :n_used]
+    ridge = np.full(n_used, penalty)
+    ridge[0] = weight.sum() / 4
+
+    def objective(b: np.ndarray) -> float:
+        eta = combined(phi, b)
+        return 0.5 * float(weighted_sum(weight, eta + z_squared * np.exp(-eta)) + b @ (ridge * b))
+
+    used, value = b[:n_used], objective(b[:n_used])
+    for _ in range(N_NEWTON):
+        expected = weight * z_squared * np.exp(-combined(phi, used))
+        gradient = 0.5 * weighted_sum(weight - expected, phi) + ridge * used
+        step = _solve(0.5 * weighted_gram(expected, phi) + np.diag(ridge), gradient)
+        length = 1.0
+        while length > 1e-6 and not objective(used - length * step) <= value:
+            length /= 2
+        used = used - length * step
+        fallen, value = value - objective(used), objective(used)
+        if fallen <= 1e-10 * abs(value):
+            break
+    b[:n_used] = used
+    return b
+
+
+def _solve(H: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    try:
+        return np.linalg.solve(H, gradient)
+    except np.linalg.LinAlgError:  # weights so large that the ridge vanishes beside them
+        return np.linalg.lstsq(H, gradient, rcond=None)[0]
+
+
+def _features(X: np.ndarray, mean: np.ndarray, offset: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """[1, x, mean], standardised, the inputs clipped."""
+    with np.errstate(over="ignore"):
+        columns = (np.column_stack([X, mean]) - offset) / scale
+    columns[:, :-1] = np.clip(columns[:, :-1], -LARGEST_INPUT, LARGEST_INPUT)
+    return np.column_stack([np.ones(len(X)), columns])

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from sklearn_lm._data import yeo_johnson as yeo_johnson_module
+from sklearn_lm._data.out_of_core import Source
+from sklearn_lm._data.yeo_johnson import best_exponent, make_power, no_power, yeo_johnson
+
+
+@pytest.fixture
+def skewed(rng):
+    return np.column_stack([rng.normal(size=200), rng.lognormal(sigma=1.0, size=200), -rng.exponential(size=200)])
+
+
+@pytest.mark.parametrize("exponent", [-1.0, 0.0, 0.5, 1.0, 2.0, 3.0])
+def test_yeo_johnson_is_scipys(rng, exponent):
+    z = rng.normal(scale=3, size=50)
+    np.testing.assert_allclose(yeo_johnson(z, exponent), stats.yeojohnson(z, exponent), rtol=1e-12)
+
+
+def test_best_exponent_is_scipys(skewed):
+    z = stats.zscore(skewed[:, 1])
+    np.testing.assert_allclose(best_exponent(z, np.full(200, 1 / 200)), stats.yeojohnson(z)[1], atol=1e-4)
+
+
+def test_only_skewed_columns_are_mapped(skewed):
+    power = make_power(skewed, np.ones(200))
+    np.testing.assert_array_equal(power.column, [1, 2])
+    mapped = power.forward(skewed)
+    np.testing.assert_array_equal(mapped[:, 0], skewed[:, 0])
+    assert (np.abs(stats.skew(mapped)) < 0.5).all()
+    for j in range(3):  # increasing
+        np.testing.assert_array_equal(np.argsort(mapped[:, j]), np.argsort(skewed[:, j]))
+
+
+def test_units_do_not_matter(skewed):
+    factor, shift = np.array([1.0, 1e-6, -1e4]), np.array([0.0, 5.0, 3.0])
+    there = make_power(skewed, np.ones(200)).forward(skewed)
+    other = make_power(skewed * factor + shift, np.ones(200)).forward(skewed * factor + shift)
+    np.testing.assert_allclose(other[:, 1], there[:, 1], rtol=1e-5)
+    np.testing.assert_allclose(other[:, 2], -there[:, 2], rtol=1e-5)  # mirrored, and so is the map
+
+
+def test_a_weight_is_a_repeated_row(skewed, rng):
+    weight = rng.randint(1, 4, size=200)
+    repeated = np.repeat(skewed, weight, axis=0)
+    for a, b in zip(make_power(skewed, weight.astype(float)), make_power(repeated, np.ones(weight.sum())), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_nothing_to_map_is_no_copy(skewed, rng):
+    rare = np.zeros((200, 1))
+    rare[:3] = 1.0
+    constant = np.ones((200, 1))
+    for X in (rng.normal(size=(50, 2)), rare, constant):
+        assert make_power(X, np.ones(len(X))).forward(X) is X
+    assert no_power().forward(skewed) is skewed
+
+
+def test_a_large_array_is_mapped_as_it_is_read(skewed, monkeypatch):
+    """No second copy of the data; the same bits."""
+    power = make_power(skewed, np.ones(len(skewed)))
+    copy, source = power.forward(skewed), power.forward(Source(skewed))
+    monkeypatch.setattr(yeo_johnson_module, "LARGEST_COPY", skewed.nbytes - 1)
+    for lazy in (source, power.forward(skewed)):
+        assert isinstance(lazy, Source)
+        np.testing.assert_array_equal(lazy[:], copy)
+        np.testing.assert_array_equal(lazy.take(np.array([1, 3, 4]))[1:], copy[[3, 4]])
+        assert lazy.in_place() is lazy  # the kernels must not see the array below
+
+
+def test_the_callers_array_is_not_changed(skewed):
+    before = skewed.copy()
+    make_power(skewed, np.ones(200)).forward(skewed)
+    np.testing.assert_array_equal(skewed, before)

@@ -1,0 +1,145 @@
+"""A model that was saved and loaded predicts the same bits, can be asked the same things, and goes on the same way."""
+
+import copy
+import io
+import pickle
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from conftest import may_end_early
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_lm import LMRegressor, __version__
+
+DATA = Path(__file__).parents[1] / "golden"
+# What skops must be told to trust, as in doc/saving.md.
+TRUSTED = ["sklearn_lm._regressor.LMRegressor"]
+
+
+def by_joblib(model):
+    file = io.BytesIO()
+    joblib.dump(model, file)
+    file.seek(0)
+    return joblib.load(file)
+
+
+def by_cloudpickle(model):
+    return pickle.loads(pytest.importorskip("cloudpickle").dumps(model))
+
+
+def by_skops(model):
+    skops = pytest.importorskip("skops.io")
+    data = skops.dumps(model)
+    assert set(skops.get_untrusted_types(data=data)) <= set(TRUSTED)
+    return skops.loads(data, trusted=TRUSTED)
+
+
+WAYS = {f"pickle {i}": lambda model, i=i: pickle.loads(pickle.dumps(model, i)) for i in range(2, 6)} | {
+    "joblib": by_joblib,
+    "cloudpickle": by_cloudpickle,
+    "skops": by_skops,
+    "deepcopy": copy.deepcopy,
+}
+
+
+@pytest.fixture
+def data():
+    X = np.random.RandomState(0).uniform(-1, 1, size=(40, 2))
+    return X, np.sin(2 * X[:, 0]) * X[:, 1]
+
+
+def make(**parameters):
+    return LMRegressor(**{"hidden_layer_sizes": 2, "max_iter": 4, "n_starts": 3, "random_state": 0, **parameters})
+
+
+KINDS = {
+    "one output": {},
+    "two outputs": {},
+    "warm start": {"warm_start": True},
+    "fewer residuals than parameters": {"warm_start": True, "hidden_layer_sizes": 20, "n_starts": 1},
+    "early stopping": {"early_stopping": True, "test_fraction": 0.1, "warm_start": True},
+    "one start": {"n_starts": 1},
+    "evidence": {"alpha": "evidence", "warm_start": True},
+    "several networks": {"alpha": "evidence", "n_networks": 2},
+    "robust": {"loss": "cauchy", "warm_start": True},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_saved_and_loaded(data, kind, way):
+    """Naive: state in classes of the package's own, an enum among them: skops saves it and cannot load it again."""
+    X, y = data
+    if kind == "two outputs":
+        y = np.column_stack([y, X[:, 0]])
+    with may_end_early():
+        model = make(**KINDS[kind]).fit(X, y)
+    loaded = WAYS[way](model)
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    assert loaded.get_params() == model.get_params()
+    assert set(vars(loaded)) == set(vars(model))
+    assert str(loaded.summary()) == str(model.summary())
+    np.testing.assert_array_equal(loaded.predict(X, return_std=True), model.predict(X, return_std=True))
+    if kind == "several networks":
+        np.testing.assert_array_equal(loaded.loo_residuals_, model.loo_residuals_)
+    with may_end_early():  # and it goes on as the first one does
+        np.testing.assert_array_equal(loaded.fit(X, y).predict(X), model.fit(X, y).predict(X))
+    assert loaded.n_iter_ == model.n_iter_
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_in_a_pipeline(data, way):
+    """Naive: a state that only works where the estimator itself is saved."""
+    X, y = data
+    with may_end_early():
+        model = make_pipeline(StandardScaler(), make()).fit(X, y)
+    np.testing.assert_array_equal(WAYS[way](model).predict(X), model.predict(X))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_before_it_is_fitted(way):
+    """Naive: a state that takes fitted attributes for granted."""
+    assert WAYS[way](make(alpha=0.5)).get_params() == make(alpha=0.5).get_params()
+
+
+def test_saving_changes_nothing(data):
+    """Naive: attributes packed in place: the model that was saved predicts no more."""
+    with may_end_early():
+        model = make(warm_start=True).fit(*data)
+    before = dict(vars(model))
+    pickle.dumps(model)
+    assert all(vars(model)[name] is value for name, value in before.items())
+    assert set(vars(model)) == set(before)
+
+
+# ---- releases -----------------------------------------------------------------------------------------
+GOLDEN = sorted(DATA.glob("*.skops"))
+
+
+def test_there_are_golden_files():
+    assert GOLDEN
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_a_model_of_an_earlier_release_is_loaded(path):
+    """Naive: an attribute renamed, which a model saved before does not have. (`make_golden.py` writes the files.)"""
+    skops = pytest.importorskip("skops.io")
+    release, kind = path.stem.rsplit("-", 1)
+    model = skops.load(path, trusted=TRUSTED)
+    with np.load(DATA / f"{release}-predictions.npz", allow_pickle=False) as golden:
+        np.testing.assert_allclose(model.predict(golden["X"]), golden[kind], rtol=1e-10, atol=1e-12)
+    model.summary()
+
+
+@pytest.mark.parametrize("saved_by", [{"format": 999, "release": "7.0"}, None])
+def test_a_model_of_an_unknown_form_says_what_to_use(data, saved_by):
+    """Naive: `__dict__.update`, and an AttributeError in the first call of predict."""
+    with may_end_early():
+        state = make().fit(*data).__getstate__()
+    state["_saved_by"] = saved_by
+    release = saved_by["release"] if saved_by else "unknown"
+    with pytest.raises(ValueError, match=f"saved by release {release} .* this release, {__version__}, .*Load it with"):
+        LMRegressor().__setstate__(state)

@@ -1,0 +1,158 @@
+"""A hidden layer that grows until more units bring nothing."""
+
+import numpy as np
+import pytest
+from conftest import may_end_early, size
+from sklearn.base import clone
+
+from sklearn_lm import LMRegressor
+from sklearn_lm._estimator import size_search
+from sklearn_lm._estimator.size_search import LEAST_RISE, PATIENCE, _larger
+
+
+@pytest.fixture
+def data(rng):
+    X = np.sort(rng.uniform(-1, 1, size=(size(120, 40), 1)), axis=0)
+    return X, np.sin(5 * X[:, 0]) + 0.05 * rng.normal(size=len(X))
+
+
+def fit(X, y, **parameters):
+    parameters = {"alpha": "evidence", "max_iter": size(200, 15), "n_starts": 1, "random_state": 0, **parameters}
+    with may_end_early():
+        return LMRegressor("auto", **parameters).fit(X, y)
+
+
+@pytest.mark.parametrize("alpha", ["evidence", 1e-3])
+def test_the_size_with_the_best_criterion_is_taken(data, alpha):
+    model = fit(*data, alpha=alpha)
+    path = model.growth_
+    n_units = len(model.intercepts_[0])
+    chosen = list(path["n_units"]).index(n_units)
+    assert list(path["n_units"]) == sorted(path["n_units"])
+    assert n_units > 1
+    # All before it are worse, and what comes after is no better by enough to count.
+    assert path["criterion"][chosen] > path["criterion"][:chosen].max()
+    if alpha == "evidence":
+        assert (path["criterion"][chosen + 1 :] <= path["criterion"][chosen] + LEAST_RISE).all()
+        assert model.log_evidence_ == path["criterion"][chosen]
+    else:
+        assert model.loo_score_ == path["criterion"][chosen]
+    assert len(path["n_units"]) <= chosen + 1 + PATIENCE
+    assert path["n_parameters"][chosen] == 3 * n_units + 1
+
+
+def test_new_units_change_nothing_at_first(data):
+    X, y = data
+    with may_end_early():
+        member = LMRegressor(3, alpha=1e-3, n_starts=1, max_iter=10, random_state=0).fit(X, y)
+    larger = _larger(member, 7, np.random.RandomState(0))
+    assert larger.coefs_[0].shape == (1, 7)
+    np.testing.assert_allclose(larger.predict(X), member.predict(X), atol=1e-12)
+    assert member.coefs_[0].shape == (1, 3)
+
+
+def test_a_larger_network_begins_where_the_smaller_one_ended(data):
+    """With a fixed penalty F can only fall from size to size."""
+    path = fit(*data, alpha=1e-4, tol=1e-6).growth_
+    assert (np.diff(path["train_mse"]) <= 0.02 * path["train_mse"][:-1]).all()
+
+
+def test_repeated_rows_are_weights(data):
+    """Naive: new units bend at rows of which repetitions are drawn more often, and rows are counted for the limit."""
+    X, y = data
+    X, y = X[::4], y[::4]
+    weight = 1 + np.arange(len(X)) % 3
+    repeated = np.repeat(X, weight, axis=0), np.repeat(y, weight)
+    with may_end_early():
+        members = [
+            LMRegressor(2, alpha=1e-3, n_starts=1, max_iter=10, random_state=0).fit(*rows)
+            for rows in ((X, y, weight), repeated)
+        ]
+    weighted, other = (_larger(member, 7, np.random.RandomState(0)) for member in members)
+    np.testing.assert_allclose(weighted.coefs_[0], other.coefs_[0], rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(weighted.intercepts_[0], other.intercepts_[0], rtol=1e-6, atol=1e-8)
+    n_parameters = 3 * np.array(size_search.SIZES) + 1
+    for member in members:
+        is_too_large = [size_search._is_too_large(member, n_units) for n_units in size_search.SIZES]
+        np.testing.assert_array_equal(is_too_large, n_parameters > len(X))
+
+
+def test_there_are_never_more_parameters_than_residuals(rng):
+    X = np.linspace(-1, 1, 14)[:, None]
+    model = fit(X, np.sin(9 * X[:, 0]), alpha=1e-9)
+    assert model.growth_["n_parameters"].max() <= 14
+
+
+def test_several_networks_have_the_size_that_one_has_found(data):
+    model = fit(*data, n_networks=2)
+    sizes = {len(member.intercepts_[0]) for member in model.estimators_}
+    assert len(sizes) == 1
+    assert sizes < set(model.growth_["n_units"])
+    assert np.isfinite(model.predict(data[0], return_std=True)[1]).all()
+
+
+def test_the_parameter_stays_auto_and_the_seed_decides(data):
+    first, again = fit(*data), fit(*data)
+    assert first.hidden_layer_sizes == clone(first).hidden_layer_sizes == "auto"
+    assert first.get_params() == again.get_params()
+    np.testing.assert_array_equal(first.coefs_[0], again.coefs_[0])
+
+
+def test_another_fit_forgets_the_growth(data):
+    model = fit(*data)
+    with may_end_early():
+        model.set_params(hidden_layer_sizes=(2,)).fit(*data)
+    assert not hasattr(model, "growth_")
+    assert model.coefs_[0].shape == (1, 2)
+
+
+def test_conjugate_gradients_cannot_choose_a_size(data):
+    """Naive: an AttributeError for the leave-one-out score, which needs the Gram matrix."""
+    with pytest.raises(ValueError, match=r"solver='cg': sizes are compared .* Set solver='auto'"):
+        fit(*data, solver="cg")
+
+
+def test_growth_ends_before_the_gram_matrix_does(data, monkeypatch):
+    monkeypatch.setattr(size_search, "LARGEST_MATRIX", 8**2)
+    assert fit(*data).growth_["n_parameters"].max() <= 8
+
+
+def test_verbose_prints_a_line_for_each_size(data, capsys):
+    model = fit(*data, verbose=1)
+    assert len(capsys.readouterr().out.splitlines()) == len(model.growth_["n_units"])
+
+
+def test_several_outputs_and_a_validation_set(data):
+    X, y = data
+    model = fit(X, np.column_stack([y, X[:, 0]]), alpha=0.0, early_stopping=True, test_fraction=0.1)
+    assert model.predict(X).shape == (len(X), 2)
+    assert set(model.split_indices_) == {"train", "validation", "test"}
+
+
+def test_no_output_decides_the_size_by_its_units(rng):
+    """Naive: sizes are compared by PRESS, of which nearly all is that of the output in small units."""
+    X = rng.uniform(size=(80, 1))
+    y = np.column_stack([np.sin(8 * X[:, 0]), X[:, 0] + 0.1 * rng.normal(size=80)])
+    sizes = []
+    for unit in (1.0, 1e4):
+        with may_end_early():
+            model = LMRegressor("auto", alpha=1e-3, n_starts=1, max_iter=20, random_state=0).fit(X, y * [1.0, unit])
+        sizes.append(len(model.intercepts_[0]))
+    assert sizes[0] == sizes[1] > 1
+
+
+def test_an_interrupted_growth_leaves_the_best_size_so_far(rng, monkeypatch):
+    X = rng.uniform(size=(60, 1))
+    fits = iter([size_search.fit_network] * 2)
+
+    def interrupted(*arguments):
+        if (fit := next(fits, None)) is None:
+            raise KeyboardInterrupt
+        return fit(*arguments)
+
+    monkeypatch.setattr(size_search, "fit_network", interrupted)
+    model = LMRegressor("auto", alpha=1e-3, n_starts=1, max_iter=20, random_state=0)
+    with may_end_early(), pytest.raises(KeyboardInterrupt):
+        model.fit(X, np.sin(8 * X[:, 0]))
+    assert len(model.intercepts_[0]) == 2
+    assert np.isfinite(model.predict(X)).all()

@@ -1,0 +1,99 @@
+"""The two systems find the same step: H by its own factor, and by one of as many rows as there are residuals."""
+
+import numpy as np
+import pytest
+
+from sklearn_lm import LMRegressor
+from sklearn_lm._data.rows import make_rows
+from sklearn_lm._data.scaling import identity_scaling
+from sklearn_lm._network.objective import NetworkObjective
+from sklearn_lm._network.penalty import fixed_l2
+from sklearn_lm._network.topology import is_weight, make_network
+from sklearn_lm._optimize.linear_solvers import DualSystem, GramSystem, system_for
+
+
+def two_objectives(rng, n_outputs, alpha, n_rows=13):
+    """On the same rows, fewer than parameters: as it would be by itself, and with the Gram matrix."""
+    network = make_network(3, (6, 5), n_outputs, ["tanh", "logistic"])
+    rows = make_rows(
+        rng.normal(size=(n_rows, 3)), rng.normal(size=(n_rows, n_outputs)), rng.uniform(0.1, 3, n_rows),
+        identity_scaling(n_outputs),
+    )  # fmt: skip
+    table, penalty = identity_scaling(3).table(), fixed_l2(alpha, is_weight(network))
+    dual, gram = (NetworkObjective(network, rows, table, penalty) for _ in range(2))
+    assert dual.is_dual
+    gram.is_dual = False
+    return dual, gram, rng.normal(size=network.n_parameters)
+
+
+def steps(objective, theta, mu, diagonal, largest=1e9):
+    equations = objective.normal_equations(theta)
+    system = system_for(equations)
+    step, trial = np.empty_like(theta), np.empty_like(theta)
+    promised = system.step(equations, mu, diagonal, theta, step, trial)
+    plain = trial.copy()
+    curvature = objective.curvature(theta, step)
+    system.add_bend(equations, mu, diagonal, curvature, largest, step, trial)
+    return promised, step, plain, trial
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+@pytest.mark.parametrize("mu", [10.0, 1e-2, 1e-4])
+def test_same_step_and_same_bend(n_outputs, alpha, mu, rng):
+    dual, gram, theta = two_objectives(rng, n_outputs, alpha)
+    diagonal = rng.uniform(0.5, 2, theta.size)
+    for a, b in zip(steps(dual, theta, mu, diagonal), steps(gram, theta, mu, diagonal), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-8 * np.abs(b).max())
+
+
+def test_a_bend_that_is_too_long_is_refused(rng):
+    dual, gram, theta = two_objectives(rng, 1, 0.0)
+    for objective in (dual, gram):
+        _, _, plain, trial = steps(objective, theta, 1e-2, np.ones(theta.size), largest=0.0)
+        np.testing.assert_array_equal(plain, trial)
+
+
+def test_same_equations(rng):
+    dual, gram, theta = two_objectives(rng, 2, 0.3)
+    a, b = dual.normal_equations(theta), gram.normal_equations(theta)
+    assert a.cost == pytest.approx(b.cost, rel=1e-13)
+    np.testing.assert_allclose(a.gradient, b.gradient, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(a.squares, b.squares, rtol=1e-13)
+    np.testing.assert_allclose(DualSystem.diagonal(a), GramSystem.diagonal(b), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_the_shape_alone_decides(n_outputs):
+    """Residuals, not rows, are counted."""
+    network = make_network(1, (5,), n_outputs, ["tanh"])
+    for n_residuals, is_dual in ((network.n_parameters - n_outputs, True), (network.n_parameters, False)):
+        n_rows = n_residuals // n_outputs
+        rows = make_rows(
+            np.ones((n_rows, 1)), np.ones((n_rows, n_outputs)), np.ones(n_rows), identity_scaling(n_outputs)
+        )
+        penalty = fixed_l2(0.0, np.ones(network.n_parameters, dtype=bool))
+        assert NetworkObjective(network, rows, identity_scaling(1).table(), penalty).is_dual == is_dual
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
+def test_what_overflows_is_seen(bad, rng):
+    dual, _, theta = two_objectives(rng, 1, 0.0)
+    equations = dual.normal_equations(theta)
+    assert DualSystem.is_finite(equations)
+    equations.jacobian[3, 4] = bad
+    with np.errstate(over="ignore"):
+        assert not DualSystem.is_finite(equations)
+
+
+def test_a_matrix_without_factor_promises_nothing(rng):
+    for objective in two_objectives(rng, 1, 0.0)[:2]:
+        theta = np.full(objective.network.n_parameters, np.nan)
+        assert steps(objective, theta, 1.0, np.ones(theta.size))[0] == np.inf
+
+
+def test_few_rows_and_a_large_network_are_met_exactly():
+    X = np.linspace(-1, 1, 12)[:, None]
+    y = np.sin(5 * X[:, 0])
+    model = LMRegressor((20, 20), alpha=0.0, n_starts=1, random_state=0).fit(X, y)
+    assert model.history_["train_mse"][-1] < 1e-14

@@ -1,0 +1,452 @@
+import math
+import warnings
+
+import numpy as np
+import pytest
+from conftest import COMPILED, interrupt_at, may_end_early, size
+from sklearn.linear_model import BayesianRidge
+
+from sklearn_lm import LMRegressor
+from sklearn_lm._data.rows import make_rows
+from sklearn_lm._data.scaling import identity_scaling
+from sklearn_lm._network import objective, penalty, subsample
+from sklearn_lm._network.objective import NetworkObjective, Problem
+from sklearn_lm._network.penalty import (
+    BIAS_PRECISION,
+    PRIOR_RATE,
+    PRIOR_SHAPE,
+    curvature_of_gram,
+    fixed_l2,
+    log_evidence,
+    make_groups,
+)
+from sklearn_lm._network.topology import is_weight, layer_matrices, make_network
+from sklearn_lm._optimize.levenberg_marquardt import Ending
+from sklearn_lm._optimize.state import Settings
+from sklearn_lm._training.evidence import (
+    EVERY,
+    FIRST,
+    MOST_RESTARTS,
+    PATIENCE,
+    SETTLED,
+    EvidenceRace,
+    EvidenceRunner,
+    Start,
+    draw_start,
+)
+from sklearn_lm._training.history import Monitor
+from sklearn_lm._training.multistart import Course
+
+SETTINGS = Settings(solve_output=True, acceleration=True)
+
+
+def noisy_problem(n=60, hidden=(4,), noise=(0.3,)):
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(n, 2))
+    Y = np.column_stack([np.sin(2 * X[:, 0]) + sd * rng.normal(size=n) for sd in noise])
+    network = make_network(2, hidden, len(noise), ("tanh",) * len(hidden))
+    rows = {"train": make_rows(X, Y, np.ones(n), identity_scaling(len(noise)))}
+    return Problem(network, identity_scaling(2), identity_scaling(len(noise)), rows, fixed_l2(0.0, is_weight(network)))
+
+
+def fit(problem, kind="input", n_starts=1, settings=SETTINGS, seed=0, n_jobs=None):
+    groups, rng = make_groups(problem.network, kind), np.random.RandomState(seed)
+    starts = [draw_start(problem.network, groups, rng) for _ in range(n_starts)]
+    course = Course(problem.objective, lambda: Monitor(problem.train_error, problem.held_out_errors()), -math.inf)
+    race = EvidenceRace(starts, course, settings, 0.0, n_jobs, None, problem, groups)
+    winner = race.run()
+    return winner, race.runners, winner.found
+
+
+def evidence_anew(found, groups):
+    """From theta and the precisions alone."""
+    objective = NetworkObjective(
+        found.problem.network, found.problem.rows["train"], found.problem.x_scaling.table(), found.problem.penalty
+    )
+    objective.is_dual = False
+    point = objective.normal_equations(found.theta)
+    strength = groups.spread(found.precisions.alpha, BIAS_PRECISION) / found.precisions.beta
+    np.testing.assert_allclose(found.problem.penalty.strength, strength)
+    curvature = curvature_of_gram(point.gram, strength)
+    n = found.problem.rows["train"].Y.size
+    return log_evidence(point.cost, found.precisions, strength, curvature.log_det, n), curvature.gamma
+
+
+@pytest.mark.parametrize("n", [60, 10])  # by the Gram matrix, and with fewer residuals than parameters
+@pytest.mark.parametrize("noise", [(0.3,), (0.3, 0.1)])
+def test_what_is_found_is_consistent(n, noise):
+    """Cost, Gram matrix and penalty are changed in place: they must be what they would be if made anew."""
+    problem = noisy_problem(n, noise=noise)
+    assert problem.objective().is_dual == (n == 10)
+    _, _, found = fit(problem)
+    evidence, gamma = evidence_anew(found, make_groups(problem.network, "input"))
+    np.testing.assert_allclose(found.log_evidence, evidence, rtol=1e-9)
+    np.testing.assert_allclose(found.gamma, gamma, atol=1e-7)
+
+
+def test_the_best_of_the_way_is_published():
+    winner, _, found = fit(noisy_problem())
+    column = winner.monitor.history()["log_evidence"]
+    assert np.isnan(column[: SETTLED + 1]).all()
+    assert np.nanmax(column) <= found.log_evidence
+    assert winner.best() == (-found.log_evidence, found.iteration, found.theta)
+    np.testing.assert_array_equal(winner.monitor.history()["n_effective_parameters"] >= 0, column == column)
+
+
+def test_patience_ends_the_fit():
+    winner, _, found = fit(noisy_problem())
+    assert winner.ending is Ending.EVIDENCE
+    assert winner.state.iteration <= found.iteration + PATIENCE * EVERY
+    assert winner.state.iteration >= FIRST + EVERY
+
+
+def test_max_iter_ends_the_fit():
+    winner, _, found = fit(noisy_problem(), settings=SETTINGS._replace(max_iter=6))
+    assert winner.ending is Ending.MAX_ITER
+    assert (winner.state.iteration, found.iteration) == (6, 6)
+
+
+def test_a_minimum_does_not_hide_that_there_is_no_room_for_more():
+    """Without noise, each update makes way for another iteration, which ends at a minimum."""
+    problem = noisy_problem(n=40, hidden=(8,), noise=(0.0,))
+    settings = SETTINGS._replace(min_grad=1e-3, max_iter=20)
+    winner, _, _ = fit(problem, settings=settings)
+    assert winner.state.iteration <= 20
+    late, _, _ = fit(problem, settings=settings._replace(max_time=1e-9))
+    assert late.ending is Ending.MAX_TIME
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.5])
+def test_the_noise_is_found(noise):
+    _, _, found = fit(noisy_problem(n=size(400, 60), hidden=(5,), noise=(noise,)))
+    np.testing.assert_allclose(found.precisions.beta**-0.5, noise, rtol=size(1, 3) * 0.1)
+
+
+def test_each_output_has_its_noise():
+    problem = noisy_problem(n=size(400, 60), hidden=(5,), noise=(0.5, 0.1))
+    _, _, found = fit(problem)
+    scale = found.problem.y_scaling.scale
+    np.testing.assert_allclose(np.prod(scale), 1.0)  # the evidence is that of the targets as they came
+    np.testing.assert_allclose(found.problem.rows["train"].Y * scale, problem.rows["train"].Y)
+    np.testing.assert_allclose(scale * found.precisions.beta**-0.5, [0.5, 0.1], rtol=size(1, 3) * 0.1)
+
+
+def test_an_input_without_use_is_switched_off():
+    _, _, found = fit(noisy_problem(n=size(400, 60)))
+    useful, useless = found.precisions.alpha[:2]
+    assert useless > 30 * useful
+
+
+def test_the_largest_evidence_wins():
+    winner, runners, found = fit(noisy_problem(), n_starts=4)
+    assert found.log_evidence == max(runner.found.log_evidence for runner in runners)
+    assert [runner.fate for runner in runners].count("won") == 1
+    assert winner.fate == "won"
+
+
+def test_threads_do_not_change_the_result():
+    one, two = (fit(noisy_problem(), n_starts=3, n_jobs=n_jobs)[2] for n_jobs in (1, 2))
+    np.testing.assert_array_equal(one.theta, two.theta)
+
+
+def test_a_fit_that_takes_the_noise_for_structure_begins_again(monkeypatch):
+    """Few rows, much noise and many units: without new beginnings the evidence is below that of a linear network."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 6))
+    y, X_new = X[:, 0] + rng.normal(size=40), rng.normal(size=(500, 6))
+    with may_end_early():
+        linear = LMRegressor((), alpha="evidence").fit(X, y).log_evidence_
+    evidence, error = [], []
+    for most_restarts in (0, MOST_RESTARTS):
+        monkeypatch.setattr("sklearn_lm._training.evidence.MOST_RESTARTS", most_restarts)
+        with may_end_early():
+            model = LMRegressor(20, alpha="evidence", n_starts=1, random_state=1).fit(X, y)
+        evidence.append(model.log_evidence_)
+        error.append(np.mean((model.predict(X_new) - X_new[:, 0]) ** 2))
+    assert evidence[0] < linear - 0.1 * 40 < evidence[1]
+    assert error[1] < 0.5 * error[0]
+    assert model.best_iter_ > SETTLED + FIRST  # of the record of all beginnings
+
+
+@pytest.mark.parametrize(("n", "is_sampled"), [(60, False), (10, False), (200, True)])
+def test_what_was_found_is_made_again_from_what_is_remembered(n, is_sampled, monkeypatch):
+    """Bit by bit. Where no step is small enough, one point is evaluated many times, and each time the penalty moves.
+
+    Naive: the normal equations under the last penalty alone, which have other last bits; or under the first. Where
+    steps are by a sample of the rows, it is the last: those of all rows are made for each evaluation.
+    """
+    if is_sampled:
+        monkeypatch.setattr(subsample, "WORTHWHILE", np.inf)
+    problem = noisy_problem(n=n, hidden=(3,))
+    winner, _, found = fit(problem, settings=SETTINGS._replace(mu=1e-3, mu_max=2e-3))
+    assert EVERY * winner.memory().n_evaluations > winner.state.iteration  # so some were of one point
+    assert (len(found.trail) == 1) == is_sampled
+    monitor = Monitor(problem.train_error, problem.held_out_errors())
+    again = EvidenceRunner.from_memory(winner.memory(), problem, winner.groups, monitor, SETTINGS).found
+    for name, ours in again.point._asdict().items():
+        theirs = getattr(found.point, name)
+        lower = np.tril if name == "gram" else np.array
+        np.testing.assert_array_equal(lower(ours), lower(theirs), err_msg=name)
+    np.testing.assert_array_equal(again.problem.penalty.strength, found.problem.penalty.strength)
+    np.testing.assert_array_equal(again.gamma, found.gamma)
+
+
+def test_without_any_structure_little_is_predicted():
+    rng = np.random.default_rng(1)
+    X, y = rng.normal(size=(60, 4)), 3 + rng.normal(size=60)
+    with may_end_early():
+        model = LMRegressor(15, alpha="evidence", n_starts=2, random_state=0).fit(X, y)
+    np.testing.assert_allclose(model.predict(X), y.mean(), atol=0.6)
+    np.testing.assert_allclose(model.noise_variance_, y.var(), rtol=0.25)
+
+
+def test_a_constant_target_is_no_failure():
+    problem = noisy_problem()
+    rows = problem.rows["train"]
+    problem = problem._replace(rows={"train": rows._replace(Y=np.zeros_like(rows.Y))})
+    winner, _, found = fit(problem)
+    assert winner.ending is Ending.EVIDENCE
+    np.testing.assert_allclose(found.theta, 0, atol=1e-2)
+
+
+def test_starts_differ_in_scale_and_noise():
+    network = make_network(4, (500,), 1, ("tanh",))
+    groups = make_groups(network, "input")
+    for seed in range(3):
+        theta, precisions, _ = draw_start(network, groups, np.random.RandomState(seed))
+        hidden, output = layer_matrices(network, theta)
+        scale = hidden[:, -1].std()
+        assert 0.45 < scale < 1.85
+        np.testing.assert_allclose(hidden[:, :-1].std(), scale / 2, rtol=0.1)
+        np.testing.assert_allclose(output[:, :-1].std(), 500**-0.5, rtol=0.1)
+        np.testing.assert_allclose(precisions.alpha, [2, 2, 2, 2, 1, 500**0.5])
+        assert 2 <= precisions.beta <= 50
+
+
+def test_a_start_goes_on_from_precisions_that_fit():
+    network = make_network(2, (3,), 1, ("tanh",))
+    start, other = (
+        draw_start(network, make_groups(network, kind), np.random.RandomState(0)) for kind in ("input", "layer")
+    )
+    theta = np.ones(network.n_parameters)
+    mine = start.precisions._replace(beta=7.0)
+    for given, taken in ((None, start.precisions), (other.precisions, start.precisions), (mine, mine)):
+        assert start.resumed(theta, given) == Start(theta, taken, "warm_start")
+
+
+def test_a_start_that_is_not_finite_is_an_error():
+    problem = noisy_problem()
+    groups = make_groups(problem.network, "single")
+    start = draw_start(problem.network, groups, np.random.RandomState(0))
+    start.theta[0] = np.nan
+    course = Course(problem.objective, lambda: Monitor(problem.train_error, {}), -math.inf)
+    with pytest.raises(ValueError, match="not finite"):
+        EvidenceRace([start], course, SETTINGS, 0.0, None, None, problem, groups).run()
+    runner = EvidenceRunner(0, start, problem, groups, course.monitor())
+    runner.run(problem.objective(), SETTINGS, 0.0)
+    assert runner.fate == "not finite"
+
+
+# ---- through the estimator ---------------------------------------------------------------------------
+def noisy_data(rng, n=60):
+    X = rng.normal(size=(n, 2)) * [1.0, 100.0]
+    return X, 5 + 20 * (np.sin(X[:, 0]) + 0.3 * rng.normal(size=n))
+
+
+def regressor(hidden=(4,), **parameters):
+    return LMRegressor(hidden, alpha="evidence", random_state=0, **parameters)
+
+
+@pytest.mark.parametrize("n_features", [3, 8])
+def test_a_linear_network_is_bayesian_ridge(rng, n_features):
+    """With one group, output bias included, BayesianRidge sees standardised inputs and a column of ones."""
+    X = rng.normal(size=(40, n_features)) * np.logspace(-2, 2, n_features)
+    y = 3 + X @ (rng.normal(size=n_features) / np.logspace(-2, 2, n_features)) + rng.normal(size=40)
+    ours = regressor((), penalty_groups="single", scaling="standard", noise="constant", max_iter=1000)
+    ours.fit(X, y)
+    Z = np.column_stack([(X - ours.x_offset_) / ours.x_scale_, np.ones(40)])
+    theirs = BayesianRidge(
+        fit_intercept=False, tol=1e-14, max_iter=10_000,
+        alpha_1=0, alpha_2=0, lambda_1=PRIOR_SHAPE / 2, lambda_2=PRIOR_RATE / 2,
+    ).fit(Z, (y - ours.y_offset_[0]) / ours.y_scale_[0])  # fmt: skip
+    np.testing.assert_allclose(ours.coefs_[0][:, 0], theirs.coef_[:-1], rtol=1e-6)
+    np.testing.assert_allclose(ours.intercepts_[0], theirs.coef_[-1:], atol=1e-12)
+    np.testing.assert_allclose(ours.alpha_, theirs.lambda_ / theirs.alpha_, rtol=1e-6)
+    _, std = ours.predict(X[:5], return_std=True)
+    np.testing.assert_allclose(std, ours.y_scale_ * theirs.predict(Z[:5], return_std=True)[1], rtol=1e-6)
+
+
+def test_a_weight_is_a_repeated_row(rng):
+    X, y = noisy_data(rng)
+    weight = rng.randint(1, 4, size=60)
+    weighted = regressor().fit(X, y, sample_weight=weight)
+    repeated = regressor().fit(np.repeat(X, weight, axis=0), np.repeat(y, weight))
+    for name in ("alpha_", "noise_variance_", "log_evidence_", "n_effective_parameters_", "feature_relevance_"):
+        np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-4)
+    np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-4)
+
+
+@pytest.mark.parametrize("mean", [1.0, 0.2, 0.02])
+def test_weights_that_are_shares_are_told_from_numbers_of_rows(rng, mean):
+    """Naive: weights that sum to one make all data noise, in silence."""
+    X, y = noisy_data(rng)
+    weight = np.concatenate([np.zeros(30), np.full(60, mean)])  # rows that weigh nothing are none
+    X, y = np.concatenate([X[:30], X]), np.concatenate([y[:30], y])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        regressor(max_iter=10).fit(X, y, sample_weight=weight)
+        LMRegressor(3, alpha=1e-3, max_iter=10).fit(X, y, sample_weight=weight)  # here only the penalty counts for more
+    messages = [w for w in caught if "sample_weight" in str(w.message)]
+    assert len(messages) == (mean < 0.1)
+    if messages:
+        assert "mean of 0.02" in str(messages[0].message)
+        assert "divide sample_weight by its mean" in str(messages[0].message)
+        assert messages[0].filename == __file__
+
+
+def test_a_weight_is_a_repeated_row_where_rows_are_reproduced(rng):
+    """More inputs than rows, and no noise to be found: there is no summit, and yet equal data give an equal network."""
+    X, y, weight = rng.rand(15, 30), rng.randint(0, 3, size=15), rng.randint(0, 5, size=15)
+    with may_end_early():
+        weighted = LMRegressor(alpha="evidence", random_state=0).fit(X, y, sample_weight=weight)
+        repeated = LMRegressor(alpha="evidence", random_state=0).fit(X.repeat(weight, axis=0), y.repeat(weight))
+    np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), rtol=1e-7, atol=1e-9)
+
+
+def test_the_default_is_the_evidence(rng):
+    X, y = noisy_data(rng)
+    default, named = LMRegressor(3, max_iter=9, random_state=0), regressor(3, max_iter=9)
+    with may_end_early():
+        default.fit(X, y)
+        named.fit(X, y)
+    np.testing.assert_array_equal(default.alpha_, named.alpha_)
+    np.testing.assert_array_equal(default.predict(X, return_std=True), named.predict(X, return_std=True))
+
+
+@pytest.mark.parametrize("what", ["early_stopping", "X_val", "loss", "cg", "large"])
+def test_the_default_is_no_penalty_where_the_evidence_has_no_place(what, rng, monkeypatch):
+    """Not even a message: nobody has asked for it."""
+    X, y = noisy_data(rng)
+    options = {"loss": {"loss": "huber"}, "cg": {"solver": "cg"}, "early_stopping": {"early_stopping": True}}.get(
+        what, {}
+    )
+    sets = {"X_val": X[:9], "y_val": y[:9]} if what == "X_val" else {}
+    if what == "large":
+        monkeypatch.setattr(objective, "LARGEST_MATRIX", 9)
+    options = {"hidden_layer_sizes": 3, "max_iter": 9, "random_state": 0, **options}
+    with may_end_early():
+        default = LMRegressor(**options).fit(X, y, **sets)
+        plain = LMRegressor(alpha=0.0, **options).fit(X, y, **sets)
+    assert not hasattr(default, "alpha_")
+    assert default.loss_curve_ == plain.loss_curve_
+    np.testing.assert_array_equal(default.predict(X), plain.predict(X))
+
+
+@pytest.mark.parametrize("call", range(2, 12))
+def test_what_an_interrupted_update_leaves_is_a_model(call, rng, monkeypatch):
+    """Targets of several outputs are rescaled by an update; the interrupt comes between that and what follows of it."""
+    X, y = noisy_data(rng)
+    Y = np.column_stack([y, X[:, 0] ** 2 + 0.01 * rng.normal(size=len(X))])
+    interrupt_at(monkeypatch, call)
+    model = regressor(3, n_starts=1, max_iter=9)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y)
+    error = np.mean((model.predict(X) - Y) ** 2)
+    np.testing.assert_allclose(error, model.history_["train_mse"][model.best_iter_], rtol=1e-10)
+    assert np.isfinite(model.predict(X, return_std=True)[1]).all()
+
+
+def test_the_least_noise_of_each_output_is_in_its_own_unit(rng, monkeypatch):
+    """One output that is reproduced exactly, in thousands, beside one with noise."""
+    monkeypatch.setattr(penalty, "LARGEST_BETA", 1e4)
+    X = rng.uniform(-1, 1, size=(40, 2))
+    Y = np.column_stack([1e3 * X @ [1.0, 2.0], X @ [2.0, 1.0] + 0.3 * rng.normal(size=40)])
+    with may_end_early():
+        model = LMRegressor(2, alpha="evidence", random_state=0, noise="constant").fit(X, Y)
+    precision = Y.var(axis=0) / model.noise_variance_
+    np.testing.assert_allclose(precision[0], 1e4, rtol=1e-6)
+    assert precision[1] < 100
+
+
+def test_units_do_not_matter(rng):
+    X, y = noisy_data(rng)
+    here, there = regressor().fit(X, y), regressor().fit(X * [1e3, 1e-3] + 7, 1e-3 * y)
+    np.testing.assert_allclose(there.predict(X * [1e3, 1e-3] + 7), 1e-3 * here.predict(X), rtol=1e-5)
+    np.testing.assert_allclose(there.noise_variance_, 1e-6 * here.noise_variance_, rtol=1e-5)
+    np.testing.assert_allclose(there.alpha_, here.alpha_, rtol=1e-5)
+
+
+def test_what_is_published(rng):
+    X, y = noisy_data(rng)
+    model = regressor().fit(X, y)
+    assert model.log_evidence_ >= np.nanmax(model.history_["log_evidence"])
+    assert 0 < model.n_effective_parameters_ < 17
+    assert model.alpha_.shape == (4,)  # two inputs, hidden biases, output weights
+    np.testing.assert_allclose(model.feature_relevance_.sum(), 1)
+    assert model.feature_relevance_[0] > model.feature_relevance_[1]
+    np.testing.assert_allclose(np.sqrt(model.noise_variance_), 6, rtol=0.4)
+    assert model.stop_reason_ == Ending.EVIDENCE.sentence
+    np.testing.assert_allclose(model.history_["train_mse"][model.best_iter_], np.mean((model.predict(X) - y) ** 2))
+
+
+def test_nothing_of_it_is_left_after_a_fit_with_fixed_alpha(rng):
+    X, y = noisy_data(rng)
+    model = regressor().fit(X, y)
+    with may_end_early():
+        model.set_params(alpha=0.1, max_iter=5).fit(X, y)
+    for name in ("alpha_", "log_evidence_", "feature_relevance_"):
+        assert not hasattr(model, name)
+
+
+def test_a_warm_start_goes_on(rng):
+    X, y = noisy_data(rng)
+    first = regressor(warm_start=True).fit(X, y)
+    evidence = first.log_evidence_
+    again = first.fit(X, y + 1e-9)  # other data: not exactly
+    assert again.starts_["family"][0] == "warm_start"
+    assert again.log_evidence_ > evidence - 1
+
+
+@pytest.mark.parametrize("early", [{"early_stopping": True}, {}])
+def test_a_validation_set_is_refused(rng, early):
+    X, y = noisy_data(rng)
+    given = {} if early else {"X_val": X, "y_val": y}
+    with pytest.raises(ValueError, match=r"early_stopping=True, or X_val, with alpha='evidence'.*test_fraction"):
+        regressor(**early).fit(X, y, **given)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"solve_output": False},
+        {"acceleration": False},
+        {"damping": "marquardt"},
+        {"hidden_layer_sizes": (3, 2)},
+        {"n_starts": 3},
+        {"activation": "relu"},
+        {"penalty_groups": "layer"},
+        {"penalty_groups": "single"},
+    ],
+)
+def test_it_works_with_every_way_of_stepping(rng, parameters):
+    X, y = noisy_data(rng)
+    model = regressor().set_params(**parameters)
+    with may_end_early():
+        model.fit(X, y)
+    assert model.score(X, y) > 0.6
+    np.testing.assert_allclose(np.sqrt(model.noise_variance_), 6, rtol=0.5)
+
+
+@pytest.mark.skipif(not COMPILED, reason="200 fits in plain Python take minutes")
+def test_intervals_cover_what_they_say():
+    """95 % intervals of new values, constant noise, 200 data sets."""
+    inside = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        X = rng.uniform(-2, 2, size=(140, 1))
+        y = np.sin(2 * X[:, 0]) + 0.2 * rng.normal(size=140)
+        with may_end_early():
+            model = LMRegressor(10, alpha="evidence", n_starts=1, random_state=seed).fit(X[:100], y[:100])
+        lower, upper = model.predict_interval(X[100:])
+        inside.append(np.mean((lower < y[100:]) & (y[100:] < upper)))
+    assert 0.93 <= np.mean(inside) <= 0.97

@@ -1,0 +1,202 @@
+"""Who goes on, who wins and what is told about it."""
+
+import numpy as np
+import pytest
+from conftest import may_end_early, size
+
+from sklearn_lm import LMRegressor
+from sklearn_lm._optimize.state import Settings
+from sklearn_lm._training import draw_starts, multistart
+from sklearn_lm._training.history import Monitor
+from sklearn_lm._training.multistart import ROUNDS, Course, Race, affordable_starts, summary
+
+
+class Bumps:
+    """1/2 (r^2 + depth^2) with a residual of many minima; `start` decides which one is found."""
+
+    weight = 1.0
+
+    def cost(self, theta):
+        return self.normal_equations(theta).cost
+
+    def normal_equations(self, theta):
+        x = float(theta[0])
+        r = np.array([x / 10, 3 * np.sin(3 * x)])
+        J = np.array([[0.1], [9 * np.cos(3 * x)]])
+        from sklearn_lm._optimize.linearization import NormalEquations
+
+        return NormalEquations(0.5 * float(r @ r), J.T @ r, J.T @ J, r**2)
+
+
+def run(starts, **options):
+    course = Course(Bumps, lambda: Monitor(lambda equations: float(equations.squares.sum()), {}), 1e-16)
+    race = Race([("family", np.array([x])) for x in starts], course, Settings(), 0.0, **options)
+    return race.run(), race.runners
+
+
+def test_the_least_error_wins():
+    starts = [20.0, -9.0, 0.2, 14.0, 30.0]
+    winner, runners = run(starts)
+    assert winner is runners[2]
+    assert winner.state.theta[0] == pytest.approx(0, abs=1e-8)
+    assert [runner.theta[0] for runner in runners] == starts
+
+
+def test_rounding_errors_do_not_choose_the_winner():
+    """Starts that end in the same minimum: the first of them wins, whatever the last bits say."""
+    winner, runners = run([0.3, -0.2, 0.1])
+    assert all(runner.state.theta[0] == pytest.approx(0, abs=1e-8) for runner in runners)
+    assert winner is runners[0]
+
+
+def test_everyone_has_a_fate():
+    winner, runners = run(np.linspace(-40, 40, 20))
+    fates = [runner.fate for runner in runners]
+    assert fates.count("won") == 1
+    assert [fates.count(fate) for fate in ("left after round 1", "left after round 2", "left after round 3")] == [
+        14,
+        3,
+        1,
+    ]
+    assert fates.count("ran to the end") == 1
+    assert winner.fate == "won"
+    left = [runner for runner in runners if runner.fate == "left after round 1"]
+    assert all(runner.state.iteration <= ROUNDS[0].n_iter for runner in left)
+
+
+def test_few_starts_all_run_to_the_end():
+    _, runners = run([5.0, 0.1])
+    assert sorted(runner.fate for runner in runners) == ["ran to the end", "won"]
+    assert all(runner.ending is not None for runner in runners)
+
+
+def test_a_pause_changes_no_step():
+    """With the same settings throughout, the winner of a race is, to the bit, what it would have been alone."""
+    winner, _ = run(np.linspace(0.3, 30, 12))
+    alone, _ = run([winner.theta[0]])
+    assert winner.state.theta == alone.state.theta
+    assert winner.state.costs == alone.state.costs
+    assert [row["mu"] for row in winner.monitor.rows] == [row["mu"] for row in alone.monitor.rows]
+
+
+def test_threads_do_not_matter():
+    serial, parallel = (run(np.linspace(-20, 20, 9), n_jobs=n) for n in (None, 2))
+    assert [runner.state.costs for runner in serial[1]] == [runner.state.costs for runner in parallel[1]]
+
+
+def test_a_start_that_overflows_is_lost_and_no_more():
+    winner, runners = run([np.nan, 0.1])
+    assert winner is runners[1]
+    assert runners[0].fate == "not finite"
+    assert summary(runners)["train_mse"][0] == np.inf
+    with pytest.raises(ValueError, match="not finite at the starting point"):
+        run([np.nan, np.nan])
+
+
+def test_number_of_affordable_starts():
+    assert affordable_starts(100, 20, 5) == multistart.MOST_STARTS
+    assert affordable_starts(1e6, 200, 30) == 1
+    assert affordable_starts(499, 60, 10) >= 15
+    numbers = [affordable_starts(n, 60, 10) for n in np.logspace(1, 6, 30)]
+    assert numbers == sorted(numbers, reverse=True)
+
+
+# ---- through the estimator ----------------------------------------------------------------------------
+@pytest.fixture
+def data(rng):
+    X = rng.uniform(-1, 1, size=(size(80, 30), 2))
+    return X, np.sin(3 * X[:, 0]) * X[:, 1] + 0.05 * rng.normal(size=len(X))
+
+
+def fit(X, y, sample_weight=None, **parameters):
+    parameters = {"max_iter": size(400, 40), "random_state": 0, "n_starts": size(8, 4), "alpha": 0.01, **parameters}
+    with may_end_early():
+        return LMRegressor(3, **parameters).fit(X, y, sample_weight)
+
+
+def test_starts_are_told(data):
+    model = fit(*data)
+    n = size(8, 4)
+    assert {len(column) for column in model.starts_.values()} == {n}
+    assert model.starts_["family"][0] == "nguyen_widrow"
+    won = list(model.starts_["fate"]).index("won")
+    assert model.starts_["train_mse"][won] == model.history_["train_mse"][-1]
+    assert model.starts_["n_iter"][won] == model.n_iter_
+
+
+def test_the_winner_has_the_least_error_of_those_that_ran_to_the_end(data):
+    starts = fit(*data).starts_
+    finished = np.isin(starts["fate"], ["won", "ran to the end"])
+    won = starts["fate"] == "won"
+    assert finished.sum() == 2
+    # alpha > 0: F decides, and the training error follows it within the penalty's part
+    assert starts["train_mse"][won] <= 1.1 * starts["train_mse"][finished].min()
+
+
+def test_race_keeps_to_max_time(data):
+    """One start is made whatever the time; the others are told that none was left."""
+    model = fit(*data, max_time=1e-9)
+    assert list(model.starts_["fate"]) == ["won"] + ["no time left"] * (size(8, 4) - 1)
+    assert model.stop_reason_ == "max_time seconds have passed"
+
+
+def test_race_on_a_sample_keeps_to_max_time(data, monkeypatch):
+    """Whichever start is ahead when the time is over is the one that is published."""
+    for module in (multistart, draw_starts):
+        monkeypatch.setattr(module, "SAMPLE_ROWS", 20)
+    model = fit(*data, max_time=1e-9)
+    assert list(model.starts_["fate"]).count("won") == 1
+    assert np.isfinite(model.predict(data[0])).all()
+
+
+def test_race_follows_the_seed(data):
+    first, again, threads = (fit(*data, n_jobs=n).predict(data[0]) for n in (None, None, 2))
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, threads)
+
+
+def test_integer_weights_equal_repeated_rows_in_a_race(data, rng):
+    X, y = data
+    times = rng.randint(0, 3, size=len(y))
+    weighted = fit(X, y, times, n_starts="auto", max_iter=size(2000, 60))
+    repeated = fit(np.repeat(X, times, axis=0), np.repeat(y, times), n_starts="auto", max_iter=size(2000, 60))
+    assert len(weighted.starts_["fate"]) == len(repeated.starts_["fate"])
+    np.testing.assert_allclose(weighted.predict(X), repeated.predict(X), atol=1e-7)
+
+
+def test_order_of_rows_does_not_matter(data, rng):
+    X, y = data
+    order = rng.permutation(len(y))
+    np.testing.assert_allclose(fit(X, y).predict(X), fit(X[order], y[order]).predict(X), atol=1e-7)
+
+
+def test_rounds_on_a_sample_of_many_rows(data, monkeypatch):
+    """The winner's history is that of a fit to all rows; the losers saw the sample only."""
+    for module in (multistart, draw_starts):
+        monkeypatch.setattr(module, "SAMPLE_ROWS", 20)
+    model = fit(*data)
+    mse = np.mean((model.predict(data[0]) - data[1]) ** 2)
+    assert model.history_["train_mse"][-1] == pytest.approx(mse, rel=1e-9)
+    assert list(model.starts_["fate"]).count("won") == 1
+    assert model.starts_["n_iter"].max() <= model.max_iter
+
+
+def test_linear_networks_need_one_start(data):
+    assert len(LMRegressor((), random_state=0).fit(*data).starts_["fate"]) == 1
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_verbose_race_prints_its_starts_and_then_the_winner(data, capsys, verbose):
+    model = fit(*data, verbose=verbose)
+    lines = capsys.readouterr().out.splitlines()
+    starts, iterations = lines[: 1 + size(8, 4)], lines[1 + size(8, 4) :]
+    assert [line.split()[0] for line in starts[1:]] == [str(number) for number in range(1, size(8, 4) + 1)]
+    told = [line for line in iterations[1:] if "rejected" not in line]
+    assert [int(line.split()[0]) for line in told] == list(range(model.n_iter_ + 1))
+    assert (len(told) < len(iterations) - 1) == (verbose == 2)
+
+
+def test_race_with_a_validation_set_is_won_by_the_least_validation_error(data):
+    X, y = data
+    model = fit(X, y, early_stopping=True, validation_fraction=0.3, alpha=0.0)
+    assert model.best_iter_ == np.argmin(model.history_["validation_mse"])

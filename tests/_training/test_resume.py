@@ -1,0 +1,249 @@
+"""A fit that is broken off and goes on: by warm_start, and by Ctrl-C."""
+
+import numpy as np
+import pytest
+from conftest import interrupt_at, may_end_early, size
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_lm import LMRegressor
+from sklearn_lm._estimator.fit import previous
+from sklearn_lm._network.objective import predict
+from sklearn_lm._network.topology import make_network
+from sklearn_lm._training import draw_starts, multistart
+
+ALONE = {"n_starts": 1}
+EVIDENCE = {**ALONE, "alpha": "evidence"}
+TWO_OUTPUTS = {**EVIDENCE, "n_outputs": 2}
+RACE = {"n_starts": size(9, 5), "hidden_layer_sizes": 2}
+
+
+@pytest.fixture
+def data(rng):
+    X = rng.uniform(-1, 1, size=(size(90, 40), 2))
+    return X, np.sin(3 * X[:, 0]) * X[:, 1] + 0.05 * rng.normal(size=len(X))
+
+
+def make(**parameters):
+    return LMRegressor(**{"hidden_layer_sizes": 4, "random_state": 0, "alpha": 1e-3, **ALONE, **parameters})
+
+
+def of_outputs(data, parameters):
+    """The data with as many outputs as the parameters say, and the parameters without that."""
+    (X, y), parameters = data, dict(parameters)
+    return (X, np.column_stack([y, X @ [1.0, 2.0]]) if parameters.pop("n_outputs", 1) == 2 else y), parameters
+
+
+def fit_n_times(n, data, **parameters):
+    model = make(warm_start=True, **parameters)
+    with may_end_early():
+        for _ in range(n):
+            model.fit(*data)
+    return model
+
+
+def fit_once(data, **parameters):
+    with may_end_early():
+        return make(**parameters).fit(*data)
+
+
+def assert_same_fit(first, second, but=()):
+    for name in ("coefs_", "intercepts_"):
+        for a, b in zip(getattr(first, name), getattr(second, name), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert first.n_iter_ == second.n_iter_
+    assert first.best_iter_ == second.best_iter_
+    assert first.loss_curve_ == second.loss_curve_
+    for name in set(first.history_) - {"time", "time_jacobian", "time_solve", "time_evaluate", *but}:
+        np.testing.assert_array_equal(first.history_[name], second.history_[name])
+    assert list(first.starts_["fate"]) == list(second.starts_["fate"])
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        ALONE,
+        {**ALONE, "damping": "marquardt", "solve_output": False},
+        {**ALONE, "early_stopping": True, "random_state": None},
+        {**ALONE, "early_stopping": True, "n_iter_no_change": 2, "test_fraction": 0.1},
+        {**ALONE, "goal": 0.05},
+        {**ALONE, "hidden_layer_sizes": 40, "alpha": 0.01},  # fewer residuals than parameters
+        {**ALONE, "hidden_layer_sizes": ()},
+        RACE,
+        {**RACE, "early_stopping": True},
+        {**RACE, "n_jobs": 2},
+        EVIDENCE,
+        {**EVIDENCE, "n_starts": 2, "n_jobs": 2},
+        {**EVIDENCE, "n_networks": 2},
+        {**EVIDENCE, "hidden_layer_sizes": ()},
+        {**EVIDENCE, "hidden_layer_sizes": 40},
+        TWO_OUTPUTS,
+    ],
+    ids=str,
+)
+def test_n_fits_of_one_iteration_are_one_of_n(data, parameters):
+    n = size(16, 4)  # past the first round of a race, and several updates of the evidence
+    data, parameters = of_outputs(data, parameters)
+    if "random_state" in parameters:  # the first split is drawn, and kept to
+        stepwise, once = ({**parameters, "random_state": np.random.RandomState(3)} for _ in range(2))
+    else:
+        stepwise = once = parameters
+    assert_same_fit(fit_n_times(n, data, max_iter=1, **stepwise), fit_once(data, max_iter=n, **once))
+
+
+def test_race_on_a_sample_goes_on_exactly(data, monkeypatch):
+    for module in (multistart, draw_starts):
+        monkeypatch.setattr(module, "SAMPLE_ROWS", 20)
+    n = size(14, 4)
+    assert_same_fit(fit_n_times(n, data, max_iter=1, **RACE), fit_once(data, max_iter=n, **RACE))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ({"hidden_layer_sizes": ()}, "gradient"),
+        ({"tol": 0.05}, "fell by less than tol"),
+        ({"mu": 1e-5, "mu_max": 1e-4}, "mu_max"),
+        (EVIDENCE, "evidence"),
+    ],
+    ids=str,
+)
+def test_a_fit_that_has_converged_stays_where_it_is(data, parameters, reason):
+    if reason == "gradient":
+        data = data[0], data[0] @ [1.0, 2.0]
+    once = fit_once(data, max_iter=300, **parameters)
+    assert reason in once.stop_reason_
+    twice = fit_n_times(2, data, max_iter=300, **parameters)
+    assert_same_fit(once, twice)
+    assert once.stop_reason_ == twice.stop_reason_
+
+
+def test_a_converged_fit_goes_on_when_more_is_asked_of_it(data):
+    model = fit_n_times(1, data, tol=0.1, max_iter=300)
+    before = model.loss_
+    with may_end_early():
+        model.set_params(tol=1e-8).fit(*data)
+    assert model.loss_ < before
+
+
+@pytest.mark.parametrize("change", ["y", "X", "alpha", "X_val", "evidence"])
+def test_on_other_data_the_weights_are_taken_over_and_nothing_else(data, change):
+    X, y = data
+    sets = {"X_val": X[:9], "y_val": y[:9]} if change == "X_val" else {}
+    model = make(warm_start=True, max_iter=3)
+    with may_end_early():
+        model.fit(X, y, **sets)
+        weights = model.coefs_[0].copy()
+        if change == "alpha":
+            model.set_params(alpha=0.1)
+        elif change == "evidence":
+            model.set_params(alpha="evidence")
+        elif change == "X_val":
+            sets["X_val"] = X[:9] + 0.1
+        model.fit(X + 0.1 * (change == "X"), y + 0.1 * (change == "y"), **sets)
+    assert model.n_iter_ <= 3
+    assert list(model.starts_["family"]) == ["warm_start"]
+    assert not np.array_equal(model.coefs_[0], weights)
+
+
+@pytest.mark.parametrize("parameters", [ALONE, EVIDENCE, TWO_OUTPUTS], ids=str)
+def test_what_it_begins_with_if_it_cannot_go_on_exactly_says_the_same(data, parameters):
+    """Evidence fits change the scales of several outputs, and to go on exactly is to begin with the first ones."""
+    (X, y), parameters = of_outputs(data, parameters)
+    model = fit_n_times(1, (X, y), **parameters, max_iter=20)
+    network = make_network(2, (4,), model.n_outputs_, ("tanh",))
+    (power, *scalings), _, _, theta = previous(model, network)
+    np.testing.assert_allclose(
+        predict(power.forward(X), *scalings, network, theta).ravel(), model.predict(X).ravel(), rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("change", [{"alpha": 0.1}, {"penalty_groups": "single"}, {}], ids=str)
+@pytest.mark.parametrize("parameters", [EVIDENCE, TWO_OUTPUTS], ids=str)
+def test_an_evidence_fit_of_other_data_begins_where_the_last_has_ended(data, parameters, change):
+    (X, y), parameters = of_outputs(data, parameters)
+    model = fit_n_times(1, (X, y), **parameters, max_iter=20).set_params(max_iter=1, **change)
+    y = y if change else y + 1e-9
+    with may_end_early():
+        anew = clone(model).fit(X, y)
+        model.fit(X, y)
+    assert model.n_iter_ == 1
+    assert model.starts_["family"][0] == "warm_start"
+    assert np.mean((model.predict(X) - y) ** 2) < np.mean((anew.predict(X) - y) ** 2)
+
+
+@pytest.mark.parametrize("alpha", [1e-3, "evidence"])
+def test_weights_that_were_set_by_hand_are_where_it_begins(data, alpha):
+    model = fit_n_times(1, data, alpha=alpha, max_iter=3)
+    other = make(alpha=alpha, max_iter=3, random_state=1, warm_start=True)
+    with may_end_early():
+        other.fit(*data)
+        model.coefs_, model.intercepts_ = other.coefs_, other.intercepts_
+        model.set_params(max_iter=1).fit(*data)
+        begun = other.__dict__.pop("_memory"), other.set_params(max_iter=1).fit(*data)
+    assert begun[0] is not None
+    assert model.n_iter_ == 1
+    if alpha != "evidence":  # whose precisions are the model's own
+        for mine, theirs in zip(model.coefs_, other.coefs_, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_only_a_model_that_may_go_on_remembers_how(data):
+    assert not hasattr(fit_once(data, max_iter=2), "_memory")
+    model = fit_n_times(1, data, max_iter=2)
+    assert hasattr(model, "_memory")
+    with may_end_early():
+        model.set_params(warm_start=False).fit(*data)
+    assert not hasattr(model, "_memory")
+
+
+# ---- Ctrl-C -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("parameters", [ALONE, {**ALONE, "early_stopping": True}], ids=str)
+def test_interrupted_fit_publishes_the_best_so_far_and_raises_on(data, monkeypatch, parameters):
+    model = make(max_iter=50, warm_start=True, **parameters)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 6)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(*data)
+    assert model.stop_reason_ == "interrupted"
+    until_then = fit_once(data, max_iter=model.n_iter_, **parameters)
+    assert_same_fit(model, until_then)
+    assert np.isfinite(model.predict(data[0])).all()
+    with may_end_early():  # and it goes on as if nothing had been
+        model.set_params(max_iter=5).fit(*data)
+    assert_same_fit(model, fit_once(data, max_iter=55, **parameters), but=["n_evaluations"])  # one was made twice
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_interrupted_race_publishes_its_leader(data, monkeypatch, n_jobs):
+    model = make(max_iter=50, n_jobs=n_jobs, **RACE)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 20)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(*data)
+    assert model.stop_reason_ == "interrupted"
+    assert list(model.starts_["fate"]).count("won") == 1
+    won = list(model.starts_["fate"]).index("won")
+    assert model.starts_["train_mse"][won] == model.history_["train_mse"][-1]
+    assert np.isfinite(model.predict(data[0])).all()
+
+
+def test_interrupted_before_the_first_evaluation_a_model_stays_as_it_was(data, monkeypatch):
+    model = make(max_iter=3)
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(*data)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(model)
+    with pytest.raises(NotFittedError):
+        model.predict(data[0])
+    with may_end_early():
+        model.fit(*data)
+    fitted = model.coefs_[0].copy()
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(data[0], -data[1])
+    np.testing.assert_array_equal(model.coefs_[0], fitted)

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from sklearn_lm._data.validation import DataSet
+from sklearn_lm._uncertainty.posterior import LeftOut
+from sklearn_lm._uncertainty.predictive import Errors, NoiseModels, correct, fit_noise_models, score_left_out
+
+
+def test_without_a_correction_the_variance_stays(rng):
+    variance = rng.uniform(1, 2, (4, 2))
+    assert correct(variance, [], np.zeros((4, 1)), np.zeros((4, 2))) is variance
+
+
+def test_the_correction_of_each_output_is_learnt_from_its_own_errors(rng):
+    X = rng.normal(size=(500, 1))
+    Y = np.column_stack([rng.normal(size=500) * np.exp(0.5 * X[:, 0]), rng.normal(size=500)])
+    left_out = LeftOut(np.zeros((500, 2)), np.ones((500, 2)))
+    models = fit_noise_models(Errors.of(DataSet(X, Y, np.ones(500)), [left_out]))
+    variance = correct(np.ones((2, 2)), models, np.array([[-1.0], [1.0]]), np.zeros((2, 2)))
+    np.testing.assert_allclose(np.log(variance[1] / variance[0]), [2, 0], atol=0.5)
+
+
+def test_leave_one_out_predictions_are_mixed_as_predictions_are(rng):
+    """Two networks that are far apart are unsure together, so errors of the size of their distance are expected."""
+    X, Y = rng.normal(size=(200, 1)), rng.normal(size=(200, 1))
+    parts = [LeftOut(np.full((200, 1), mean), np.full((200, 1), 0.1)) for mean in (-1.0, 1.0)]
+    (model,) = fit_noise_models(Errors.of(DataSet(X, Y, np.ones(200)), parts))
+    factor = model.factor(X[:5], np.zeros(5))
+    np.testing.assert_allclose(factor, 1 / 1.1, rtol=0.2)
+
+
+def test_it_is_learnt_when_asked_for_from_rows_of_its_own(rng):
+    X, Y = rng.normal(size=(100, 2)), rng.normal(size=(100, 1))
+    parts = [LeftOut(np.zeros((100, 1)), np.ones((100, 1)))]
+    Y[:, 0], weight = np.round(Y[:, 0]), rng.uniform(0.5, 2, size=100)  # equal targets share a fold
+    expected = fit_noise_models(Errors.of(DataSet(X, Y, weight), parts))
+    noise = NoiseModels(Errors.of(DataSet(X, Y, weight), parts))
+    for part in (X, Y, weight):
+        part[:] = 0  # the caller's business
+    np.testing.assert_array_equal(noise.models[0].coefficients, expected[0].coefficients)
+    assert noise.models is noise.models
+    assert NoiseModels().models == []
+
+
+def test_no_noise_needs_no_correction():
+    X = np.arange(20.0)[:, None]
+    nothing = LeftOut(X, np.zeros((20, 1)))
+    (model,) = fit_noise_models(Errors.of(DataSet(X, X.copy(), np.ones(20)), [nothing]))
+    np.testing.assert_allclose(model.factor(X, X[:, 0]), 1)
+
+
+def test_the_score_of_rows_left_out_is_r2(rng):
+    Y, mean, weight = rng.normal(size=(5, 2)), rng.normal(size=(5, 2)), rng.uniform(1, 2, 5)
+    train = DataSet(np.zeros((5, 1)), Y, weight)
+    residuals, score, press = score_left_out(train, mean, np.array([0, 2, 3, 5, 6]), 8)
+    np.testing.assert_array_equal(residuals[[0, 2, 3, 5, 6]], Y - mean)
+    assert np.isnan(residuals[[1, 4, 7]]).all()
+    unexplained = weight @ (Y - mean) ** 2
+    total = weight @ (Y - np.average(Y, axis=0, weights=weight)) ** 2
+    assert score == pytest.approx(np.mean(1 - unexplained / total))
+    assert press == pytest.approx(unexplained.sum())
