@@ -9,9 +9,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._data.blocks import is_dask
-from ._estimator.ensemble import fit_networks, learn_from_rows_left_out
-from ._estimator.fit import Given, fit_network, in_blocks, open_checkpoint
-from ._estimator.fitted_attributes import warn_of, warn_of_light_rows
+from ._estimator.ensemble import fit_networks, set_leave_one_out
+from ._estimator.fit import FitInputs, fit_network, in_blocks, open_checkpoint
+from ._estimator.fitted_attributes import warn_small_weights, warn_unconverged
 from ._estimator.persistence import PersistenceMixin
 from ._estimator.prediction import InferenceMixin
 from ._estimator.report import ReportMixin
@@ -408,7 +408,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         After Ctrl-C the best weights so far are published, with `stop_reason_` "interrupted", and the KeyboardInterrupt
         goes on to the caller.
         """
-        given = in_blocks(Given(X, y, sample_weight, X_val, y_val, sample_weight_val))
+        given = in_blocks(FitInputs(X, y, sample_weight, X_val, y_val, sample_weight_val))
         checkpoint = open_checkpoint(self, given)
         if isinstance(self.hidden_layer_sizes, str):
             fits = grow(self, given, checkpoint)
@@ -416,12 +416,12 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
             fits = fit_networks(self, given, checkpoint)
         else:
             fits = [fit_network(self, given, checkpoint.part("network") if checkpoint else None)]
-            learn_from_rows_left_out(self, fits)
+            set_leave_one_out(self, fits)
         if checkpoint:
             checkpoint.remove()
-        warn_of_light_rows(self)
+        warn_small_weights(self)
         for ending in (fit.ending for fit in fits if not fit.ending.converged):
-            warn_of(ending, self.alpha)  # last: for the caller it may be an error
+            warn_unconverged(ending, self.alpha)  # last: for the caller it may be an error
             break
         return self
 

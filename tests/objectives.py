@@ -8,7 +8,7 @@ from sklearn_lm._network.objective import NetworkObjective
 from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.topology import is_weight, make_network
 from sklearn_lm._optimize.levenberg_marquardt import advance
-from sklearn_lm._optimize.state import Settings, State
+from sklearn_lm._optimize.state import OptimizerSettings, OptimizerState
 
 NETWORK = make_network(2, (3,), 2, ["tanh"])
 TABLE = identity_scaling(2).table()
@@ -30,8 +30,8 @@ def some_theta(rng):
 
 def run(objective, theta, changes, pause_at=None, listen=lambda record: None):
     """Every record of a run, its ending, and the state that it ends in."""
-    settings = Settings(solve_output=True, acceleration=True, max_iter=size(12, 6))._replace(**changes)
+    settings = OptimizerSettings(solve_output=True, acceleration=True, max_iter=size(12, 6))._replace(**changes)
     records = []
-    state = State(objective, theta, settings)
+    state = OptimizerState(objective, theta, settings)
     ending = advance(objective, state, settings, lambda record: records.append(record) or listen(record), pause_at)
     return records, ending, state

@@ -13,7 +13,7 @@ import sklearn_lm
 from sklearn_lm import LMRegressor
 from sklearn_lm._data.rows import Rows
 from sklearn_lm._network.objective import Problem
-from sklearn_lm._training.multistart import Race
+from sklearn_lm._training.multistart import Multistart
 
 SMALL_FIT = """
 import hashlib, warnings
@@ -152,7 +152,7 @@ def test_the_rows_are_let_go_with_the_end_of_fit(parameters, rng, tmp_path, monk
         before = sys.getrefcount(X), sys.getrefcount(y)
         with may_end_early():
             model.fit(X, y)
-        kept = [part for part in gc.get_objects() if isinstance(part, Problem | Race | Rows)]
+        kept = [part for part in gc.get_objects() if isinstance(part, Problem | Multistart | Rows)]
         assert (sys.getrefcount(X), sys.getrefcount(y)) == before
         assert not kept
     finally:

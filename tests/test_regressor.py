@@ -293,13 +293,13 @@ def test_unconverged_fit_warns_with_reason_and_remedy(curve):
     assert (model.n_iter_, model.stop_reason_) == (2, "max_iter iterations were made")
 
 
-@pytest.mark.parametrize(("alpha", "is_told"), [(0.0, True), (1e-3, False), ("evidence", False)])
-def test_a_penalty_is_the_remedy_only_for_fits_without_one(curve, alpha, is_told):
+@pytest.mark.parametrize(("alpha", "is_reported"), [(0.0, True), (1e-3, False), ("evidence", False)])
+def test_a_penalty_is_the_remedy_only_for_fits_without_one(curve, alpha, is_reported):
     with pytest.warns(ConvergenceWarning) as caught:
         LMRegressor(alpha=alpha, max_iter=2, random_state=0).fit(*curve)
     message = str(caught[0].message)
     assert message.endswith("Fit fewer units, or raise max_iter.")
-    assert ("set alpha='evidence'" in message) == is_told
+    assert ("set alpha='evidence'" in message) == is_reported
 
 
 def test_max_time_returns_the_best_so_far(curve):

@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.noisy import SYNTHETIC, Split
 
 # kin40k, a simulated robot arm of 40,000 rows, is not in the checkout. Where it is given it is cut to these sizes.
-MOST_TRAIN, MOST_TEST = 1000, 2000
+MAX_TRAIN, MAX_TEST = 1000, 2000
 
 
 def split(path: Path, seed: int) -> Split:
@@ -18,9 +18,9 @@ def split(path: Path, seed: int) -> Split:
         table = np.loadtxt(file, delimiter=",")
     order = np.random.default_rng(seed).permutation(len(table))
     n_test = len(table) // 10
-    test, train = table[order[:n_test][:MOST_TEST]], table[order[n_test:]]
-    if len(table) > 10 * MOST_TRAIN:
-        train = train[:MOST_TRAIN]
+    test, train = table[order[:n_test][:MAX_TEST]], table[order[n_test:]]
+    if len(table) > 10 * MAX_TRAIN:
+        train = train[:MAX_TRAIN]
     return Split(train[:, :-1], train[:, -1], test[:, :-1], test[:, -1])
 
 

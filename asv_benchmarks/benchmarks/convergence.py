@@ -27,7 +27,7 @@ class IterationsToTarget:
         return float(np.median([run(problem, s, **SWITCHES[switches]).to(targets[name])[0] for s in SEEDS]))
 
 
-class Race:
+class Multistart:
     """Median final training error over the seeds, for one start and for a race."""
 
     params = (NAMES, ["1", "auto"])

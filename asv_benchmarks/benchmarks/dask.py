@@ -41,7 +41,7 @@ def iterate(objective: BlockObjective) -> None:
     """The passes over the rows of one iteration whose first trial is accepted."""
     theta = np.random.default_rng(0).normal(size=objective.network.n_parameters)
     objective.curvature(theta, theta)
-    objective.solve_linear(theta)
+    objective.solve_output(theta)
     objective.normal_equations(theta)
 
 

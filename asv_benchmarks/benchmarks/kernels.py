@@ -17,7 +17,7 @@ from sklearn_lm._data.scaling import identity_scaling
 from sklearn_lm._network.objective import NetworkObjective
 from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.topology import make_network
-from sklearn_lm._optimize.cholesky import room_for_factor
+from sklearn_lm._optimize.cholesky import factor_buffer
 
 # Rows, inputs, hidden layers, outputs.
 SHAPES = {
@@ -56,7 +56,7 @@ class Evaluations:
         self.turn = 0
         self.objective.normal_equations(self.points[0])
         self.objective.curvature(self.points[0], self.points[1])
-        self.objective.solve_linear(self.points[0])
+        self.objective.solve_output(self.points[0])
 
     def time_normal_equations(self, shape):
         self.objective.normal_equations(self.points[0])
@@ -66,7 +66,7 @@ class Evaluations:
 
     def time_trial_point(self, shape):
         self.turn = (self.turn + 1) % 3
-        self.objective.solve_linear(self.points[self.turn])
+        self.objective.solve_output(self.points[self.turn])
 
     def track_share_of_dense_floor(self, shape):
         J = np.asfortranarray(np.random.RandomState(0).normal(size=(self.n_residuals, self.n_parameters)))
@@ -90,7 +90,7 @@ class Cholesky:
 
     def setup(self, n):
         A = np.random.RandomState(0).normal(size=(n, n + 5))
-        self.gram, self.diagonal, self.L = A @ A.T, np.ones(n), room_for_factor(n)
+        self.gram, self.diagonal, self.L = A @ A.T, np.ones(n), factor_buffer(n)
         self.time_cholesky(n)
 
     def time_cholesky(self, n):

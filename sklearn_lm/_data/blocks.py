@@ -28,8 +28,8 @@ from sklearn.utils.validation import check_array, validate_data
 from .hashing import fingerprint
 from .out_of_core import SAMPLE, Elsewhere, Range, column_range, is_range
 from .rows import Rows, make_rows, read_only
-from .scaling import Scaling, refuse_overflow, weighted_sums
-from .validation import DataSet, distinct_rows, refuse_negative_weight, refuse_unusable_weight
+from .scaling import Scaling, check_overflow, weighted_sums
+from .validation import DataSet, check_weight_range, check_weight_sign, distinct_rows
 from .yeo_johnson import Power
 
 Handle = Any  # of a block: the block itself, or who to ask for it
@@ -124,8 +124,8 @@ class RowBlocks:
                 parts = self._cut()
                 rows = BlockSet(self.executor, self.executor.keep([load] * len(parts[0]), *parts))
                 # Errors are reported in the target's own squared units, so its size matters under any scaling.
-                refuse_overflow("y", column_range(rows.Y), "divide it by a constant")
-                refuse_unusable_weight(rows.summary.largest_weight)
+                check_overflow("y", column_range(rows.Y), "divide it by a constant")
+                check_weight_range(rows.summary.largest_weight)
                 self._set = rows
         return self._set
 
@@ -146,7 +146,7 @@ def _load(X: Any, y: Any, weight: Any, estimator: str) -> DataSet | ValueError:
                 f"X, y and sample_weight have blocks of {len(X)}, {len(y)} and {len(weight)} rows in one place: they "
                 "must be of equal length, cut in the same places, and the weights one-dimensional."
             )
-        refuse_negative_weight(weight)
+        check_weight_sign(weight)
     except ValueError as error:
         return error
     return DataSet(X, y.reshape(len(X), -1), weight)

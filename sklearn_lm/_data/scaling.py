@@ -16,9 +16,9 @@ from .reductions import weighted_sum
 # Squares of residuals and of inputs enter the normal equations: beyond this magnitude they overflow float64.
 LARGEST = 1e150
 # Of a column brought to [-1, 1]. A row without weight may lie this far out, and its square must not overflow.
-LEAST_VARIANCE = 1e-100
+MIN_VARIANCE = 1e-100
 # Differences of numbers up to this do not overflow.
-LARGEST_SCALED = float(np.finfo(np.float64).max) / 4
+MAX_SCALED = float(np.finfo(np.float64).max) / 4
 
 
 class Scaling(NamedTuple):
@@ -60,7 +60,7 @@ def standard_scaling(
     varies = box.forward(low) != box.forward(high)
     mean = mean_of(box, np.zeros(len(low)), 1)
     variance = mean_of(box, mean, 2)
-    varies &= variance > LEAST_VARIANCE  # else all weight that counts is on equal values
+    varies &= variance > MIN_VARIANCE  # else all weight that counts is on equal values
     offset = np.where(varies, box.offset + box.scale * mean, box.offset)
     scale = np.where(varies, box.scale * np.sqrt(variance), box.scale)
     return Scaling(offset, np.where(scale > 0, scale, box.scale))  # a product of zero has underflowed
@@ -107,21 +107,21 @@ def make_scaling(
         varies so little that squares of its errors vanish.
     """
     x_range, y_range = column_range(X), column_range(Y)
-    refuse_underflow("y", y_range, "multiply it by a constant")
+    check_underflow("y", y_range, "multiply it by a constant")
     if scaling is None:
-        refuse_overflow("X", x_range, "scale it, or use scaling='minmax' or scaling='standard'")
+        check_overflow("X", x_range, "scale it, or use scaling='minmax' or scaling='standard'")
         return identity_scaling(X.shape[1]), identity_scaling(Y.shape[1])
-    refuse_far(x_range)
+    check_column_range(x_range)
     x_scaling = minmax_scaling(x_range) if scaling == "minmax" else standard_scaling(X, weight, x_range)
     return x_scaling, standard_scaling(Y, weight, y_range)
 
 
-def refuse_far(x_range: Range) -> None:
+def check_column_range(x_range: Range) -> None:
     """Raise ValueError for a column of inputs so large that no scaling can bring it down."""
-    refuse_overflow("X", x_range, "divide it by a constant", LARGEST_SCALED, "differences")
+    check_overflow("X", x_range, "divide it by a constant", MAX_SCALED, "differences")
 
 
-def refuse_overflow(name: str, range_: Range, remedy: str, most: float = LARGEST, what: str = "squares") -> None:
+def check_overflow(name: str, range_: Range, remedy: str, most: float = LARGEST, what: str = "squares") -> None:
     """Raise ValueError for a column whose squares overflow, or other things (`what`) beyond `most`."""
     largest = np.abs(range_).max(axis=0)
     if (largest > most).any():
@@ -132,7 +132,7 @@ def refuse_overflow(name: str, range_: Range, remedy: str, most: float = LARGEST
         )
 
 
-def refuse_underflow(name: str, range_: Range, remedy: str) -> None:
+def check_underflow(name: str, range_: Range, remedy: str) -> None:
     """Raise ValueError for a column that varies so little that squares of its differences are zero."""
     low, high = range_
     half = high / 2 - low / 2
@@ -145,7 +145,7 @@ def refuse_underflow(name: str, range_: Range, remedy: str) -> None:
         )
 
 
-def refuse_not_finite(f: np.ndarray, X: np.ndarray | Source, what: str = "The prediction") -> None:
+def check_finite_predictions(f: np.ndarray, X: np.ndarray | Source, what: str = "The prediction") -> None:
     """Raise ValueError for the first prediction that has overflowed, with the row of X that it is of."""
     is_finite = np.isfinite(f)
     if not is_finite.all():

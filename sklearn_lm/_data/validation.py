@@ -22,7 +22,7 @@ from sklearn.utils.validation import (
 )
 
 from .out_of_core import SWEEP, Source, column_range, is_range, is_source, sweep
-from .scaling import LARGEST, refuse_overflow
+from .scaling import LARGEST, check_overflow
 from .yeo_johnson import Power
 
 # Later releases of scikit-learn refuse weights that are all zero; our own message says what to do.
@@ -81,7 +81,7 @@ def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, 
     if hasattr(X, "checked"):  # rows in blocks, with their y and weights: see `blocks.RowBlocks`
         return X.checked(estimator, reset=reset), X.y_is_1d
     for name, values in {"X": X, "y": y, "sample_weight": sample_weight}.items():
-        _refuse_unlike(name, values)
+        _check_array_like(name, values)
     if is_source(X):
         X, y = _check_source(estimator, X, y, reset=reset)
     else:
@@ -90,13 +90,13 @@ def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, 
         Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
     _assert_finite(estimator, "y", Y)  # objects are not looked at before they are numbers
     # Errors are reported in the target's own squared units, so its size matters under any scaling.
-    refuse_overflow("y", column_range(Y), "divide it by a constant")
+    check_overflow("y", column_range(Y), "divide it by a constant")
     return DataSet(X, Y, _check_weight(sample_weight, X)), y.ndim == 1
 
 
 def check_inputs(estimator: BaseEstimator, X: Any) -> np.ndarray | Source:
     """Rows to predict for."""
-    _refuse_unlike("X", X)
+    _check_array_like("X", X)
     if is_source(X):
         return _check_source(estimator, X, "no_validation", reset=False)[0]
     return _check_array(estimator, X, "no_validation", reset=False)
@@ -137,7 +137,7 @@ def _is_readable(values: Any) -> bool:
     return True
 
 
-def _refuse_unlike(name: str, values: Any) -> None:
+def _check_array_like(name: str, values: Any) -> None:
     """Raise ValueError for what is no dense array of numbers, and would be read as if it were one."""
     if sparse.issparse(values):
         raise ValueError(f"{name} is sparse; LMRegressor needs dense arrays: pass {name}.toarray().")
@@ -201,12 +201,12 @@ def _check_weight(sample_weight: Any, X: np.ndarray | Source) -> np.ndarray:
         return np.ones(len(X))
     with _naming("sample_weight"):
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, **ALLOW_ZEROS)
-    refuse_negative_weight(weight)
-    refuse_unusable_weight(float(weight.max()))
+    check_weight_sign(weight)
+    check_weight_range(float(weight.max()))
     return weight
 
 
-def refuse_negative_weight(weight: np.ndarray) -> None:
+def check_weight_sign(weight: np.ndarray) -> None:
     if (weight < 0).any():
         row = int(np.argmin(weight))
         raise ValueError(
@@ -215,7 +215,7 @@ def refuse_negative_weight(weight: np.ndarray) -> None:
         )
 
 
-def refuse_unusable_weight(largest: float) -> None:
+def check_weight_range(largest: float) -> None:
     """Of all rows: their largest weight."""
     if not largest > 0:
         raise ValueError(

@@ -19,12 +19,12 @@ from .out_of_core import Source
 from .reductions import weighted_sum
 from .scaling import Scaling, standard_scaling
 
-LEAST_SKEWNESS = 1.0
+MIN_SKEWNESS = 1.0
 # Exponents beyond these, for a column of few values, would only separate its values by more orders of magnitude.
 EXPONENTS = (-3.0, 5.0)
 # Bytes of inputs up to which there is a second copy of them, mapped. Others are mapped whenever they are read: that
 # takes some time in every iteration, and no memory.
-LARGEST_COPY = 2**28
+MAX_COPY = 2**28
 # Exponents as close as this to 0 or 2 count as these.
 SAME = 1e-9
 
@@ -43,7 +43,7 @@ class Power(NamedTuple):
             return X
         if isinstance(X, Source):
             return X.mapped(self)
-        if X.nbytes > LARGEST_COPY:
+        if X.nbytes > MAX_COPY:
             return Source(X).mapped(self)
         return self.applied(X)
 
@@ -77,7 +77,7 @@ def make_power(X: np.ndarray, weight: np.ndarray) -> Power:
     for j in range(X.shape[1]):
         z = (X[:, j] - offset[j]) / scale[j]
         low, high = z.min(), z.max()
-        if abs(weighted_sum(share, z**3)) > LEAST_SKEWNESS and ((z > low) & (z < high)).any():
+        if abs(weighted_sum(share, z**3)) > MIN_SKEWNESS and ((z > low) & (z < high)).any():
             found.append((j, offset[j], scale[j], best_exponent(z, share)))
     if not found:
         return no_power()

@@ -15,17 +15,17 @@ from .._kernels import interrupt
 from .._training.checkpoint import Checkpoint
 from .._uncertainty.ensemble import mix
 from .._uncertainty.predictive import Errors, NoiseModels, score_left_out
-from .fit import Fit, Given, finds_penalty, fit_network
+from .fit import FitInputs, FittedNetwork, finds_penalty, fit_network
 from .fitted_attributes import OCCASIONAL, learns_noise
 
 
 def fit_networks(
     model: Any,
-    given: Given,
+    given: FitInputs,
     file: Checkpoint | None = None,
     n_units: int | None = None,
     rng: np.random.RandomState | None = None,
-) -> list[Fit]:
+) -> list[FittedNetwork]:
     """Fit `model.n_networks` estimators of one network each, and let the model have the attributes of the best one.
 
     Each has a seed of its own, drawn beforehand: the number of threads plays no part in the result. All are fitted to
@@ -34,7 +34,7 @@ def fit_networks(
     Parameters
     ----------
     model : LMRegressor
-    given : Given
+    given : FitInputs
     file : Checkpoint, optional
         Where the fits are saved, and go on from.
     n_units : int, optional
@@ -73,10 +73,10 @@ def fit_networks(
 
     is_over = threading.Event()
 
-    def run(number: int, member: Any) -> Fit:
+    def run(number: int, member: Any) -> FittedNetwork:
         part = file.part(f"network {number}") if file else None
         fit = fit_network(member, given, part, np.random.RandomState(split_seed), is_over)
-        learn_from_rows_left_out(member, [fit])
+        set_leave_one_out(member, [fit])
         return fit
 
     try:
@@ -84,16 +84,16 @@ def fit_networks(
     except KeyboardInterrupt:
         done = [member for member in members if hasattr(member, "_noise_models")]
         if done:
-            _lend_best(model, done)
+            _copy_best(model, done)
         raise
-    _lend_best(model, members)
-    learn_from_rows_left_out(model, fits)
+    _copy_best(model, members)
+    set_leave_one_out(model, fits)
     return fits
 
 
 def _run_all(
-    run: Callable[[int, Any], Fit], members: list[Any], n_jobs: int | None, is_over: threading.Event
-) -> list[Fit]:
+    run: Callable[[int, Any], FittedNetwork], members: list[Any], n_jobs: int | None, is_over: threading.Event
+) -> list[FittedNetwork]:
     n_threads = min(effective_n_jobs(n_jobs), len(members))
     if n_threads == 1:
         return [run(number, member) for number, member in enumerate(members)]
@@ -109,12 +109,14 @@ def _run_all(
             raise
 
 
-def _lend_best(model: Any, members: list[Any]) -> None:
-    lend(model, min(members, key=lambda member: -member.log_evidence_ if "alpha_" in vars(member) else member.loss_))
+def _copy_best(model: Any, members: list[Any]) -> None:
+    copy_fitted_attributes(
+        model, min(members, key=lambda member: -member.log_evidence_ if "alpha_" in vars(member) else member.loss_)
+    )
     model.estimators_ = members
 
 
-def lend(model: Any, member: Any) -> None:
+def copy_fitted_attributes(model: Any, member: Any) -> None:
     """The fitted attributes of the member."""
     own = {*model.get_params(), "_skl_callbacks", "_parent_callback_ctx"}
     for name in OCCASIONAL:
@@ -126,7 +128,7 @@ def lend(model: Any, member: Any) -> None:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # as in `fitted_attributes`
-def learn_from_rows_left_out(model: Any, fits: Sequence[Fit]) -> None:
+def set_leave_one_out(model: Any, fits: Sequence[FittedNetwork]) -> None:
     """Where all networks say what they would without each row: its error, and how the noise depends on the inputs."""
     left_out = [fit.left_out for fit in fits if fit.left_out is not None]
     if len(left_out) < len(fits):

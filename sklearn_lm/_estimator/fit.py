@@ -16,7 +16,7 @@ from .._data.blocks import POWER_ROWS, BlockRows, BlockSet, LostWorkersError, Ro
 from .._data.hashing import fingerprint
 from .._data.out_of_core import column_range
 from .._data.rows import Rows, make_rows
-from .._data.scaling import Scaling, make_scaling, refuse_far
+from .._data.scaling import Scaling, check_column_range, make_scaling
 from .._data.validation import DataSet, check_rows, check_validation_set, divide
 from .._data.yeo_johnson import Scalings, make_power, no_power
 from .._kernels import ACTIVATIONS
@@ -27,28 +27,28 @@ from .._network.objective import NetworkObjective, Problem, is_matrix_free
 from .._network.penalty import fixed_l2, make_groups
 from .._network.topology import Network, is_weight, layer_matrices, make_network, pack
 from .._optimize.levenberg_marquardt import Ending
-from .._optimize.state import Settings
+from .._optimize.state import OptimizerSettings
 from .._training.callbacks import Tasks
-from .._training.checkpoint import Before, Checkpoint, Part, Remembered
-from .._training.draw_starts import affordable, judges_of, line_up
-from .._training.evidence import EvidenceRace, draw_start, solver_between
+from .._training.checkpoint import Checkpoint, Part, ResumePoint, WarmStartState
+from .._training.draw_starts import affordable, draw_starts, screening_rows
+from .._training.evidence import EvidenceMultistart, draw_evidence_start, solver_between
 from .._training.history import EarlyStopping, Goal, Listener, Monitor, Progress
-from .._training.multistart import Course, Race
+from .._training.multistart import Multistart, RunFactory
 from .._uncertainty.posterior import RowsLeftOut
-from .._uncertainty.predictive import MOST_ROWS
-from .fitted_attributes import learns_noise, model_attributes, publish, wants_rows_left_out
+from .._uncertainty.predictive import MAX_ROWS
+from .fitted_attributes import learns_noise, model_attributes, set_fitted_attributes, wants_rows_left_out
 
 # Parameters that may be others when a fit goes on from its checkpoint.
 MAY_CHANGE = {
     "checkpoint", "goal", "max_iter", "max_time", "min_grad", "n_jobs", "random_state", "tol", "verbose", "warm_start",
 }  # fmt: skip
 # In units of the scaled y: beyond it, or below its inverse, squares leave the range of float64.
-LARGEST_LOSS_SCALE = 1e70
+MAX_LOSS_SCALE = 1e70
 # With n_starts="auto", where alpha is found.
-MOST_EVIDENCE_STARTS = 5
+MAX_EVIDENCE_STARTS = 5
 
 
-class Given(NamedTuple):
+class FitInputs(NamedTuple):
     """What the caller passed to `fit`."""
 
     X: Any
@@ -59,7 +59,7 @@ class Given(NamedTuple):
     sample_weight_val: Any
 
 
-def in_blocks(given: Given) -> Given:
+def in_blocks(given: FitInputs) -> FitInputs:
     """The same with Dask collections as blocks of rows, once for all networks of a fit."""
     if is_dask(given.X):
         from .._data.dask import adopt
@@ -72,7 +72,7 @@ def in_blocks(given: Given) -> Given:
     return given
 
 
-class Fit(NamedTuple):
+class FittedNetwork(NamedTuple):
     """What is known of a fit while it lasts, and not kept."""
 
     ending: Ending
@@ -82,39 +82,39 @@ class Fit(NamedTuple):
 
 def fit_network(
     model: Any,
-    given: Given,
+    given: FitInputs,
     file: Part | None = None,
     split_rng: np.random.RandomState | None = None,
     is_over: threading.Event | None = None,
-) -> Fit:
+) -> FittedNetwork:
     """Fit one network and set the attributes of `model`, an LMRegressor.
 
     The fit is saved to `file`, and goes on from what that holds. The rows are divided into sets by `split_rng`, if that
     is given, and not by the model's random state. The event `is_over` ends it, from another thread.
     """
     start_time = time.perf_counter()
-    refuse_contradictions(model, given)
+    check_parameter_combinations(model, given)
     rng = check_random_state(model.random_state)
     is_warm = model.warm_start and hasattr(model, "coefs_")
     hidden, activations = hidden_layers(model)
-    draft = copy(model)  # what validation learns of X becomes the model's only with the rest
-    data, draft._y_is_1d = check_rows(draft, given.X, given.y, given.sample_weight, reset=not is_warm)
-    draft._n_rows = len(data.X)
-    own = check_validation_set(draft, given.X_val, given.y_val, given.sample_weight_val, data.Y.shape[1])
+    staged = copy(model)  # what validation learns of X becomes the model's only with the rest
+    data, staged._y_is_1d = check_rows(staged, given.X, given.y, given.sample_weight, reset=not is_warm)
+    staged._n_rows = len(data.X)
+    own = check_validation_set(staged, given.X_val, given.y_val, given.sample_weight_val, data.Y.shape[1])
     network = make_network(data.X.shape[1], hidden, data.Y.shape[1], activations)
     by_evidence = finds_penalty(model, given) and (
         model.alpha == "evidence" or not is_matrix_free(model.solver, network, data.Y.size)
     )
     check()
     if isinstance(data, BlockSet):
-        refuse_large_network(network)
+        check_network_size(network)
 
     before = (file.load() if file else None) or (previous(model, network) if is_warm else None)
     fraction, split = model.validation_fraction if model.early_stopping else 0.0, before and before.split_indices
-    sets, draft.split_indices_ = divide(data, own, fraction, model.test_fraction, model.split, split_rng or rng, split)
+    sets, staged.split_indices_ = divide(data, own, fraction, model.test_fraction, model.split, split_rng or rng, split)
     scalings = before.scalings if before else make_scalings(model, sets["train"], by_evidence)
     sets = {name: part.mapped(scalings.power) for name, part in sets.items()}
-    draft.x_power_ = scalings.power
+    staged.x_power_ = scalings.power
     rows = {name: make_ready(part, scalings.y) for name, part in sets.items()}
     penalty = fixed_l2(0.0 if isinstance(model.alpha, str) else model.alpha, is_weight(network))
     kind = BlockObjective if isinstance(data, BlockSet) else objective_kind(model, scalings.y)
@@ -124,21 +124,23 @@ def fit_network(
     passed = {"X": getattr(given.X, "source", given.X), "y": given.y, "metadata": None}
     if given.sample_weight is not None:
         passed["metadata"] = {"sample_weight": given.sample_weight}
-    tasks = partial(Tasks, model, n_iterations=model.max_iter, data=passed, attributes=partial(model_attributes, draft))
-    save = partial(file.save_race, scalings, draft.split_indices_) if file else None
+    tasks = partial(
+        Tasks, model, n_iterations=model.max_iter, data=passed, attributes=partial(model_attributes, staged)
+    )
+    save = partial(file.save_race, scalings, staged.split_indices_) if file else None
     make_race = make_evidence_race if by_evidence else make_plain_race
     race = make_race(model, problem, sets["train"], before, rng, start_time, tasks, save, is_over)
     try:
         winner = race.run()
-        lesson = rows_to_learn_from(model, sets["train"], network, by_evidence)
+        left_out_rows = rows_to_learn_from(model, sets["train"], network, by_evidence)
     except (KeyboardInterrupt, LostWorkersError):
         if leader := race.leader():
-            publish(model, problem, race, leader, draft)
+            set_fitted_attributes(model, problem, race, leader, staged)
         raise
-    left_out = publish(model, problem, race, winner, draft, lesson)
+    left_out = set_fitted_attributes(model, problem, race, winner, staged, left_out_rows)
     race.end()
     assert winner.ending is not None
-    return Fit(winner.ending, lesson, left_out)
+    return FittedNetwork(winner.ending, left_out_rows, left_out)
 
 
 def make_ready(part: DataSet | BlockSet, y_scaling: Scaling) -> Rows | BlockRows:
@@ -151,7 +153,7 @@ def rows_to_learn_from(model: Any, train: DataSet | BlockSet, network: Network, 
     wants_all = wants_rows_left_out(model, len(train.X) * network.sizes[-1] * network.n_parameters**2 / 2)
     if wants_all and isinstance(train, DataSet):
         return train
-    return train.thinned(MOST_ROWS) if wants_all or (by_evidence and learns_noise(model)) else None
+    return train.thinned(MAX_ROWS) if wants_all or (by_evidence and learns_noise(model)) else None
 
 
 # ---- races --------------------------------------------------------------------------------------------
@@ -159,40 +161,40 @@ def make_plain_race(
     model: Any,
     problem: Problem,
     train: DataSet | BlockSet,
-    before: Before | None,
+    before: ResumePoint | None,
     rng: np.random.RandomState,
     start_time: float,
     tasks: Callable[..., Tasks],
     save: Callable[..., None] | None,
     is_over: threading.Event | None,
-) -> Race:
+) -> Multistart:
     """Starts that minimise F with the penalty as it is."""
     if before:
         starts, n_starts = [("warm_start", before.theta)], before.n_starts
-        sample = judges_of(problem, train, n_starts)
+        sample = screening_rows(problem, train, n_starts)
     else:
-        starts, sample = line_up(problem, train, model.n_starts, model.init, rng)
+        starts, sample = draw_starts(problem, train, model.n_starts, model.init, rng)
         n_starts = len(starts)
     course = make_course(model, problem, n_starts == 1)
-    scouting = None
+    screening = None
     if sample:
         kind = objective_kind(model, problem.y_scaling)
-        scouting = make_course(model, problem._replace(rows={"train": sample}, kind=kind), False)
+        screening = make_course(model, problem._replace(rows={"train": sample}, kind=kind), False)
     settings, memory, audience = make_settings(model, problem), before and before.race, tasks(problem, n_starts)
-    return Race(starts, course, settings, start_time, model.n_jobs, scouting, memory, audience, save, is_over)
+    return Multistart(starts, course, settings, start_time, model.n_jobs, screening, memory, audience, save, is_over)
 
 
 def make_evidence_race(
     model: Any,
     problem: Problem,
     train: DataSet | BlockSet,
-    before: Before | None,
+    before: ResumePoint | None,
     rng: np.random.RandomState,
     start_time: float,
     tasks: Callable[..., Tasks],
     save: Callable[..., None] | None,
     is_over: threading.Event | None,
-) -> EvidenceRace:
+) -> EvidenceMultistart:
     """The same, with a penalty that is found on the way."""
     if is_matrix_free(model.solver, problem.network, problem.rows["train"].Y.size):
         raise ValueError(
@@ -202,26 +204,28 @@ def make_evidence_race(
     groups = make_groups(problem.network, model.penalty_groups)
     n_starts = model.n_starts
     if n_starts == "auto":
-        n_starts = min(MOST_EVIDENCE_STARTS, affordable(problem.network, train))
-    starts = [draw_start(problem.network, groups, rng) for _ in range(n_starts)]
+        n_starts = min(MAX_EVIDENCE_STARTS, affordable(problem.network, train))
+    starts = [draw_evidence_start(problem.network, groups, rng) for _ in range(n_starts)]
     if before:  # in case that it cannot go on exactly
         starts = [starts[0].resumed(before.theta, getattr(model, "_precisions", None))]
     memory = before and before.race
     n_starts = len(memory.runners) if memory else len(starts)
     course, settings = make_course(model, problem, n_starts == 1), make_settings(model, problem)
     audience = tasks(problem, n_starts)
-    return EvidenceRace(
+    return EvidenceMultistart(
         starts, course, settings, start_time, model.n_jobs, audience, problem, groups, memory, save, is_over,
         remembers=model.warm_start,
     )  # fmt: skip
 
 
-def make_course(model: Any, problem: Problem, is_alone: bool) -> Course:
-    return Course(problem.objective, partial(make_monitor, model, problem, is_alone), problem.negligible())
+def make_course(model: Any, problem: Problem, is_alone: bool) -> RunFactory:
+    return RunFactory(problem.objective, partial(make_monitor, model, problem, is_alone), problem.negligible())
 
 
-def make_settings(model: Any, problem: Problem) -> Settings:
-    settings = Settings(**{name: getattr(model, name) for name in Settings._fields if hasattr(model, name)})
+def make_settings(model: Any, problem: Problem) -> OptimizerSettings:
+    settings = OptimizerSettings(
+        **{name: getattr(model, name) for name in OptimizerSettings._fields if hasattr(model, name)}
+    )
     # A linear network is one least-squares problem: solving a part of it first would leave nothing to iterate.
     return settings._replace(solve_output=bool(model.solve_output and problem.projects))
 
@@ -236,10 +240,10 @@ def make_monitor(model: Any, problem: Problem, is_alone: bool) -> Monitor:
 
 
 # ---- parameters ---------------------------------------------------------------------------------------
-def refuse_contradictions(model: Any, given: Given) -> None:
+def check_parameter_combinations(model: Any, given: FitInputs) -> None:
     """Parameters that make no sense together, or not with these rows."""
     if isinstance(given.X, RowBlocks):
-        refuse_for_blocks(model)
+        check_dask_support(model)
     if model.mu >= model.mu_max:
         raise ValueError(
             f"mu={model.mu!r} is not below mu_max={model.mu_max!r}: the first rejected step would end the fit. "
@@ -259,7 +263,7 @@ def refuse_contradictions(model: Any, given: Given) -> None:
         )
 
 
-def finds_penalty(model: Any, given: Given) -> bool:
+def finds_penalty(model: Any, given: FitInputs) -> bool:
     """Whether the penalty is found during the fit: if that is asked for, or is left open and nothing is against it."""
     if model.alpha != "auto":
         return bool(model.alpha == "evidence")
@@ -267,7 +271,7 @@ def finds_penalty(model: Any, given: Given) -> bool:
     return not has_validation_set and model.loss == "squared_error" and model.solver != "cg"
 
 
-def refuse_for_blocks(model: Any) -> None:
+def check_dask_support(model: Any) -> None:
     """Parameters that need the rows here, where they are elsewhere."""
     here = "Pass NumPy arrays or a numpy.memmap"
     if model.loss != "squared_error":
@@ -287,7 +291,7 @@ def refuse_for_blocks(model: Any) -> None:
         )
 
 
-def refuse_large_network(network: Network) -> None:
+def check_network_size(network: Network) -> None:
     if is_matrix_free("auto", network, network.n_parameters):
         raise ValueError(
             f"hidden_layer_sizes: the Gram matrix of {network.n_parameters} parameters is too large to be summed over "
@@ -322,7 +326,7 @@ def make_scalings(model: Any, train: DataSet | BlockSet, by_evidence: bool) -> S
         kind = "power" if by_evidence else "minmax"
     if kind != "power":
         return Scalings(no_power(), *make_scaling(kind, train.X, train.Y, train.weight))
-    refuse_far(column_range(train.X))
+    check_column_range(column_range(train.X))
     seen = train.thinned(POWER_ROWS)
     power = make_power(seen.X[:], seen.weight)
     train = train.mapped(power)
@@ -336,7 +340,7 @@ def objective_kind(model: Any, y_scaling: Scaling) -> Callable[..., NetworkObjec
     unit = y_scaling.scale[0] if len(y_scaling.scale) == 1 else 1.0
     with np.errstate(over="ignore"):
         scale = None if model.loss_scale is None else float(np.float64(model.loss_scale) / unit)
-    if scale is not None and not 1 / LARGEST_LOSS_SCALE <= scale <= LARGEST_LOSS_SCALE:
+    if scale is not None and not 1 / MAX_LOSS_SCALE <= scale <= MAX_LOSS_SCALE:
         raise ValueError(
             f"loss_scale={model.loss_scale!r} is {scale:.3g} in units of the scaled y: squares of residuals, in "
             "units of it, overflow or underflow float64. Set it to the size of usual residuals, or to None."
@@ -345,14 +349,14 @@ def objective_kind(model: Any, y_scaling: Scaling) -> Callable[..., NetworkObjec
 
 
 # ---- what a fit goes on from --------------------------------------------------------------------------
-def open_checkpoint(model: Any, given: Given) -> Checkpoint | None:
+def open_checkpoint(model: Any, given: FitInputs) -> Checkpoint | None:
     """The file of this call of `fit`, if one was asked for."""
     if model.checkpoint is None:
         return None
     is_going_on = model.warm_start and hasattr(model, "coefs_")
-    draft = copy(model)  # validation sets attributes
-    data, _ = check_rows(draft, given.X, given.y, given.sample_weight, reset=not is_going_on)
-    own = check_validation_set(draft, given.X_val, given.y_val, given.sample_weight_val, data.Y.shape[1])
+    staged = copy(model)  # validation sets attributes
+    data, _ = check_rows(staged, given.X, given.y, given.sample_weight, reset=not is_going_on)
+    own = check_validation_set(staged, given.X_val, given.y_val, given.sample_weight_val, data.Y.shape[1])
     seed = model.random_state if isinstance(model.random_state, Integral) else None
     owner = {name: repr(value) for name, value in model.get_params().items() if name not in MAY_CHANGE}
     owner["random_state"] = repr(seed)
@@ -361,7 +365,7 @@ def open_checkpoint(model: Any, given: Given) -> Checkpoint | None:
     return Checkpoint(model.checkpoint, owner)
 
 
-def previous(model: Any, network: Network) -> Before:
+def previous(model: Any, network: Network) -> ResumePoint:
     """What a warm start takes over."""
     sizes = (len(model.x_offset_), *(len(b) for b in model.intercepts_))
     if (sizes, model.hidden_activations_) != (network.sizes, network.activations[:-1]):
@@ -372,9 +376,9 @@ def previous(model: Any, network: Network) -> Before:
         )
     x_scaling, y_scaling = Scaling(model.x_offset_, model.x_scale_), Scaling(model.y_offset_, model.y_scale_)
     theta, race = pack(model.coefs_, model.intercepts_), None
-    known: Remembered | None = getattr(model, "_memory", None)
+    known: WarmStartState | None = getattr(model, "_memory", None)
     if known is not None and np.array_equal(theta, known.theta):
         race = known.race
         layer_matrices(network, theta)[-1][:] *= (y_scaling.scale / known.y_scale)[:, None]
         y_scaling = y_scaling._replace(scale=known.y_scale)
-    return Before(Scalings(model.x_power_, x_scaling, y_scaling), model.split_indices_, race, theta)
+    return ResumePoint(Scalings(model.x_power_, x_scaling, y_scaling), model.split_indices_, race, theta)

@@ -9,10 +9,10 @@ from typing import Any, Self
 
 from .._data.yeo_johnson import Power
 from .._network.penalty import Precisions
-from .._optimize.linearization import DualEquations, NormalEquations
-from .._training.checkpoint import TUPLES, Remembered, decode, encode
+from .._optimize.linearization import GramLinearization, JacobianLinearization
+from .._training.checkpoint import TUPLES, WarmStartState, decode, encode
 from .._uncertainty.heteroscedastic import NoiseModel
-from .._uncertainty.posterior import Factor, Posterior, PosteriorMemory
+from .._uncertainty.posterior import Factor, Posterior, PosteriorSnapshot
 from .._uncertainty.predictive import LooScore, NoiseModels
 
 # Raise it when a state is no longer what `__setstate__` of earlier releases understands.
@@ -21,15 +21,15 @@ FORMAT = 1
 PACKED = ("_loo", "_memory", "_noise_models", "_posterior", "_precisions", "x_power_")
 KINDS = {
     **TUPLES,
-    "dual": DualEquations,
+    "dual": JacobianLinearization,
     "factor": Factor,
     "loo": LooScore,
     "noise": NoiseModel,
-    "normal": NormalEquations,
-    "posterior": PosteriorMemory,
+    "normal": GramLinearization,
+    "posterior": PosteriorSnapshot,
     "power": Power,
     "precisions": Precisions,
-    "remembered": Remembered,
+    "remembered": WarmStartState,
 }
 
 
@@ -76,7 +76,7 @@ class PersistenceMixin:
                 value = decode(json.loads(state[name]["text"]), state[name]["arrays"], KINDS)
                 if name == "_noise_models":
                     value = NoiseModels(models=value)
-                state[name] = Posterior.recall(value) if isinstance(value, PosteriorMemory) else value
+                state[name] = Posterior.recall(value) if isinstance(value, PosteriorSnapshot) else value
         super().__setstate__(state)  # type: ignore[misc]
 
     def __copy__(self) -> Self:

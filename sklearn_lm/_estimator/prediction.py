@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.utils.validation import check_is_fitted
 
 from .._data.blocks import is_dask
-from .._data.scaling import Scaling, refuse_not_finite
+from .._data.scaling import Scaling, check_finite_predictions
 from .._data.validation import check_inputs
 from .._data.yeo_johnson import Power
 from .._network.objective import predict
@@ -141,7 +141,7 @@ class InferenceMixin:
         given = check_inputs(self, X)
         X = self.x_power_.forward(given)
         scores = [member._extrapolation(X) for member in self._members()]
-        refuse_not_finite(np.column_stack(scores), given, "The leverage")
+        check_finite_predictions(np.column_stack(scores), given, "The leverage")
         return np.mean(scores, axis=0)
 
     def _lazy_prediction(self, X: Any, return_std: bool, return_cov: bool) -> Any:
@@ -174,11 +174,11 @@ class InferenceMixin:
             mean, variance = self._distribution(X)
         else:
             mean = self._mean(X)
-        refuse_not_finite(mean, given)
+        check_finite_predictions(mean, given)
         if variance is None:
             return self._shaped(mean)
         own = np.einsum("iio->io", variance) if return_cov else variance
-        refuse_not_finite(own, given, "The variance of the prediction")
+        check_finite_predictions(own, given, "The variance of the prediction")
         return self._shaped(mean), self._shaped(variance if return_cov else np.sqrt(variance))
 
     def _members(self) -> list[Any]:

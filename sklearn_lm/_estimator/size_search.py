@@ -13,16 +13,16 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from .._data.blocks import RowBlocks
-from .._network.objective import LARGEST_MATRIX
+from .._network.objective import MAX_MATRIX
 from .._training.checkpoint import Checkpoint
-from .ensemble import fit_networks, learn_from_rows_left_out, lend
-from .fit import Fit, Given, finds_penalty, fit_network
+from .ensemble import copy_fitted_attributes, fit_networks, set_leave_one_out
+from .fit import FitInputs, FittedNetwork, finds_penalty, fit_network
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 # Sizes in a row that are no better before it ends.
 PATIENCE = 2
 # What counts as better: a rise of the log evidence, in nats, or a fall of the leave-one-out error by this share.
-LEAST_RISE, LEAST_FALL = 1.0, 0.01
+MIN_RISE, MIN_FALL = 1.0, 0.01
 # Slope of a new unit, in units of the scaled inputs.
 SLOPE = 2.0
 
@@ -37,7 +37,7 @@ class Step(NamedTuple):
     n_iter: int
 
 
-def grow(model: Any, given: Given, file: Checkpoint | None = None) -> list[Fit]:
+def grow(model: Any, given: FitInputs, file: Checkpoint | None = None) -> list[FittedNetwork]:
     """Fit sizes one after the other; `model` gets the attributes of the best, and `growth_`.
 
     With several networks, they are fitted with the size that one of them has found. After Ctrl-C the model has the
@@ -58,7 +58,7 @@ def grow(model: Any, given: Given, file: Checkpoint | None = None) -> list[Fit]:
     if file:
         rng = file.random_state(rng)
     member, path, n_worse = None, list[Step](), 0
-    best: tuple[Any, Fit] | None = None
+    best: tuple[Any, FittedNetwork] | None = None
     for n_units in SIZES:
         if member is not None and _is_too_large(member, n_units):
             break
@@ -67,9 +67,9 @@ def grow(model: Any, given: Given, file: Checkpoint | None = None) -> list[Fit]:
             fit = fit_network(member, given, file.part(f"{n_units} units") if file else None)
         except KeyboardInterrupt:
             if best or hasattr(member, "coefs_"):
-                lend(model, best[0] if best else member)
+                copy_fitted_attributes(model, best[0] if best else member)
             raise
-        learn_from_rows_left_out(member, [fit])
+        set_leave_one_out(member, [fit])
         path.append(_step(member, n_units))
         if model.verbose:
             print("{:4d} units, {:5d} parameters, train MSE {:.4g}, criterion {:.6g}".format(*path[-1][:4]))
@@ -83,7 +83,7 @@ def grow(model: Any, given: Given, file: Checkpoint | None = None) -> list[Fit]:
         fits = fit_networks(model, given, file, len(chosen.intercepts_[0]), rng)
     else:
         fits = [fit]
-        lend(model, chosen)
+        copy_fitted_attributes(model, chosen)
         model.__dict__.pop("_memory", None)  # of one size, with another number of starts
     model.growth_ = {name: np.array([getattr(step, name) for step in path]) for name in Step._fields}
     return fits
@@ -127,7 +127,7 @@ def _is_too_large(member: Any, n_units: int) -> bool:
     n_parameters, n_rows = _n_parameters(member, n_units), member._set_sizes["train"]
     if n_rows == len(member._sample_X):
         n_rows = len(_distinct_rows(member))
-    return n_parameters > n_rows * member.n_outputs_ or n_parameters**2 > LARGEST_MATRIX
+    return n_parameters > n_rows * member.n_outputs_ or n_parameters**2 > MAX_MATRIX
 
 
 def _step(member: Any, n_units: int) -> Step:
@@ -138,6 +138,6 @@ def _step(member: Any, n_units: int) -> Step:
 
 def _is_better(member: Any, other: Any) -> bool:
     if "alpha_" in vars(member):
-        return member.log_evidence_ > other.log_evidence_ + LEAST_RISE
+        return member.log_evidence_ > other.log_evidence_ + MIN_RISE
     # 1 - R2 is PRESS over the spread of y, mean over outputs: no output counts for more because of its units.
-    return 1 - member.loo_score_ < (1 - LEAST_FALL) * (1 - other.loo_score_)
+    return 1 - member.loo_score_ < (1 - MIN_FALL) * (1 - other.loo_score_)

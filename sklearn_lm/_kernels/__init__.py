@@ -14,7 +14,8 @@ Two layers (the number of slots depends on the number of rows alone, never on th
 - a thin `prange` driver gives each slot its body and then adds the slots in order.
 
 So the bits of a result do not depend on the number of threads, and the Jacobian of all rows never exists. A driver may
-be called for a `part` of its work: some slots, some of their blocks, the sum in the last call of all (`two_ways`).
+be called for a `part` of its work: some slots, some of their blocks, the sum in the last call of all
+(`serial_and_parallel`).
 The slots keep their sums from call to call, so these are the same.
 How the Gram matrix is summed without one is told at the top of `_network/gram_tables.py`.
 """
@@ -24,7 +25,7 @@ import math
 import numpy as np
 from numba import prange
 
-from .compile import BEGINS, ENDS, WHOLE, clock, full_width, jit, two_ways  # noqa: F401 (the first three: for callers)
+from .compile import BEGINS, ENDS, WHOLE, clock, jit, prefer_512bit, serial_and_parallel  # noqa: F401 (the first three: for callers)
 
 BLOCK = 512  # samples; a tile of lines (7 x 4 KiB) stays in the first-level cache
 VECTOR = 8  # samples in the widest vector
@@ -124,7 +125,7 @@ def _tanh(z, count):
     tanh|x| = t / (t + 2) with t = expm1(2|x|) = 2^k expm1(r) + (2^k - 1), which cancels nowhere. Beyond |x| = 22 the
     result is 1.
     """
-    full_width()
+    prefer_512bit()
     for s in range(count):
         x = z[s]
         y = 2.0 * abs(x)
@@ -146,7 +147,7 @@ def _logistic(z, count):
 
     With e = exp(-|x|) <= 1 it is 1 / (1 + e) for x >= 0 and e / (1 + e) below: no overflow on either side.
     """
-    full_width()
+    prefer_512bit()
     for s in range(count):
         x = z[s]
         y = -abs(x)
@@ -191,7 +192,7 @@ def activate_lines(code, z):
 @jit(fastmath=CONTRACTED)
 def _times_slope(code, a, delta, count):
     """Multiply delta by phi'(z), written in terms of a = phi(z), which is what a forward pass keeps."""
-    full_width()
+    prefer_512bit()
     if code == TANH:
         for s in range(count):
             delta[s] *= (1.0 - a[s]) * (1.0 + a[s])
@@ -213,7 +214,7 @@ def _bend(code, a, first, second, count):
 
     a' = phi'(z) z' and a'' = phi'(z) z'' + phi''(z) z'^2, with phi' and phi'' in terms of a.
     """
-    full_width()
+    prefer_512bit()
     if code == TANH:
         for s in range(count):
             slope = (1.0 - a[s]) * (1.0 + a[s])
@@ -250,7 +251,7 @@ def _load(X, first, count, padded, x_scaling, units):
 @jit(fastmath=CONTRACTED)
 def _combine(theta, begin, step, lines, n_lines, adds, out, count):
     """out = sum_i theta[begin + i step] lines_i, or += where it `adds`: four at a time, to load and store it less."""
-    full_width()
+    prefer_512bit()
     if not adds:
         for s in range(count):
             out[s] = 0.0
@@ -273,7 +274,7 @@ def _combine_four(theta, begin, across, lines, first, n_lines, out, count):
 
     Four results of four terms at a time: a line that is read, often from the second-level cache, serves four sums.
     """
-    full_width()
+    prefer_512bit()
     z0, z1, z2, z3 = out[0], out[1], out[2], out[3]
     for i in range(first, n_lines, 4):
         at = begin + i
@@ -389,7 +390,7 @@ def _tile(A, j, B, k, count):
     twelve products, where a single product reads two. (6 x 4 spills registers on AVX2.) All numbers are
     UNSIGNED: an index that may be negative, and mean one from the end, keeps a loop from being vectorised.
     """
-    full_width()
+    prefer_512bit()
     a0, a1, a2, a3 = A[j], A[j + ONE], A[j + TWO], A[j + THREE]
     b0, b1, b2 = B[k], B[k + ONE], B[k + TWO]
     s00 = s01 = s02 = s10 = s11 = s12 = s20 = s21 = s22 = s30 = s31 = s32 = 0.0
@@ -425,7 +426,7 @@ def _add_products(A, n_a, B, n_b, count, out, row, column):
 
     Tiles at the edges read up to three lines beyond, and write as many rows and columns, which mean nothing.
     """
-    full_width()
+    prefer_512bit()
     for k in range(ZERO, UNSIGNED(n_b), UNSIGNED(TILE_COLUMNS)):
         for j in range(ZERO, UNSIGNED(n_a), UNSIGNED(TILE_ROWS)):
             _add_tile(A, j, B, k, UNSIGNED(count), out, UNSIGNED(row) + j, UNSIGNED(column) + k)
@@ -437,7 +438,7 @@ def _add_gram(lines, first, n, count, gram):
 
     Rows before the `first` may be left out.
     """
-    full_width()
+    prefer_512bit()
     for j in range(UNSIGNED(first // TILE_ROWS * TILE_ROWS), UNSIGNED(n), UNSIGNED(TILE_ROWS)):
         for k in range(ZERO, min(j + UNSIGNED(TILE_ROWS), UNSIGNED(n)), UNSIGNED(TILE_COLUMNS)):
             _add_tile(lines, j, lines, k, UNSIGNED(count), gram, j, k)
@@ -455,7 +456,7 @@ def _multiply_lines(factors, begin, end, lines, count, panel):
 
     Four at a time where they share their first factor, as most neighbours do: it is loaded once.
     """
-    full_width()
+    prefer_512bit()
     d = begin
     while d < end:
         line = factors[d, 0]
@@ -494,7 +495,8 @@ def _multiply_lines(factors, begin, end, lines, count, panel):
 
 # ---- one slot -----------------------------------------------------------------------------------------
 # What a slot does has one caller, its driver, and is compiled as a part of that ("inline"). So is whatever else has one
-# caller in a usual fit, and neither `fastmath` nor `full_width`: numba optimises a kernel anew for each caller of its
+# caller in a usual fit, and neither `fastmath` nor `prefer_512bit`: numba optimises a kernel anew for each caller of
+# its
 # callers, so that a level less is seconds less in the first fit.
 def n_slots_for(n_rows):
     """Number of slots: a function of the number of rows alone, so that results do not depend on threads.
@@ -773,12 +775,12 @@ def _sum_slots(slots):
             lines[0, i] += lines[slot, i]
 
 
-@two_ways(slots="grams", block=BLOCK)
+@serial_and_parallel(slots="grams", block=BLOCK)
 def sum_of_squares(part, X, Y, root_weight, x_scaling, theta, layout, grams, squares):
     """squares[o] = sum of w (f_o - y_o)^2.
 
     As in all drivers below each slot adds up products of its own, here in `grams` (n_slots, n, n),
-    n = n_padded(n_outputs), and slot 0 has the total at the end. `part` is what `two_ways` says it is.
+    n = n_padded(n_outputs), and slot 0 has the total at the end. `part` is what `serial_and_parallel` says it is.
     """
     slots, rounds, begins, ends = part
     for slot in prange(slots[0], min(slots[1], grams.shape[0])):
@@ -789,10 +791,10 @@ def sum_of_squares(part, X, Y, root_weight, x_scaling, theta, layout, grams, squ
             squares[o] = grams[0, o, o]
 
 
-@two_ways(slots="moments", block=BLOCK)
+@serial_and_parallel(slots="moments", block=BLOCK)
 def normal_equations(
     part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units,
-    pairs, delta_factors, input_factors, scratch, moments, strength, squares, gradient, gram,
+    pairs, delta_factors, input_factors, scratch, moments, penalty_diag, squares, gradient, gram,
 ):  # fmt: skip
     """Sums of squares, gradient J'r + penalty and the lower triangle of J'J + penalty; returns F.
 
@@ -806,7 +808,7 @@ def normal_equations(
         Room for one block a slot: `n_scratch_lines`.
     moments : (n_slots, n_moments)
         Sums of products of one slot.
-    strength : (n_parameters,)
+    penalty_diag : (n_parameters,)
         Of the penalty 1/2 sum_j strength_j theta_j^2.
     squares, gradient, gram : results
     """
@@ -820,32 +822,32 @@ def normal_equations(
         return math.nan
     _sum_slots(moments)
     return finish_normal_equations(
-        theta, layout, pairs, delta_factors, input_factors, moments[0], strength, squares, gradient, gram
+        theta, layout, pairs, delta_factors, input_factors, moments[0], penalty_diag, squares, gradient, gram
     )
 
 
 @jit(inline="always")
 def finish_normal_equations(
-    theta, layout, pairs, delta_factors, input_factors, moments, strength, squares, gradient, gram
+    theta, layout, pairs, delta_factors, input_factors, moments, penalty_diag, squares, gradient, gram
 ):
     """What `normal_equations` gives, from the products that all rows have added to."""
     n_output_moments = _scatter_output_moments(layout, moments, squares, gradient, gram)
     _scatter_gradient(layout, layout.shape[0] - 1, moments[n_output_moments:], gradient)
     _scatter_pairs(pairs, delta_factors, input_factors, moments, gram)
     for j in range(theta.size):
-        gradient[j] += strength[j] * theta[j]
-        gram[j, j] += strength[j]
-    return total_cost(squares, strength, theta)
+        gradient[j] += penalty_diag[j] * theta[j]
+        gram[j, j] += penalty_diag[j]
+    return total_cost(squares, penalty_diag, theta)
 
 
 @jit()
-def total_cost(squares, strength, theta):
+def total_cost(squares, penalty_diag, theta):
     """F = 1/2 sum_o squares_o + 1/2 sum_j strength_j theta_j^2."""
     cost = 0.0
     for o in range(squares.size):
         cost += 0.5 * squares[o]
     for j in range(theta.size):
-        cost += 0.5 * strength[j] * theta[j] * theta[j]
+        cost += 0.5 * penalty_diag[j] * theta[j] * theta[j]
     return cost
 
 
@@ -886,9 +888,9 @@ def _scatter_pairs(pairs, delta_factors, input_factors, moments, gram):
                     gram[row + i, column + h] = line[p - p_first]
 
 
-@two_ways(slots="moments", block=BLOCK)
+@serial_and_parallel(slots="moments", block=BLOCK)
 def solve_output(
-    part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, scratch, moments, strength, solved
+    part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, scratch, moments, penalty_diag, solved
 ):
     """`solved` = theta with its output layer solved for by penalised least squares; returns F there.
 
@@ -905,23 +907,23 @@ def solve_output(
     if not ends:
         return math.nan
     _sum_slots(moments)
-    return solve_output_moments(layout, moments[0], Y.shape[1], strength, theta, solved)
+    return solve_output_moments(layout, moments[0], Y.shape[1], penalty_diag, theta, solved)
 
 
 @jit(inline="always")
-def solve_output_moments(layout, products, n_outputs, strength, theta, solved):
+def solve_output_moments(layout, products, n_outputs, penalty_diag, theta, solved):
     """What `solve_output` gives, from the products that all rows have added to."""
     last = layout.shape[0] - 1
     n_basis, offset = layout[last, N_IN] + 1, layout[last, OFFSET]
     squares = np.empty(n_outputs)
     for o in range(n_outputs):
         squares[o] = products[n_basis + o, n_basis + o]
-    cost = total_cost(squares, strength, theta)
+    cost = total_cost(squares, penalty_diag, theta)
     for j in range(theta.size):
         solved[j] = theta[j]
     largest = 0.0
     for i in range(n_basis):
-        products[i, i] += strength[offset + i]  # the same for every output
+        products[i, i] += penalty_diag[offset + i]  # the same for every output
         if products[i, i] > largest:
             largest = products[i, i]
     L = np.zeros((n_padded(n_basis), n_padded(n_basis)))
@@ -931,17 +933,17 @@ def solve_output_moments(layout, products, n_outputs, strength, theta, solved):
     for o in range(n_outputs):
         row, total = offset + o * n_basis, 0.0
         for i in range(n_basis):
-            change[i] = -(products[n_basis + o, i] + strength[row + i] * theta[row + i])
+            change[i] = -(products[n_basis + o, i] + penalty_diag[row + i] * theta[row + i])
         cholesky_solve(L, change)
         for i in range(n_basis):
             solved[row + i] = theta[row + i] + change[i]
-            total += (products[n_basis + o, i] + strength[row + i] * theta[row + i]) * change[i]
+            total += (products[n_basis + o, i] + penalty_diag[row + i] * theta[row + i]) * change[i]
         # F is quadratic in the output layer: F + g'd + 1/2 d'Gd, where Gd = -g but for the tiny ridge.
         cost += 0.5 * total
     return cost
 
 
-@two_ways(slots="sums", block=BLOCK)
+@serial_and_parallel(slots="sums", block=BLOCK)
 def curvature(
     part, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs, scratch, sums, gradient
 ):
@@ -957,7 +959,7 @@ def curvature(
         _scatter_gradient(layout, layout.shape[0], sums[0], gradient)
 
 
-@two_ways(slots="n_slots", block=BLOCK)
+@serial_and_parallel(slots="n_slots", block=BLOCK)
 def predict(part, X, x_scaling, y_scaling, theta, layout, n_slots, f):
     """f[i, o] = y_offset_o + y_scale_o f_o(x_i), in the target's own units."""
     slots, rounds, _, _ = part
@@ -989,7 +991,7 @@ def cholesky(gram, mu, diagonal, L):
     nearly all the work is in the part of the sum that lies left of the band, which is dot products of rows, in tiles.
     These add, so that until its band is factored an entry has its sign changed.
     """
-    full_width()
+    prefer_512bit()
     n = diagonal.size
     for i in range(n):
         for j in range(i + 1):
@@ -1011,7 +1013,7 @@ def cholesky(gram, mu, diagonal, L):
 @jit(fastmath=CONTRACTED)
 def _factor_band(L, first, last, n, lines):
     """Columns first, ..., last - 1 from what is left of them, as contiguous `lines`; False if there is no factor."""
-    full_width()
+    prefer_512bit()
     count = n - first
     for i in range(count):
         for c in range(min(last - first, i + 1)):
@@ -1051,11 +1053,11 @@ def damped_step(gram, gradient, mu, diagonal, L, theta, step, trial):
 @jit(inline="always")
 def take_step(gradient, mu, diagonal, theta, step, trial):
     """trial = theta + step, and what the step promises, see `damped_step`."""
-    promised = 0.0
+    predicted_reduction = 0.0
     for j in range(step.size):
-        promised += 0.5 * step[j] * (mu * diagonal[j] * step[j] - gradient[j])
+        predicted_reduction += 0.5 * step[j] * (mu * diagonal[j] * step[j] - gradient[j])
         trial[j] = theta[j] + step[j]
-    return promised if math.isfinite(promised) else math.inf
+    return predicted_reduction if math.isfinite(predicted_reduction) else math.inf
 
 
 @jit()
@@ -1088,7 +1090,7 @@ def dual_solve(jacobian, damping, L, x):
 
 
 @jit()
-def dual_step(jacobian, residual, strength, damping, mu, diagonal, scaled, gram, L, gradient, theta, step, trial):
+def dual_step(jacobian, residual, penalty_diag, damping, mu, diagonal, scaled, gram, L, gradient, theta, step, trial):
     """What `damped_step` does, by a system of as many equations as there are residuals.
 
     With M = S + mu D = diag(damping), what is not J'J, and g = J'r + S theta, the step -(J'J + M)^-1 g is
@@ -1100,7 +1102,7 @@ def dual_step(jacobian, residual, strength, damping, mu, diagonal, scaled, gram,
     if not dual_factor(jacobian, damping, scaled, gram, L):
         return math.inf
     for j in range(theta.size):
-        step[j] = -strength[j] * theta[j] / damping[j]
+        step[j] = -penalty_diag[j] * theta[j] / damping[j]
     right = np.empty(residual.size)
     for i in range(residual.size):
         right[i] = residual[i] + _dot(jacobian[i], step, theta.size)
@@ -1121,15 +1123,15 @@ def _subtract_dual(jacobian, damping, L, right, x):
 
 
 @jit()
-def add_dual_bend(jacobian, damping, diagonal, L, bend, largest, step, trial):
-    """What `add_bend` does, after `dual_step`: J' bend takes the place of `curvature`."""
+def add_dual_acceleration(jacobian, damping, diagonal, L, bend, largest, step, trial):
+    """What `add_acceleration` does, after `dual_step`: J' bend takes the place of `curvature`."""
     acceleration = np.zeros(step.size)
     _subtract_dual(jacobian, damping, L, bend, acceleration)
     add_half(acceleration, diagonal, largest, step, trial)
 
 
 @jit(inline="always")
-def add_bend(L, curvature, diagonal, largest, step, trial):
+def add_acceleration(L, curvature, diagonal, largest, step, trial):
     """trial += a / 2 with a = -(gram + mu D)^-1 curvature, if |a| <= largest |step| in the norm of D."""
     for j in range(step.size):
         curvature[j] = -curvature[j]
@@ -1139,7 +1141,7 @@ def add_bend(L, curvature, diagonal, largest, step, trial):
 
 @jit(inline="always")
 def add_half(acceleration, diagonal, largest, step, trial):
-    """trial += acceleration / 2, unless that is too long, see `add_bend`."""
+    """trial += acceleration / 2, unless that is too long, see `add_acceleration`."""
     bend, straight = 0.0, 0.0
     for j in range(step.size):
         bend += diagonal[j] * acceleration[j] * acceleration[j]
@@ -1166,7 +1168,7 @@ def damping_after(is_accepted, mu, growth, gain_ratio, rule, least):
 @jit(fastmath=REORDERED)
 def is_finite(gradient, gram):
     """Whether all numbers are, of the Gram matrix in its lower triangle. (A sum is finite only if every term is.)"""
-    full_width()
+    prefer_512bit()
     total = 0.0
     for i in range(gram.shape[0]):
         row = gram[i]
@@ -1193,7 +1195,7 @@ def norm(v):
 @jit(fastmath=CONTRACTED)
 def _dot(a, b, count):
     """In four sums of its own making: left to the compiler, those of a tail are not the same in each build."""
-    full_width()
+    prefer_512bit()
     s0 = s1 = s2 = s3 = 0.0
     tail = count % 4
     for s in range(tail):
@@ -1209,7 +1211,7 @@ def _dot(a, b, count):
 @jit(fastmath=CONTRACTED)
 def cholesky_solve(L, x):
     """Replace x by the solution of L L' x = x, L as `cholesky` left it."""
-    full_width()
+    prefer_512bit()
     n = x.size
     for i in range(n):
         x[i] = (x[i] - _dot(L[i], x, i)) / L[i, i]
@@ -1236,10 +1238,10 @@ DONE, NO_DIGITS, NO_STEP, LATE = range(4)
 
 @jit()
 def iterate(
-    X, Y, root_weight, x_scaling, layout, pairs, delta_factors, input_factors, strength,
+    X, Y, root_weight, x_scaling, layout, pairs, delta_factors, input_factors, penalty_diag,
     here, is_here, there, is_there, scratch, moments, output_moments, sums, L,
-    theta, cost, gradient, gram, diagonal, mu, growth, rule, least_mu, most_mu, bends, solves, resolution, largest,
-    n_most, seconds, step, moved, new_gradient, new_gram, thetas, squares, records,
+    theta, cost, gradient, gram, diagonal, mu, growth, rule, least_mu, most_mu, accelerates, solves, resolution,
+    max_ratio, n_most, seconds, step, moved, new_gradient, new_gram, thetas, squares, records,
 ):  # fmt: skip
     """What `_search` does, up to `n_most` times, where there is a Gram matrix of few rows; see there.
 
@@ -1262,30 +1264,36 @@ def iterate(
     jacobian = solve = evaluate = 0.0
     moves = n_most > 0
     while True:
-        trial, promised, is_flat, trial_cost, new_cost = thetas[n_accepted], math.inf, False, math.nan, math.nan
+        trial, predicted_reduction, is_flat, trial_cost, new_cost = (
+            thetas[n_accepted],
+            math.inf,
+            False,
+            math.nan,
+            math.nan,
+        )
         if moves:
-            promised = damped_step(gram, gradient, mu, diagonal, L, theta, step, moved)
-            is_flat = promised <= resolution * cost
+            predicted_reduction = damped_step(gram, gradient, mu, diagonal, L, theta, step, moved)
+            is_flat = predicted_reduction <= resolution * cost
         else:
             for j in range(theta.size):
                 moved[j] = theta[j]
         largest_cost = (1.0 + resolution * is_flat) * cost
         before, now = now, clock()
         solve += now - before
-        if promised < math.inf or not moves:
+        if predicted_reduction < math.inf or not moves:
             n_trials += 1
-            if moves and bends and not is_flat:
+            if moves and accelerates and not is_flat:
                 # new_gradient is not needed yet.
                 _curvature(
                     _EVERY, X, root_weight, x_scaling, theta, step, layout, is_here, here, Y.shape[1], scratch, sums,
                     new_gradient,
                 )  # fmt: skip
                 is_here = True
-                add_bend(L, new_gradient, diagonal, largest, step, moved)
+                add_acceleration(L, new_gradient, diagonal, max_ratio, step, moved)
             if solves:
                 trial_cost = _solve_output(
                     _EVERY, X, Y, root_weight, x_scaling, moved, layout, is_there, there, scratch, output_moments,
-                    strength, trial,
+                    penalty_diag, trial,
                 )  # fmt: skip
             else:
                 for j in range(theta.size):
@@ -1296,7 +1304,7 @@ def iterate(
             if (moves and trial_cost < largest_cost) or not solves:
                 new_cost = _normal_equations(
                     _EVERY, X, Y, root_weight, x_scaling, trial, layout, solves or is_there, there,
-                    pairs, delta_factors, input_factors, scratch, moments, strength, squares[n_accepted],
+                    pairs, delta_factors, input_factors, scratch, moments, penalty_diag, squares[n_accepted],
                     new_gradient, new_gram,
                 )  # fmt: skip
                 if not solves:  # F alone would take half as long as all of it
@@ -1311,7 +1319,7 @@ def iterate(
             # Gradient and Gram matrix can overflow where F does not.
             improves = improves and math.isfinite(new_cost) and is_finite(new_gradient, new_gram)
         if improves:
-            gain_ratio = math.nan if is_flat else (cost - new_cost) / promised
+            gain_ratio = math.nan if is_flat else (cost - new_cost) / predicted_reduction
         mu, growth = damping_after(improves, mu, growth, 1.0 if is_flat else gain_ratio, rule, least_mu)
         if improves:
             cost = new_cost
@@ -1372,7 +1380,7 @@ def _jacobian_block(X, root_weight, first, x_scaling, theta, layout, units, delt
 
 
 @jit()
-def dual_equations(X, Y, root_weight, x_scaling, theta, layout, strength, jacobian, residual, squares, gradient):
+def dual_equations(X, Y, root_weight, x_scaling, theta, layout, penalty_diag, jacobian, residual, squares, gradient):
     """Rows sqrt(w) J and residuals sqrt(w) (f - y), sums of squares and the gradient J'r + penalty; returns F.
 
     `jacobian` has as many columns as there are parameters or more; those past them are not touched.
@@ -1389,12 +1397,12 @@ def dual_equations(X, Y, root_weight, x_scaling, theta, layout, strength, jacobi
                 residual[row * n_outputs + o] = root_weight[row] * (f[s] - Y[row, o])
     squares[:] = 0.0
     for j in range(theta.size):
-        gradient[j] = strength[j] * theta[j]
+        gradient[j] = penalty_diag[j] * theta[j]
     for row in range(residual.size):
         squares[row % n_outputs] += residual[row] * residual[row]
         for j in range(theta.size):
             gradient[j] += jacobian[row, j] * residual[row]
-    return total_cost(squares, strength, theta)
+    return total_cost(squares, penalty_diag, theta)
 
 
 @jit()
@@ -1424,21 +1432,21 @@ def jacobian_rows(X, root_weight, x_scaling, theta, layout, rows):
 
 
 # ---- variances ----------------------------------------------------------------------------------------
-@two_ways(slots="n_slots", block=BLOCK)
-def variances(part, X, x_scaling, theta, layout, whitener, n_slots, f, products):
+@serial_and_parallel(slots="n_slots", block=BLOCK)
+def variances(part, X, x_scaling, theta, layout, inverse_factor, n_slots, f, products):
     """f_o(x_i), and products[i, o, q] = J_o(x_i) H^-1 J_q(x_i)', for H^-1 = V'V with a lower triangle V.
 
-    `whitener` is V with zeros around it: n_padded(p) rows and a multiple of VECTOR columns.
+    `inverse_factor` is V with zeros around it: n_padded(p) rows and a multiple of VECTOR columns.
     """
     slots, rounds, _, _ = part
     for slot in prange(slots[0], min(slots[1], n_slots)):
         for block in _rows_of(slot, n_slots, rounds, X.shape[0]):
-            _block_variances(block, X, x_scaling, theta, layout, whitener, f, products)
+            _block_variances(block, X, x_scaling, theta, layout, inverse_factor, f, products)
 
 
 @jit(inline="always")
-def _block_variances(block, X, x_scaling, theta, layout, whitener, f, products):
-    n_outputs, width = products.shape[1], whitener.shape[1]
+def _block_variances(block, X, x_scaling, theta, layout, inverse_factor, f, products):
+    n_outputs, width = products.shape[1], inverse_factor.shape[1]
     units, ones = np.empty((n_units_in(layout), LINE)), np.ones(LINE)
     deltas, lines = np.empty_like(units), np.empty((theta.size, STRIP + VECTOR))
     rows = np.zeros((n_padded(STRIP * n_outputs), width))
@@ -1453,7 +1461,7 @@ def _block_variances(block, X, x_scaling, theta, layout, whitener, f, products):
                 row = rows[s * n_outputs + output]
                 for j in range(theta.size):
                     row[j] = lines[j, s]
-        whiten(whitener, theta.size, rows, count * n_outputs, z)
+        whiten(inverse_factor, theta.size, rows, count * n_outputs, z)
         for s in range(count):
             for o in range(n_outputs):
                 f[first + s, o] = units[first_output(layout) + o, s]
@@ -1468,7 +1476,7 @@ def whiten(V, p, rows, n_rows, z):
 
     V is as `invert_factor` leaves it, `rows` (n_padded(n_rows), V's columns) and z (n_padded(n_rows), n_padded(p)).
     """
-    full_width()
+    prefer_512bit()
     for j in range(ZERO, UNSIGNED(p), UNSIGNED(TILE_ROWS)):
         # Up to the diagonal of the tile's last row, in whole vectors.
         length = (j + UNSIGNED(TILE_ROWS + VECTOR - 1)) // UNSIGNED(VECTOR) * UNSIGNED(VECTOR)
@@ -1480,12 +1488,12 @@ def whiten(V, p, rows, n_rows, z):
 
 
 @jit()
-def gram_of(lines, n, count, strength, gram):
-    """gram = A A' + diag(strength) in its lower triangle, for n lines A of `count` numbers, both n_padded(n)."""
+def gram_of(lines, n, count, penalty_diag, gram):
+    """gram = A A' + diag(penalty_diag) in its lower triangle, for n lines A of `count` numbers, both n_padded(n)."""
     gram[:] = 0.0
     _add_gram(lines, START, n, count, gram)
     for j in range(n):
-        gram[j, j] += strength[j]
+        gram[j, j] += penalty_diag[j]
 
 
 @jit(fastmath=CONTRACTED)
@@ -1495,7 +1503,7 @@ def invert_factor(L, n, transpose, V):
     As in `cholesky` nearly all of the sum lies left of the band, and is dot products in tiles: of rows of L with those
     of V', for which `transpose` is room. This and V have the shape of L, and are zeros at first.
     """
-    full_width()
+    prefer_512bit()
     for first in range(0, n, BAND):
         last = min(first + BAND, n)
         for c in range(ZERO, UNSIGNED(first), UNSIGNED(TILE_ROWS)):
@@ -1570,10 +1578,10 @@ def _slot_gram_times(
         _add_gradient(layout, layout.shape[0], first, block, padded, sums)
 
 
-@two_ways(slots="sums", block=BLOCK)
+@serial_and_parallel(slots="sums", block=BLOCK)
 def gram_times(
     part, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs, scratch, sums,
-    strength, product,
+    penalty_diag, product,
 ):  # fmt: skip
     """product = (J'W J + penalty) direction, by J v and J'u over blocks of rows: neither J nor J'J exists."""
     slots, rounds, begins, ends = part
@@ -1586,7 +1594,7 @@ def gram_times(
         _sum_slots(sums)
         _scatter_gradient(layout, layout.shape[0], sums[0], product)
         for j in range(theta.size):
-            product[j] += strength[j] * direction[j]
+            product[j] += penalty_diag[j] * direction[j]
 
 
 @jit()
@@ -1597,18 +1605,18 @@ def n_first_order_lines(layout):
 
 
 @jit()
-def _energies(layout, deltas, weight_line, energies, count):
+def _energies(layout, deltas, weight_line, squared_deltas, count):
     """D_jj = sum_o delta_oj^2 of every unit: with a_i^2 it makes the diagonal of J'J, see `_network/gram_tables.py`."""
     last = layout.shape[0] - 1
     for line in range(layout[0, N_IN] + 1, layout[last, SOURCE] + layout[last, N_IN]):
-        energy = energies[line]
+        energy = squared_deltas[line]
         energy[:count] = 0.0
         for o in range(deltas.shape[0]):
             delta = deltas[o, line]
             for s in range(count):
                 energy[s] += delta[s] * delta[s]
     for o in range(layout[last, N_OUT]):
-        energy = energies[first_output(layout) + o]
+        energy = squared_deltas[first_output(layout) + o]
         for s in range(count):
             energy[s] = weight_line[s] * weight_line[s]
 
@@ -1637,7 +1645,7 @@ def _slot_first_order(
     n_lines, n_sums = n_padded(n_used), n_gradient_sums(layout, n_layers)
     deltas = scratch[: n_outputs * n_lines].reshape((n_outputs, n_lines, LINE))
     weighted = scratch[n_outputs * n_lines :]
-    energies, squared = weighted[n_lines:], weighted[2 * n_lines :]
+    squared_deltas, squared = weighted[n_lines:], weighted[2 * n_lines :]
     residuals, weight_line = weighted[3 * n_lines :], scratch[scratch.shape[0] - 1]
     gram = _matrix_at(sums, 2 * n_sums, n_outputs, n_outputs)
     if begins:
@@ -1655,26 +1663,26 @@ def _slot_first_order(
                 weighted[f, s] = weight_line[s] * residuals[o, s]
         _add_gram(residuals, START, n_outputs, padded, gram)  # as in `_slot_squares`
         _weigh_deltas(layout, deltas, residuals, weighted, padded)
-        _energies(layout, deltas, weight_line, energies, padded)
+        _energies(layout, deltas, weight_line, squared_deltas, padded)
         for line in range(first_output(layout)):
             a, square = block[line], squared[line]
             for s in range(padded):
                 square[s] = a[s] * a[s]
         _add_gradient(layout, n_layers, weighted, block, padded, sums)
-        _add_gradient(layout, n_layers, energies, squared, padded, sums[n_sums:])
+        _add_gradient(layout, n_layers, squared_deltas, squared, padded, sums[n_sums:])
         number = (begin + first) // BLOCK
         if number % every == 0:
             room = kept[number // every]
             for line in range(n_used):
                 for s in range(padded):
                     room[0, line, s] = block[line, s]
-                    room[1, line, s] = energies[line, s]
+                    room[1, line, s] = squared_deltas[line, s]
 
 
-@two_ways(slots="sums", block=BLOCK)
+@serial_and_parallel(slots="sums", block=BLOCK)
 def first_order(
     part, X, Y, root_weight, x_scaling, theta, layout, is_fresh, units, begin, every, scratch, sums, kept,
-    strength, squares, gradient, diagonal,
+    penalty_diag, squares, gradient, diagonal,
 ):  # fmt: skip
     """Sums of squares, gradient J'r + penalty and the diagonal of J'J, without the penalty; returns F.
 
@@ -1685,7 +1693,7 @@ def first_order(
     scratch : (n_slots, n_first_order_lines, LINE)
     sums : (n_slots, 2 n_gradient_sums + n_padded(n_outputs)^2)
     kept : (n_kept, 2, n_units, LINE), zeros
-        Lines of the units, and their energies D_jj.
+        Lines of the units, and their squared_deltas D_jj.
     """
     slots, rounds, begins, ends = part
     for slot in prange(slots[0], min(slots[1], sums.shape[0])):
@@ -1704,8 +1712,8 @@ def first_order(
     for o in range(n_outputs):
         squares[o] = gram[o, o]
     for j in range(theta.size):
-        gradient[j] += strength[j] * theta[j]
-    return total_cost(squares, strength, theta)
+        gradient[j] += penalty_diag[j] * theta[j]
+    return total_cost(squares, penalty_diag, theta)
 
 
 # Columns of `blocks`, one row per diagonal block of the preconditioner, see `_network/matrix_free.py`.
@@ -1730,7 +1738,7 @@ def _slot_block_grams(slot, n_slots, blocks, kept, lines, grams):
             _add_gram(lines, START, size, BLOCK, gram)
 
 
-@two_ways(slots="lines")
+@serial_and_parallel(slots="lines")
 def block_grams(part, blocks, kept, lines, grams):
     """Blocks of J'J over the rows that were kept, one per unit and group of its inputs; `lines` has room a slot."""
     slots, _, _, _ = part
@@ -1759,7 +1767,7 @@ def _slot_factor_blocks(slot, n_slots, blocks, grams, exact, added, ridge, facto
                 L[i, i] = math.sqrt(diagonal[i])
 
 
-@two_ways(slots="n_slots")
+@serial_and_parallel(slots="n_slots")
 def factor_blocks(part, blocks, grams, exact, added, ridge, n_slots, factors):
     """Cholesky factors of the preconditioner's blocks: `exact` is the diagonal of J'J, `added` what is on top of it.
 
@@ -1778,7 +1786,7 @@ def _slot_precondition(slot, n_slots, blocks, factors, z):
         cholesky_solve(_matrix_at(factors, blocks[b, PLACE], size, size), z[first : first + size])
 
 
-@two_ways(slots="n_slots")
+@serial_and_parallel(slots="n_slots")
 def precondition(part, blocks, factors, n_slots, z):
     """Replace z by the solution of M z = z, with M the preconditioner."""
     slots, _, _, _ = part

@@ -1,6 +1,6 @@
 """How kernels are compiled, and whether a call runs on one thread or on several.
 
-Every kernel goes through `jit`; a driver with a `prange` loop goes through `two_ways`, which compiles
+Every kernel goes through `jit`; a driver with a `prange` loop goes through `serial_and_parallel`, which compiles
 the same Python body twice: once serial, once parallel. Both add the same blocks in the same order, so
 they give the same bits, and a call is free to take whichever is safe and worth its start-up cost.
 
@@ -65,7 +65,7 @@ def jit(**options: Any) -> Callable[[Callable], Callable]:
 
 
 def _mark_full_width(typing_context: Any) -> Any:
-    """An LLVM attribute on the function in which the call stands; see `full_width`."""
+    """An LLVM attribute on the function in which the call stands; see `prefer_512bit`."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         attributes = builder.function.attributes
@@ -100,7 +100,7 @@ HAS_CLOCK = hasattr(time, "CLOCK_MONOTONIC")
 if vars(config)["DISABLE_JIT"]:
     clock = time.perf_counter
 
-    def full_width() -> None:
+    def prefer_512bit() -> None:
         """Nothing, where nothing is compiled."""
 
 else:
@@ -110,7 +110,7 @@ else:
     # keeps to half of them on Intel processors with AVX-512, at two thirds of the speed), and keeps the kernel from
     # being inlined. Every kernel whose sums may be reordered needs the latter too: inlined into the two twins below, it
     # could be reordered in two ways, and they would not have the same bits.
-    full_width = cast(Callable[[], None], intrinsic(_mark_full_width))
+    prefer_512bit = cast(Callable[[], None], intrinsic(_mark_full_width))
 
 
 def _twin(function: Callable, suffix: str) -> Callable:
@@ -121,7 +121,7 @@ def _twin(function: Callable, suffix: str) -> Callable:
     return twin
 
 
-def two_ways(slots: str, block: int | None = None) -> Callable[[Callable], Callable]:
+def serial_and_parallel(slots: str, block: int | None = None) -> Callable[[Callable], Callable]:
     """Compile a loop over slots written with `numba.prange` as a serial and as a parallel kernel, of the same bits.
 
     Parameters

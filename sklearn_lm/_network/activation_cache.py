@@ -9,23 +9,23 @@ from .topology import Network
 
 # The activations of all rows are kept between the evaluations at one point where they, twice, take no more than this:
 # about what a last-level cache holds. Beyond it, reading them back takes as long as computing them anew.
-MOST_KEPT = 32 * 2**20  # bytes
+MAX_KEPT = 32 * 2**20  # bytes
 # The same where steps go by products: four to six passes visit a point, in place of two. (100,000 rows, 5-40-1, 83 MiB:
 # two thirds of the time of a fit that computes them anew.)
-MOST_KEPT_FOR_PRODUCTS = 128 * 2**20
+MAX_KEPT_FOR_PRODUCTS = 128 * 2**20
 
 
 class Activations:
     """Hidden units of all rows at up to two points visited last, so that no evaluation there repeats a forward pass.
 
-    Where they would take more than `MOST_KEPT` bytes (where there are products, `MOST_KEPT_FOR_PRODUCTS`), or where
+    Where they would take more than `MAX_KEPT` bytes (where there are products, `MAX_KEPT_FOR_PRODUCTS`), or where
     rows come in parts, there is room for one block a slot instead, and nothing is kept.
     """
 
     def __init__(self, network: Network, X: np.ndarray | Source, has_products: bool = False):
         n_lines, n_rows = _kernels.n_units_in(network.layout), len(X)
         n_blocks = -(-n_rows // _kernels.BLOCK)
-        is_small = 2 * n_blocks * n_lines * _kernels.LINE * 8 <= (MOST_KEPT_FOR_PRODUCTS if has_products else MOST_KEPT)
+        is_small = 2 * n_blocks * n_lines * _kernels.LINE * 8 <= (MAX_KEPT_FOR_PRODUCTS if has_products else MAX_KEPT)
         self.is_kept = is_small and isinstance(X, np.ndarray)
         n_rooms = n_blocks if self.is_kept else _kernels.n_slots_for(n_rows)
         # The point visited last comes last.
@@ -49,13 +49,13 @@ class Activations:
         self._pending = key
         return self._rooms[1], is_fresh
 
-    def before_two(self, theta: np.ndarray) -> tuple[np.ndarray, bool, np.ndarray]:
+    def acquire_two(self, theta: np.ndarray) -> tuple[np.ndarray, bool, np.ndarray]:
         """As `before`, with more room for a point that follows; only where activations are kept."""
         here, is_fresh = self.before(theta)
         self._keys[0] = None
         return here, is_fresh, self._rooms[0]
 
-    def after_two(self, theta: np.ndarray | None, is_second: bool) -> None:
+    def commit_two(self, theta: np.ndarray | None, is_second: bool) -> None:
         """As `after`, where the last point is now theta, in the second of the two rooms or still in the first.
 
         None: its hidden units were not made.

@@ -4,7 +4,8 @@
 A block runs the same kernels as rows in memory and stops before the result is made: its slots are added, and the sums
 of the blocks in the tree of `_data/blocks.py`. From the total the kernels make here what they make of their own
 slots. The
-numbers that travel for one reduction are those of `gram_tables.Products.n_moments`, about p^2 / 4 for one hidden layer.
+numbers that travel for one reduction are those of `gram_tables.GramTables.n_moments`, about p^2 / 4 for one hidden
+layer.
 """
 
 import numpy as np
@@ -13,8 +14,8 @@ from .. import _kernels
 from .._data.blocks import BlockRows
 from .._data.rows import Rows
 from .._kernels.buffers import aligned_zeros
-from .._optimize.linearization import NormalEquations
-from .gram_tables import make_products
+from .._optimize.linearization import GramLinearization
+from .gram_tables import make_gram_tables
 from .objective import sum_of_squares
 from .penalty import Penalty
 from .topology import Network
@@ -44,16 +45,16 @@ class BlockObjective:
 
     def cost(self, theta: np.ndarray) -> float:
         squares = self.rows.total(sum_of_squares, self.x_scaling, self.network, theta)
-        return _kernels.total_cost(squares, self.penalty.strength, theta)
+        return _kernels.total_cost(squares, self.penalty.penalty_diag, theta)
 
-    def solve_linear(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
+    def solve_output(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
         """theta with the output layer replaced by its (weighted, penalised) least-squares solution, and F there."""
         layout, n_outputs = self.network.layout, self.network.sizes[-1]
         moments = self.rows.total(output_moments, self.x_scaling, layout, theta)
         n_basis = _kernels.n_padded(self.network.sizes[-2] + 1 + n_outputs)
         solved = np.empty_like(theta)
         cost = _kernels.solve_output_moments(
-            layout, moments.reshape(n_basis, n_basis), n_outputs, self.penalty.strength, theta, solved
+            layout, moments.reshape(n_basis, n_basis), n_outputs, self.penalty.penalty_diag, theta, solved
         )
         return solved, cost
 
@@ -64,15 +65,15 @@ class BlockObjective:
         _kernels.gradient_of_sums(self.network.layout, sums, gradient)
         return gradient
 
-    def normal_equations(self, theta: np.ndarray) -> NormalEquations:
-        layout, p, products = self.network.layout, theta.size, make_products(self.network.layout)
+    def normal_equations(self, theta: np.ndarray) -> GramLinearization:
+        layout, p, products = self.network.layout, theta.size, make_gram_tables(self.network.layout)
         gram, gradient, squares = np.empty((p, p)), np.empty(p), np.empty(self.network.sizes[-1])
         moments = self.rows.total(equation_moments, self.x_scaling, layout, theta)
         cost = _kernels.finish_normal_equations(
             theta, layout, products.pairs, products.delta_factors, products.input_factors, moments,
-            self.penalty.strength, squares, gradient, gram,
+            self.penalty.penalty_diag, squares, gradient, gram,
         )  # fmt: skip
-        return NormalEquations(cost, gradient, gram, squares)
+        return GramLinearization(cost, gradient, gram, squares)
 
 
 # ---- of one block -------------------------------------------------------------------------------------
@@ -107,7 +108,7 @@ def curvature_sums(
 def equation_moments(rows: Rows, x_scaling: np.ndarray, layout: np.ndarray, theta: np.ndarray) -> np.ndarray:
     """Sums of squares, gradient and Gram matrix as `gram_tables` has them."""
     n_slots, _, scratch, units = _room(rows, layout)
-    products = make_products(layout)
+    products = make_gram_tables(layout)
     moments = np.empty((n_slots, products.n_moments))
     _kernels.normal_equations(
         len(rows.X) * theta.size**2 / 2, _kernels.BEGINS, *rows[:3], x_scaling, theta, layout, False, units,

@@ -11,9 +11,9 @@ import numpy as np
 
 from .. import _kernels
 from .._kernels import compile
-from .._optimize.linearization import NormalEquations, Passed
+from .._optimize.linearization import GramLinearization, PassedPoint
 from .activation_cache import Activations
-from .gram_tables import Products
+from .gram_tables import GramTables
 from .topology import Network
 
 # Iterations that one call makes at most, and the multiply-adds that it makes them for: a fit that ends on the way has
@@ -25,7 +25,7 @@ class Iterations(NamedTuple):
     """What one call has made: an entry for each accepted step, and where it left off."""
 
     thetas: np.ndarray
-    points: list  # `Passed`, and of the last the normal equations
+    points: list  # `PassedPoint`, and of the last the normal equations
     records: list[list[float]]  # columns as `_kernels` names them
     reason: int  # why there are no more, as `_kernels` names it
     damping: tuple[float, float]  # mu and its growth
@@ -47,7 +47,7 @@ class SmallProblem:
     ----------
     network : Network
     x_scaling : ndarray of shape (2, n_inputs)
-    products : Products
+    products : GramTables
         Those of the Gram matrix.
     activations : Activations
         They must be kept.
@@ -59,7 +59,7 @@ class SmallProblem:
         self,
         network: Network,
         x_scaling: np.ndarray,
-        products: Products,
+        products: GramTables,
         activations: Activations,
         scratch: np.ndarray,
         output_moments: np.ndarray,
@@ -73,9 +73,9 @@ class SmallProblem:
     def iterate(
         self,
         rows: tuple,
-        strength: np.ndarray,
+        penalty_diag: np.ndarray,
         theta: np.ndarray,
-        point: NormalEquations,
+        point: GramLinearization,
         diagonal: np.ndarray,
         factor: np.ndarray,
         damping: tuple,
@@ -88,38 +88,38 @@ class SmallProblem:
         `rows` are X, Y and root weights, `factor` is room for one of Cholesky, `damping` and `way` are rows of
         arguments of the kernel.
         """
-        here, is_here, there = self._activations.before_two(theta)
+        here, is_here, there = self._activations.acquire_two(theta)
         gradient, gram = point.gradient.copy(), point.gram.copy()  # others may hold the old ones
         theta = theta.copy()
         made, new = self._call(
-            rows, strength, (here, is_here, there, False), factor, (theta, point.cost, gradient, gram, diagonal),
+            rows, penalty_diag, (here, is_here, there, False), factor, (theta, point.cost, gradient, gram, diagonal),
             damping, way, n_most, seconds,
         )  # fmt: skip
         n, reason, mu, growth, n_trials, _, is_here = made
         _, _, thetas, squares, table = new
         records = table[:n].tolist()
-        self._activations.after_two(theta if is_here else None, n % 2 == 1)
-        points: list = [Passed(record[_kernels.COST], squares[i]) for i, record in enumerate(records)]
+        self._activations.commit_two(theta if is_here else None, n % 2 == 1)
+        points: list = [PassedPoint(record[_kernels.COST], squares[i]) for i, record in enumerate(records)]
         if points:
-            points[-1] = NormalEquations(points[-1].cost, gradient, gram, points[-1].squares)
+            points[-1] = GramLinearization(points[-1].cost, gradient, gram, points[-1].squares)
         return Iterations(thetas[:n], points, records, reason, (mu, growth), n_trials)
 
-    def solved(self, rows: tuple, strength: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, float]:
-        """As `NetworkObjective.solve_linear`."""
-        (*_, cost, _), (_, _, thetas, _, _) = self._at(rows, strength, theta, solves=True)
+    def solved(self, rows: tuple, penalty_diag: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, float]:
+        """As `NetworkObjective.solve_output`."""
+        (*_, cost, _), (_, _, thetas, _, _) = self._at(rows, penalty_diag, theta, solves=True)
         return thetas[0], cost
 
-    def equations(self, rows: tuple, strength: np.ndarray, theta: np.ndarray) -> NormalEquations:
+    def equations(self, rows: tuple, penalty_diag: np.ndarray, theta: np.ndarray) -> GramLinearization:
         """As `NetworkObjective.normal_equations`."""
-        (*_, cost, _), (gradient, gram, _, squares, _) = self._at(rows, strength, theta, solves=False)
-        return NormalEquations(cost, gradient, gram, squares[0])
+        (*_, cost, _), (gradient, gram, _, squares, _) = self._at(rows, penalty_diag, theta, solves=False)
+        return GramLinearization(cost, gradient, gram, squares[0])
 
-    def _at(self, rows: tuple, strength: np.ndarray, theta: np.ndarray, solves: bool) -> tuple[tuple, tuple]:
+    def _at(self, rows: tuple, penalty_diag: np.ndarray, theta: np.ndarray, solves: bool) -> tuple[tuple, tuple]:
         """Where nothing moves."""
         there, is_there = self._activations.before(theta)
         nothing, theta = np.empty((0, 0)), np.array(theta, dtype=np.float64)  # it may be read-only
         made = self._call(
-            rows, strength, (there, is_there, there, is_there), nothing, (theta, 0.0, theta, nothing, theta),
+            rows, penalty_diag, (there, is_there, there, is_there), nothing, (theta, 0.0, theta, nothing, theta),
             (0.0, 0.0, (False, 0.0, 0.0), 0.0, 0.0), (False, solves, 0.0, 0.0), 0, 0.0,
         )  # fmt: skip
         self._activations.after()
@@ -128,7 +128,7 @@ class SmallProblem:
     def _call(
         self,
         rows: tuple,
-        strength: np.ndarray,
+        penalty_diag: np.ndarray,
         rooms: tuple,
         factor: np.ndarray,
         point: tuple,
@@ -138,12 +138,12 @@ class SmallProblem:
         seconds: float,
     ) -> tuple[tuple, tuple]:
         """`iterate`, and its results."""
-        p, n_rows = len(strength), max(1, n_most)
+        p, n_rows = len(penalty_diag), max(1, n_most)
         step, moved, gradient, gram = np.empty(p), np.empty(p), np.empty(p), np.empty((p, p))
         thetas, squares = np.empty((n_rows, p)), np.empty((n_rows, rows[1].shape[1]))
         records = np.empty((n_rows, _kernels.N_RECORDED))
         made = _kernels.iterate(
-            *rows, *self._fixed, strength, *rooms, *self._room, factor, *point, *damping, *way,
+            *rows, *self._fixed, penalty_diag, *rooms, *self._room, factor, *point, *damping, *way,
             n_most, seconds, step, moved, gradient, gram, thetas, squares, records,
         )  # fmt: skip
         return made, (gradient, gram, thetas, squares, records)

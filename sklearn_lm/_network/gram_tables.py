@@ -23,7 +23,7 @@ import numpy as np
 from .._kernels import AT, N_IN, N_OUT, OFFSET, SOURCE, n_gradient_sums, n_padded
 
 
-class Products(NamedTuple):
+class GramTables(NamedTuple):
     """Tables for `normal_equations`."""
 
     # One row per pair of layers but the output layer with itself: its first and last rows in the two tables below,
@@ -36,12 +36,12 @@ class Products(NamedTuple):
     n_moments: int
 
 
-def make_products(layout: np.ndarray) -> Products:
+def make_gram_tables(layout: np.ndarray) -> GramTables:
     """Tables for a network with this layout. Cross-validation and races ask for the same ones again and again."""
     return _make_products(layout.shape, layout.tobytes())
 
 
-def without_pairs(products: Products) -> Products:
+def without_pairs(products: GramTables) -> GramTables:
     """Tables for the gradient alone, and the output layer's block that belongs to it."""
     if len(products.pairs) == 0:
         return products
@@ -49,7 +49,7 @@ def without_pairs(products: Products) -> Products:
 
 
 @lru_cache(maxsize=4)
-def _make_products(shape: tuple[int, int], layout_bytes: bytes) -> Products:
+def _make_products(shape: tuple[int, int], layout_bytes: bytes) -> GramTables:
     layout = np.frombuffer(layout_bytes, dtype=np.int64).reshape(shape).copy()  # read-only would be one more type
     n_layers = len(layout)
     n_moments = n_padded(layout[-1, N_IN] + 1 + layout[-1, N_OUT]) ** 2 + n_gradient_sums(layout, n_layers - 1)
@@ -66,7 +66,7 @@ def _make_products(shape: tuple[int, int], layout_bytes: bytes) -> Products:
             pairs.append((d_first, d_end, p_first, p_end, n_moments, int(early == late)))
             n_moments += n_padded(d_end - d_first) * n_padded(p_end - p_first)
     table = np.array(pairs, dtype=np.int64).reshape(-1, 6)
-    return Products(table, np.concatenate(deltas), np.concatenate(inputs), int(n_moments))
+    return GramTables(table, np.concatenate(deltas), np.concatenate(inputs), int(n_moments))
 
 
 def _delta_factors(layout: np.ndarray, early: int, late: int) -> np.ndarray:

@@ -26,7 +26,7 @@ DEEPER = 2.0
 # The range of a projection is taken between these quantiles, so that a heavy tail does not set it.
 TAIL = 0.02
 # Slopes that span a smaller range would overflow; it counts as none.
-LEAST_RANGE = 1e-150
+MIN_RANGE = 1e-150
 
 
 class Sample(NamedTuple):
@@ -46,7 +46,7 @@ def draw(network: Network, family: str, sample: Sample, rng: np.random.RandomSta
     theta = np.empty(network.n_parameters)
     matrices = layer_matrices(network, theta)
     for layer, (matrix, name) in enumerate(zip(matrices, network.activations, strict=True)):
-        if name == "identity":  # bends nowhere
+        if name == "identity":  # linear everywhere
             matrix[:] = glorot(sample, len(matrix), 1.0, rng)
         else:
             # The data-driven families choose the first layer; what a deeper one reads is no data of the user's.
@@ -70,7 +70,7 @@ def nguyen_widrow(sample: Sample, n_units: int, active: float, rng: np.random.Ra
     direction = _random_directions(sample, n_units, rng)
     low, high = _quantiles(direction @ sample.lines, sample.weight, (TAIL, 1 - TAIL))
     centre, half = (low + high) / 2, (high - low) / 2
-    half[half < LEAST_RANGE] = 1.0
+    half[half < MIN_RANGE] = 1.0
     n_inputs = int(np.count_nonzero(direction.any(axis=0)))
     magnitude = 0.7 * active * n_units ** (1 / max(1, n_inputs))
     # One unit alone has its bend in the middle of the data and not at its edge.
@@ -190,7 +190,7 @@ def _through_data(sample: Sample, n_units: int, magnitude: np.ndarray, rng: np.r
     # directions, and the slopes are random anyway.
     low, high = _quantiles(sample.lines, sample.weight, (TAIL, 1 - TAIL))
     half = np.sqrt(direction**2 @ ((high - low) / 2) ** 2)
-    W = (magnitude / np.where(half < LEAST_RANGE, 1.0, half))[:, None] * direction
+    W = (magnitude / np.where(half < MIN_RANGE, 1.0, half))[:, None] * direction
     points = np.searchsorted(np.cumsum(sample.weight), rng.uniform(0, 1 - 1e-9, size=n_units))
     return np.column_stack([W, -np.sum(W.T * sample.lines[:, points], axis=0)])
 

@@ -26,7 +26,7 @@ from .objective import Equations, NetworkObjective, predict
 # Efficiency of 95 % under normal noise.
 TUNING = {"huber": 1.3450, "soft_l1": 1.2871, "cauchy": 2.3849}
 # C never falls below this, in scaled units of y: data that a network reproduces have residuals of rounding errors.
-LEAST_SCALE = 1e-10
+MIN_SCALE = 1e-10
 
 
 class Loss(NamedTuple):
@@ -80,11 +80,11 @@ class RobustObjective(NetworkObjective):
     def cost(self, theta: np.ndarray) -> float:
         return self._cost(self._norms(theta), theta)
 
-    def solve_linear(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
+    def solve_output(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
         """theta with the output layer that minimises the weighted squares: no larger an F, if not the least."""
         norms = self._norms(theta)
         self._weigh(norms)
-        solved, _ = super().solve_linear(theta)
+        solved, _ = super().solve_output(theta)
         before, after = self._cost(norms, theta), self.cost(solved)
         return (solved, after) if after <= before else (theta, before)
 
@@ -126,7 +126,7 @@ class RobustObjective(NetworkObjective):
 
     def _scale_of(self, norms: np.ndarray) -> float:
         sigma = spread(norms, self._weight, self.rows.Y.shape[1])
-        return max(TUNING[self.loss.name] * sigma, LEAST_SCALE)
+        return max(TUNING[self.loss.name] * sigma, MIN_SCALE)
 
     def _cost(self, norms: np.ndarray, theta: np.ndarray) -> float:
         counts = self.scale**2 * rho(self.loss.name, (norms / self.scale) ** 2)

@@ -1,8 +1,8 @@
 """What an iteration needs of a network with very many parameters: no matrix of p x p, only products with it.
 
 H v = J'W J v + S v takes one pass over the rows (`gram_times`): forward with derivatives along v, then
-backward. Conjugate gradients (`MatrixFreeSystem`) need nothing else but a preconditioner: diagonal blocks of
-J'J, one for each unit. Units with many inputs have several, for groups of at most `LARGEST_BLOCK` of them, so that
+backward. Conjugate gradients (`TruncatedCGSolver`) need nothing else but a preconditioner: diagonal blocks of
+J'J, one for each unit. Units with many inputs have several, for groups of at most `MAX_BLOCK` of them, so that
 blocks and factors together take less than 1.2 KiB a parameter. The diagonal is exact; the correlations off it are those
 of some blocks of rows, evenly spread, for a preconditioner changes the way to a solution and not the solution.
 """
@@ -16,18 +16,18 @@ import numpy as np
 from .. import _kernels
 from .._kernels import N_IN, N_OUT, OFFSET, SOURCE
 
-LARGEST_BLOCK = 64  # parameters
+MAX_BLOCK = 64  # parameters
 KEPT_BLOCKS = 4  # blocks of rows from which correlations are taken
 
 
-class MatrixFreeEquations(NamedTuple):
-    """As `objective.NormalEquations`, with products in place of the Gram matrix."""
+class MatrixFreeLinearization(NamedTuple):
+    """As `objective.GramLinearization`, with products in place of the Gram matrix."""
 
     cost: float
     gradient: np.ndarray  # (n_parameters,)
     squares: np.ndarray  # (n_outputs,)
     diagonal: np.ndarray  # (n_parameters,), of J'J
-    strength: np.ndarray  # (n_parameters,), of the penalty
+    penalty_diag: np.ndarray  # (n_parameters,), of the penalty
     theta: np.ndarray
     rows: Any  # `objective.Rows`
     kept: np.ndarray  # lines of some rows, see `first_order`
@@ -35,7 +35,7 @@ class MatrixFreeEquations(NamedTuple):
 
     def times(self, v: np.ndarray) -> np.ndarray:
         """H v, with H = J'W J + S."""
-        return self.operator.times(self.rows, self.strength, self.theta, v)
+        return self.operator.times(self.rows, self.penalty_diag, self.theta, v)
 
     @property
     def blocks(self) -> np.ndarray:
@@ -69,7 +69,7 @@ class GramOperator:
         n_sums = 2 * _kernels.n_gradient_sums(layout, len(layout)) + _kernels.n_padded(rows.Y.shape[1]) ** 2
         self._sums = np.zeros((n_slots, n_sums))
 
-    def equations(self, rows: Any, strength: np.ndarray, theta: np.ndarray) -> MatrixFreeEquations:
+    def equations(self, rows: Any, penalty_diag: np.ndarray, theta: np.ndarray) -> MatrixFreeLinearization:
         layout = self.network.layout
         gradient, diagonal, squares = np.empty_like(theta), np.empty_like(theta), np.empty(rows.Y.shape[1])
         n_units = _kernels.n_units_in(layout)
@@ -82,20 +82,20 @@ class GramOperator:
             cost = _kernels.first_order(
                 (4 + 2 * rows.Y.shape[1]) * len(X) * theta.size,
                 part, X, Y, root_weight, self.x_scaling, theta, layout, is_fresh, units, begin, every,
-                self._scratch, self._sums, kept, strength, squares, gradient, diagonal,
+                self._scratch, self._sums, kept, penalty_diag, squares, gradient, diagonal,
             )  # fmt: skip
             begin += len(X)
         self.activations.after()
-        return MatrixFreeEquations(cost, gradient, squares, diagonal, strength, theta, rows, kept, self)
+        return MatrixFreeLinearization(cost, gradient, squares, diagonal, penalty_diag, theta, rows, kept, self)
 
-    def times(self, rows: Any, strength: np.ndarray, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+    def times(self, rows: Any, penalty_diag: np.ndarray, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
         product = np.empty_like(v)
         units, is_fresh = self.activations.before(theta)
         for part, X, _, root_weight in rows.parts():
             _kernels.gram_times(
                 5 * len(X) * theta.size,
                 part, X, root_weight, self.x_scaling, theta, v, self.network.layout, is_fresh, units,
-                rows.Y.shape[1], self._scratch, self._sums, strength, product,
+                rows.Y.shape[1], self._scratch, self._sums, penalty_diag, product,
             )  # fmt: skip
         self.activations.after()
         return product
@@ -103,7 +103,7 @@ class GramOperator:
 
 def unit_blocks(layout: np.ndarray) -> np.ndarray:
     """Table of the diagonal blocks, with the columns of `_kernels` (`UNIT_LINE` and so on)."""
-    return _unit_blocks(layout.shape, layout.tobytes(), LARGEST_BLOCK)
+    return _unit_blocks(layout.shape, layout.tobytes(), MAX_BLOCK)
 
 
 @lru_cache(maxsize=4)

@@ -23,23 +23,23 @@ from .._data.out_of_core import Source
 from .._data.rows import Rows, read_only
 from .._data.scaling import Scaling
 from .._kernels.buffers import aligned_zeros
-from .._optimize.linearization import DualEquations, NormalEquations
+from .._optimize.linearization import GramLinearization, JacobianLinearization
 from .activation_cache import Activations
 from .fused_loop import Iterations, SmallProblem, n_ahead
-from .gram_tables import make_products, without_pairs
-from .matrix_free import GramOperator, MatrixFreeEquations
+from .gram_tables import make_gram_tables, without_pairs
+from .matrix_free import GramOperator, MatrixFreeLinearization
 from .penalty import Penalty
-from .subsample import SampledEquations, draw_sample, is_quicker, n_few, n_sampled
+from .subsample import SubsampledLinearization, draw_sample, is_quicker, n_large_subsample, n_small_subsample
 from .topology import Network
 
 EPS = float(np.finfo(np.float64).eps)
 # Numbers in the Gram matrix, or in J where residuals are fewer than parameters, up to which solver="auto" makes it.
-LARGEST_MATRIX = 5000**2
+MAX_MATRIX = 5000**2
 # Inputs of the output layer up to which it is solved for where there is no Gram matrix: 64 MiB of products.
-LARGEST_PROJECTION = 1000
+MAX_PROJECTION = 1000
 
 
-Equations = NormalEquations | DualEquations | SampledEquations | MatrixFreeEquations
+Equations = GramLinearization | JacobianLinearization | SubsampledLinearization | MatrixFreeLinearization
 
 
 def sum_of_squares(rows: Rows, x_scaling: np.ndarray, network: Network, theta: np.ndarray) -> np.ndarray:
@@ -67,24 +67,24 @@ def mean_squared_error(rows: Rows, squares: np.ndarray, y_scaling: Scaling) -> f
 def is_matrix_free(solver: str, network: Network, n_residuals: int) -> bool:
     """Whether there shall be no matrix of all rows: asked for, or because it is too large."""
     n_numbers = network.n_parameters * min(network.n_parameters, n_residuals)
-    return solver == "cg" or (solver == "auto" and n_numbers > LARGEST_MATRIX)
+    return solver == "cg" or (solver == "auto" and n_numbers > MAX_MATRIX)
 
 
-class SampleSizes(NamedTuple):
+class SubsampleSizes(NamedTuple):
     """Rows of the samples that steps are found by, see `_network/subsample.py`."""
 
     few: int  # of the small sample; 0 if there is none
     many: int  # of the other one; 0 if there is none, and it is all rows where there is a small one
 
 
-def sample_sizes(solver: str, network: Network, rows: Rows) -> SampleSizes:
+def subsample_sizes(solver: str, network: Network, rows: Rows) -> SubsampleSizes:
     (n_rows, n_outputs), p = rows.Y.shape, network.n_parameters
-    if solver == "cholesky" or p * p > LARGEST_MATRIX:
-        return SampleSizes(0, 0)
+    if solver == "cholesky" or p * p > MAX_MATRIX:
+        return SubsampleSizes(0, 0)
     if solver == "cg":  # by products, whatever the time
-        return SampleSizes(0, n_sampled(n_rows, n_outputs, p))
-    many = n_sampled(n_rows, n_outputs, p) if is_quicker(n_rows, n_outputs, p) else 0
-    return SampleSizes(n_few(n_rows, n_outputs, p, network.sizes[0]), many)
+        return SubsampleSizes(0, n_large_subsample(n_rows, n_outputs, p))
+    many = n_large_subsample(n_rows, n_outputs, p) if is_quicker(n_rows, n_outputs, p) else 0
+    return SubsampleSizes(n_small_subsample(n_rows, n_outputs, p, network.sizes[0]), many)
 
 
 class NetworkObjective:
@@ -102,7 +102,7 @@ class NetworkObjective:
 
     def __init__(self, network: Network, rows: Rows, x_scaling: np.ndarray, penalty: Penalty, solver: str = "cholesky"):
         self.network, self.x_scaling, self.weight = network, x_scaling, rows.weight
-        sizes = sample_sizes(solver, network, rows)
+        sizes = subsample_sizes(solver, network, rows)
         is_sampled = max(sizes) > 0
         self.is_matrix_free = not is_sampled and is_matrix_free(solver, network, rows.Y.size)
         # J is smaller than the Gram matrix, and a system of so many equations than one of as many as parameters.
@@ -115,17 +115,17 @@ class NetworkObjective:
         self._output_moments = np.empty((n_slots, n_basis, n_basis))
         self._gradient_sums = np.empty((n_slots, _kernels.n_gradient_sums(network.layout, len(network.layout))))
         self._activations = Activations(network, self.rows.X, is_sampled or self.is_matrix_free)
-        self._few: SampledRows | None = None
-        self._sample: SampledRows | None = None
+        self._few: Subsample | None = None
+        self._sample: Subsample | None = None
         if self.is_matrix_free or is_sampled:
             self._operator = GramOperator(network, self.rows, x_scaling, self._activations)
         if not self.is_matrix_free:
-            self._products = make_products(network.layout)
+            self._products = make_gram_tables(network.layout)
             if is_sampled:
                 self._products = without_pairs(self._products)
-                self._sample = SampledRows(network, self.rows, x_scaling, sizes.many)
+                self._sample = Subsample(network, self.rows, x_scaling, sizes.many)
             if sizes.few:
-                self._few = SampledRows(network, self.rows, x_scaling, sizes.few)
+                self._few = Subsample(network, self.rows, x_scaling, sizes.few)
             self._moments = np.empty((n_slots, self._products.n_moments))
         self._small: SmallProblem | None = None
         self._n_ahead = n_ahead(len(rows.X), n_outputs, network.n_parameters)
@@ -143,12 +143,12 @@ class NetworkObjective:
 
     def cost(self, theta: np.ndarray) -> float:
         squares = sum_of_squares(self.rows, self.x_scaling, self.network, theta)
-        return _kernels.total_cost(squares, self.penalty.strength, theta)
+        return _kernels.total_cost(squares, self.penalty.penalty_diag, theta)
 
-    def solve_linear(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
+    def solve_output(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
         """theta with the output layer replaced by its (weighted, penalised) least-squares solution, and F there."""
         if self._small is not None:
-            return self._small.solved(self._few_rows, self.penalty.strength, theta)
+            return self._small.solved(self._few_rows, self.penalty.penalty_diag, theta)
         rows = self.rows
         solved = np.empty_like(theta)
         units, is_fresh = self._activations.before(theta)
@@ -157,7 +157,7 @@ class NetworkObjective:
             cost = _kernels.solve_output(
                 len(X) * theta.size * rows.Y.shape[1],
                 part, X, Y, root_weight, self.x_scaling, theta, self.network.layout, is_fresh, units,
-                self._scratch, self._output_moments, self.penalty.strength, solved,
+                self._scratch, self._output_moments, self.penalty.penalty_diag, solved,
             )  # fmt: skip
         self._activations.after()
         return solved, cost
@@ -192,7 +192,7 @@ class NetworkObjective:
     def _iterate(
         self,
         theta: np.ndarray,
-        point: NormalEquations,
+        point: GramLinearization,
         diagonal: np.ndarray,
         system: Any,
         damping: tuple,
@@ -204,7 +204,16 @@ class NetworkObjective:
         assert self._small is not None
         n_most = min(n_most, self._n_ahead)
         return self._small.iterate(
-            self._few_rows, self.penalty.strength, theta, point, diagonal, system.factor, damping, way, n_most, seconds
+            self._few_rows,
+            self.penalty.penalty_diag,
+            theta,
+            point,
+            diagonal,
+            system.factor,
+            damping,
+            way,
+            n_most,
+            seconds,
         )
 
     @property
@@ -213,23 +222,23 @@ class NetworkObjective:
 
     def normal_equations(self, theta: np.ndarray) -> Equations:
         """What an iteration needs at an accepted point."""
-        rows, strength = self.rows, self.penalty.strength
+        rows, penalty_diag = self.rows, self.penalty.penalty_diag
         if self.is_matrix_free:
-            return self._operator.equations(rows, strength, theta)
+            return self._operator.equations(rows, penalty_diag, theta)
         if self.is_dual:
             return self._dual_equations(theta)
         equations = self._normal_equations(theta)
         if self._sample is None:
             return equations
         few = self._few.jacobian(rows, theta) if self._few else None
-        gram = None if self._few else self._sample.gram(rows, strength, theta)
-        return SampledEquations(
-            equations.cost, equations.gradient, gram, few, equations.squares, theta, rows, strength,
+        gram = None if self._few else self._sample.gram(rows, penalty_diag, theta)
+        return SubsampledLinearization(
+            equations.cost, equations.gradient, gram, few, equations.squares, theta, rows, penalty_diag,
             self._operator, self._sample,
         )  # fmt: skip
 
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
-        """As in `DualEquations`."""
+        """As in `JacobianLinearization`."""
         rows, J = self.rows, self._room_for_jacobian()
         _kernels.jacobian_rows(rows.X, rows.root_weight, self.x_scaling, theta, self.network.layout, J)
         return J
@@ -238,19 +247,19 @@ class NetworkObjective:
         width = -(-self.network.n_parameters // _kernels.VECTOR) * _kernels.VECTOR
         return np.zeros((self.rows.Y.size, width))
 
-    def _dual_equations(self, theta: np.ndarray) -> DualEquations:
-        rows, strength = self.rows, self.penalty.strength
+    def _dual_equations(self, theta: np.ndarray) -> JacobianLinearization:
+        rows, penalty_diag = self.rows, self.penalty.penalty_diag
         gradient, residual, squares = np.empty_like(theta), np.empty(rows.Y.size), np.empty(rows.Y.shape[1])
         jacobian = self._room_for_jacobian()
         cost = _kernels.dual_equations(
-            rows.X, rows.Y, rows.root_weight, self.x_scaling, theta, self.network.layout, strength,
+            rows.X, rows.Y, rows.root_weight, self.x_scaling, theta, self.network.layout, penalty_diag,
             jacobian, residual, squares, gradient,
         )  # fmt: skip
-        return DualEquations(cost, gradient, jacobian, residual, strength, squares)
+        return JacobianLinearization(cost, gradient, jacobian, residual, penalty_diag, squares)
 
-    def _normal_equations(self, theta: np.ndarray) -> NormalEquations:
+    def _normal_equations(self, theta: np.ndarray) -> GramLinearization:
         if self._small is not None:
-            return self._small.equations(self._few_rows, self.penalty.strength, theta)
+            return self._small.equations(self._few_rows, self.penalty.penalty_diag, theta)
         rows, p, products = self.rows, self.network.n_parameters, self._products
         gram, gradient, squares = np.empty((p, p)), np.empty(p), np.empty(rows.Y.shape[1])
         units, is_fresh = self._activations.before(theta)
@@ -260,13 +269,13 @@ class NetworkObjective:
                 len(X) * work,
                 part, X, Y, root_weight, self.x_scaling, theta, self.network.layout, is_fresh, units,
                 products.pairs, products.delta_factors, products.input_factors,
-                self._scratch, self._moments, self.penalty.strength, squares, gradient, gram,
+                self._scratch, self._moments, self.penalty.penalty_diag, squares, gradient, gram,
             )  # fmt: skip
         self._activations.after()
-        return NormalEquations(cost, gradient, gram, squares)
+        return GramLinearization(cost, gradient, gram, squares)
 
 
-class SampledRows:
+class Subsample:
     """What n of the rows make of H, which is near that of all.
 
     Parameters
@@ -282,13 +291,13 @@ class SampledRows:
         self._X = read_only(rows.X[self._sample.rows]) if self._sample else rows.X
         self._objective = NetworkObjective(network, self._of(rows), x_scaling, Penalty(np.empty(0)))
 
-    def gram(self, rows: Rows, strength: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    def gram(self, rows: Rows, penalty_diag: np.ndarray, theta: np.ndarray) -> np.ndarray:
         """H in its lower triangle; `rows` are those of before, with any weights and targets."""
-        self._objective.change_to(self._of(rows), Penalty(strength))
+        self._objective.change_to(self._of(rows), Penalty(penalty_diag))
         return self._objective._normal_equations(theta).gram
 
     def jacobian(self, rows: Rows, theta: np.ndarray) -> np.ndarray:
-        """As in `DualEquations`."""
+        """As in `JacobianLinearization`."""
         self._objective.change_to(self._of(rows), Penalty(np.empty(0)))
         return self._objective.jacobian(theta)
 
@@ -314,7 +323,7 @@ class Problem(NamedTuple):
     def projects(self) -> bool:
         """Whether the output layer can be solved for at each trial point, and is not all there is."""
         network = self.network
-        return network.bends and (self.has_matrix or network.sizes[-2] <= LARGEST_PROJECTION)
+        return network.is_nonlinear and (self.has_matrix or network.sizes[-2] <= MAX_PROJECTION)
 
     @property
     def has_matrix(self) -> bool:

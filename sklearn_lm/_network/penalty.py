@@ -39,25 +39,25 @@ BIAS_PRECISION = 1e-3
 # Weak gamma priors on the precisions, so that a group without use, or one without weights, has finite values.
 PRIOR_SHAPE, PRIOR_RATE = 1e-3, 1e-6
 # An update may change a precision by no more than this factor: far from the fixed point it overshoots.
-LARGEST_CHANGE = 5.0
-LEAST_ALPHA, LARGEST_ALPHA = 1e-5, 1e6
+MAX_CHANGE = 5.0
+MIN_ALPHA, MAX_ALPHA = 1e-5, 1e6
 # The least noise is 3e-6 of the spread of y. Where rows are reproduced exactly it would fall without end, and
 # what the fit then hangs on are rounding errors: equal data, divided otherwise, would give another network.
-LARGEST_BETA = 1e11
+MAX_BETA = 1e11
 # The noise keeps at least this share of the degrees of freedom.
-LEAST_FREEDOM = 0.1
+MIN_FREEDOM = 0.1
 
 
 class Penalty(NamedTuple):
     """1/2 sum_j strength_j theta_j^2, in standardised units (sum form, as in Ridge)."""
 
-    strength: np.ndarray  # one per parameter
+    penalty_diag: np.ndarray  # one per parameter
 
     def cost(self, theta: np.ndarray) -> float:
-        return 0.5 * float(np.dot(self.strength, theta * theta))
+        return 0.5 * float(np.dot(self.penalty_diag, theta * theta))
 
     def gradient(self, theta: np.ndarray) -> np.ndarray:
-        return self.strength * theta
+        return self.penalty_diag * theta
 
 
 def fixed_l2(alpha: float, is_weight: np.ndarray) -> Penalty:
@@ -125,23 +125,23 @@ def penalty_of(precisions: Precisions, groups: Groups) -> Penalty:
     return Penalty(groups.spread(precisions.alpha, BIAS_PRECISION) / precisions.beta)
 
 
-def curvature_of_gram(gram: np.ndarray, strength: np.ndarray) -> Curvature:
+def curvature_of_gram(gram: np.ndarray, penalty_diag: np.ndarray) -> Curvature:
     """From the lower triangle of H; a log determinant of infinity where it has no factor.
 
     Where the noise is next to none, prior precisions vanish beside J'J by rounding: then, and only then, the diagonal
     grows by as much as rounding takes from it.
     """
-    p = len(strength)
+    p = len(penalty_diag)
     for jitter in (0.0, p * EPS * float(gram.diagonal().max())):
         L = cholesky.factor(gram, jitter, np.ones(p))
         if L is not None:
             V = cholesky.inverse(L, p)
             diagonal = np.einsum("ij,ij->j", V, V)[:p]  # of H^-1 = V'V
-            return Curvature(cholesky.log_determinant(L, p), 1.0 - (strength + jitter) * diagonal)
+            return Curvature(cholesky.log_determinant(L, p), 1.0 - (penalty_diag + jitter) * diagonal)
     return Curvature(np.inf, np.zeros(p))
 
 
-def curvature_of_jacobian(jacobian: np.ndarray, strength: np.ndarray) -> Curvature:
+def curvature_of_jacobian(jacobian: np.ndarray, penalty_diag: np.ndarray) -> Curvature:
     """From J, which has fewer rows than columns.
 
     With A = I + J S^-1 J' (Sylvester, Woodbury): det H = det A det S, and gamma_j = (J' A^-1 J)_jj / s_j. A log
@@ -149,7 +149,7 @@ def curvature_of_jacobian(jacobian: np.ndarray, strength: np.ndarray) -> Curvatu
     """
     n, p = jacobian.shape
     scaled = np.zeros((_kernels.n_padded(n), p))
-    scaled[:n] = jacobian / np.sqrt(strength)
+    scaled[:n] = jacobian / np.sqrt(penalty_diag)
     products = np.empty((_kernels.n_padded(n), _kernels.n_padded(n)))
     _kernels.gram_of(scaled, n, p, np.ones(n), products)
     L = cholesky.factor(products[:n], 0.0, np.ones(n))
@@ -160,18 +160,18 @@ def curvature_of_jacobian(jacobian: np.ndarray, strength: np.ndarray) -> Curvatu
     columns[:p, :n] = scaled[:n].T
     half = np.zeros((len(columns), _kernels.n_padded(n)))
     _kernels.whiten(V, n, columns, p, half)  # (V J)' for every parameter
-    log_det = cholesky.log_determinant(L, n) + float(np.log(strength).sum())
+    log_det = cholesky.log_determinant(L, n) + float(np.log(penalty_diag).sum())
     return Curvature(log_det, np.einsum("ji,ji->j", half, half)[:p])
 
 
-def log_evidence(cost: float, precisions: Precisions, strength: np.ndarray, log_det: float, n: float) -> float:
+def log_evidence(cost: float, precisions: Precisions, penalty_diag: np.ndarray, log_det: float, n: float) -> float:
     """log p(y), with `cost` = F and `n` the sum of the weights times the number of outputs.
 
     The priors of the precisions, which `updated` has in it, belong here too, or the two would not have their summit in
     the same place.
     """
     alpha, beta = precisions
-    occam = -0.5 * log_det + 0.5 * float(np.log(strength).sum())
+    occam = -0.5 * log_det + 0.5 * float(np.log(penalty_diag).sum())
     priors = 0.5 * float(np.sum(PRIOR_SHAPE * np.log(alpha) - PRIOR_RATE * alpha))
     return -beta * cost + occam + 0.5 * n * float(np.log(beta / (2 * np.pi))) + priors
 
@@ -209,13 +209,13 @@ def updated(
     """
     gamma_of_groups = np.clip(groups.sums(gamma), PRIOR_SHAPE, groups.size)
     alpha = (gamma_of_groups + PRIOR_SHAPE) / (groups.sums(theta * theta) + PRIOR_RATE)
-    freedom = np.maximum(weight - gamma_of_outputs, LEAST_FREEDOM * weight)
-    beta = freedom / np.maximum(squares, freedom / (LARGEST_CHANGE * precisions.beta))
+    freedom = np.maximum(weight - gamma_of_outputs, MIN_FREEDOM * weight)
+    beta = freedom / np.maximum(squares, freedom / (MAX_CHANGE * precisions.beta))
     return (
-        np.clip(_near(alpha, precisions.alpha), LEAST_ALPHA, LARGEST_ALPHA),
-        np.minimum(_near(beta, np.full(len(beta), precisions.beta)), LARGEST_BETA / np.square(unit)),
+        np.clip(_near(alpha, precisions.alpha), MIN_ALPHA, MAX_ALPHA),
+        np.minimum(_near(beta, np.full(len(beta), precisions.beta)), MAX_BETA / np.square(unit)),
     )
 
 
 def _near(new: np.ndarray, old: np.ndarray) -> np.ndarray:
-    return np.clip(new, old / LARGEST_CHANGE, old * LARGEST_CHANGE)
+    return np.clip(new, old / MAX_CHANGE, old * MAX_CHANGE)

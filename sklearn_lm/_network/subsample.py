@@ -10,7 +10,7 @@ are those of all rows: the sample changes the way to a solution and not the solu
 
 With one or two inputs the rows of J are points of a curve or a surface, and few directions of it rise above the
 damping: at the end of a fit of 1-20-20-10-1 some 90 of 681. Fewer residuals than parameters span them, and are factored
-as `DualSystem` does it. Whether they do is seen from their own effective number of parameters at every step.
+as `WoodburySolver` does it. Whether they do is seen from their own effective number of parameters at every step.
 """
 
 import math
@@ -28,9 +28,9 @@ SAMPLED = 3
 SHARE = 1 / 8
 # The same of the small sample, which is tried with at most so many inputs and at least so many parameters. (With 286
 # it was no gain.)
-FEW = 1 / 3
-MOST_INPUTS = 2
-LEAST_PARAMETERS = 400
+SMALL_SHARE = 1 / 3
+MAX_INPUTS = 2
+MIN_PARAMETERS = 400
 # What an iteration takes, in units of one with the Gram matrix of all rows: the sample's share of the rows, and
 # PRODUCTS / p. (Measured with 140 to 300 parameters: 85 / p to 150 / p, less with two hidden layers than with one.)
 PRODUCTS = 110
@@ -45,48 +45,48 @@ WORTHWHILE_BETWEEN = 0.2
 CONSTANT = 1e-12
 
 
-class SampledEquations(NamedTuple):
-    """As `objective.NormalEquations`, with products with H, and with what makes a matrix near it."""
+class SubsampledLinearization(NamedTuple):
+    """As `objective.GramLinearization`, with products with H, and with what makes a matrix near it."""
 
     cost: float
     gradient: np.ndarray  # (n_parameters,)
     gram: np.ndarray | None  # (n_parameters, n_parameters), H of the sample in its lower triangle; or, in its place,
-    few: np.ndarray | None  # J of the small sample, as in `objective.DualEquations`
+    few: np.ndarray | None  # J of the small sample, as in `objective.JacobianLinearization`
     squares: np.ndarray  # (n_outputs,)
     theta: np.ndarray
     rows: Any  # `objective.Rows`
-    strength: np.ndarray  # (n_parameters,), of the penalty
+    penalty_diag: np.ndarray  # (n_parameters,), of the penalty
     operator: GramOperator
-    sample: Any  # `objective.SampledRows`
+    sample: Any  # `objective.Subsample`
 
     @property
     def diagonal(self) -> np.ndarray:
         """Of the sample's J'J."""
         if self.few is not None:
-            return squares_of_columns(self.few)[: len(self.strength)]
+            return squares_of_columns(self.few)[: len(self.penalty_diag)]
         assert self.gram is not None
-        return self.gram.diagonal() - self.strength
+        return self.gram.diagonal() - self.penalty_diag
 
     def times(self, v: np.ndarray) -> np.ndarray:
         """H v, with H = J'W J + S of all rows."""
-        return self.operator.times(self.rows, self.strength, self.theta, v)
+        return self.operator.times(self.rows, self.penalty_diag, self.theta, v)
 
     def make_gram(self) -> np.ndarray:
         """`gram`, also where the small sample took its place."""
-        return self.sample.gram(self.rows, self.strength, self.theta) if self.gram is None else self.gram
+        return self.sample.gram(self.rows, self.penalty_diag, self.theta) if self.gram is None else self.gram
 
 
-def n_sampled(n_rows: int, n_outputs: int, n_parameters: int) -> int:
+def n_large_subsample(n_rows: int, n_outputs: int, n_parameters: int) -> int:
     """Rows of the sample; 0 where they would be no small part of all."""
     n_residuals = min(max(SAMPLED * n_parameters, SHARE * n_rows * n_outputs), 2 * SAMPLED * n_parameters)
     n = math.ceil(n_residuals / n_outputs)
     return n if 2 * n <= n_rows else 0
 
 
-def n_few(n_rows: int, n_outputs: int, n_parameters: int, n_inputs: int) -> int:
+def n_small_subsample(n_rows: int, n_outputs: int, n_parameters: int, n_inputs: int) -> int:
     """Rows of the small sample; 0 where none is tried."""
-    is_tried = n_inputs <= MOST_INPUTS and LEAST_PARAMETERS <= n_parameters <= n_rows * n_outputs
-    return math.ceil(FEW * n_parameters / n_outputs) if is_tried else 0
+    is_tried = n_inputs <= MAX_INPUTS and MIN_PARAMETERS <= n_parameters <= n_rows * n_outputs
+    return math.ceil(SMALL_SHARE * n_parameters / n_outputs) if is_tried else 0
 
 
 def is_quicker(n_rows: int, n_outputs: int, n_parameters: int, is_between: bool = False) -> bool:
@@ -94,7 +94,7 @@ def is_quicker(n_rows: int, n_outputs: int, n_parameters: int, is_between: bool 
 
     `is_between`: every third iteration has that matrix in any case.
     """
-    n, worthwhile = n_sampled(n_rows, n_outputs, n_parameters), WORTHWHILE_BETWEEN if is_between else WORTHWHILE
+    n, worthwhile = n_large_subsample(n_rows, n_outputs, n_parameters), WORTHWHILE_BETWEEN if is_between else WORTHWHILE
     return n > 0 and n / n_rows + PRODUCTS / n_parameters <= worthwhile
 
 

@@ -28,7 +28,7 @@ class Network(NamedTuple):
     n_parameters: int
 
     @property
-    def bends(self) -> bool:
+    def is_nonlinear(self) -> bool:
         """Whether any unit is nonlinear: otherwise there is one minimum, and one start finds it."""
         return any(name != "identity" for name in self.activations)
 

@@ -6,7 +6,7 @@ from .. import _kernels
 from .._kernels.buffers import aligned_zeros
 
 
-def room_for_factor(n: int) -> np.ndarray:
+def factor_buffer(n: int) -> np.ndarray:
     """Room for a factor of n rows, every row of which is aligned.
 
     Rows are an odd number of cache lines apart: rows a power of two apart would evict each other from the cache.
@@ -20,13 +20,13 @@ def factor(gram: np.ndarray, mu: float, diagonal: np.ndarray) -> np.ndarray | No
 
     Only the lower triangle of `gram` is read, and only the factor's means anything.
     """
-    L = room_for_factor(len(diagonal))
+    L = factor_buffer(len(diagonal))
     return L if _kernels.cholesky(np.ascontiguousarray(gram), mu, diagonal, L) else None
 
 
 def inverse(L: np.ndarray, n: int) -> np.ndarray:
     """V = L^-1 in the first rows and columns, zeros around it: H^-1 = V'V for H = L L'."""
-    V = room_for_factor(n)
+    V = factor_buffer(n)
     _kernels.invert_factor(L, n, np.zeros_like(V), V)
     return V
 

@@ -4,12 +4,12 @@ It sees an objective, never a network: anything with
 
     cost(theta)                   F at a trial point
     normal_equations(theta)       an object with .cost, .gradient and .gram: F, its gradient, and the lower triangle of
-                                  J'J plus penalty; or those of `DualSystem`, with J in place of the last
+                                  J'J plus penalty; or those of `WoodburySolver`, with J in place of the last
     weight                        what F is a sum over (1 if it is no sum); gradients are reported per unit of it
 
 and, for the settings of these names,
 
-    solve_linear(theta)           solve_output: theta with its linear part solved for, and F there
+    solve_output(theta)           solve_output: theta with its linear part solved for, and F there
     curvature(theta, direction)   acceleration: J'r_vv, r_vv the second derivative of the residuals along direction
 
 and, if it has something better than these one by one,
@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _kernels
-from .state import Ahead, Damping, Objective, Record, Seconds, Settings, State, Step
+from .state import Ahead, Damping, Objective, OptimizerSettings, OptimizerState, Record, Seconds, Step
 
 EPS = float(np.finfo(np.float64).eps)
 # Relative changes of F below this are its rounding errors.
@@ -40,7 +40,7 @@ RESOLUTION = 64 * EPS
 # Reductions are judged over this many accepted steps: a single small step proves nothing.
 WINDOW = 5
 # A second-order correction longer than this, against the step, is refused.
-LARGEST_BEND = 0.75
+MAX_ACCELERATION = 0.75
 
 
 class Ending(enum.Enum):
@@ -82,7 +82,7 @@ class Rejection(NamedTuple):
     """A trial point that was not accepted."""
 
     mu: float  # that made it, in the same units as a record's
-    gain_ratio: float  # actual over promised reduction; NaN where there was no factor, or F was not finite
+    gain_ratio: float  # actual over predicted reduction; NaN where there was no factor, or F was not finite
     time: float
 
 
@@ -96,7 +96,7 @@ class Result(NamedTuple):
 def minimise(
     objective: Objective,
     theta: np.ndarray,
-    settings: Settings | None = None,
+    settings: OptimizerSettings | None = None,
     listen: Callable[[Record], Ending | None] = lambda record: None,
     start_time: float | None = None,
 ) -> Result:
@@ -107,7 +107,7 @@ def minimise(
     objective : Objective
     theta : ndarray of shape (n_parameters,)
         Starting point; not changed.
-    settings : Settings, optional
+    settings : OptimizerSettings, optional
     listen : callable
         Called with the `Record` of every iteration; may return an `Ending` to stop.
     start_time : float, optional
@@ -123,8 +123,8 @@ def minimise(
     ValueError
         If the objective, its gradient or its Gram matrix is not finite at the starting point.
     """
-    settings = settings or Settings()
-    state = State(objective, theta, settings, start_time)
+    settings = settings or OptimizerSettings()
+    state = OptimizerState(objective, theta, settings, start_time)
     ending = advance(objective, state, settings, listen)
     assert ending is not None  # it was told of no iteration to pause at
     return Result(state.theta, state.point.cost, ending, state.iteration)
@@ -135,8 +135,8 @@ def minimise(
 @np.errstate(over="ignore", invalid="ignore")
 def advance(
     objective: Objective,
-    state: State,
-    settings: Settings,
+    state: OptimizerState,
+    settings: OptimizerSettings,
     listen: Callable[[Record], Ending | None] = lambda record: None,
     pause_at: int | None = None,
     on_reject: Callable[[Rejection], None] | None = None,
@@ -147,10 +147,10 @@ def advance(
     state.settle(objective)  # the last call may have been interrupted before it did
     try:
         while True:
-            if not state.is_told:
+            if not state.is_reported:
                 grad_norm = state.norm / objective.weight
                 ending = listen(state.record(grad_norm)) or _ending(objective, state, settings, grad_norm)
-                state.is_told = True
+                state.is_reported = True
                 if ending is not None:
                     return ending
             if state.iteration == pause_at:
@@ -169,7 +169,7 @@ def advance(
         state.settle(objective)
 
 
-def _go_ahead(own: Callable, state: State, settings: Settings, pause_at: int | None) -> Ending | None:
+def _go_ahead(own: Callable, state: OptimizerState, settings: OptimizerSettings, pause_at: int | None) -> Ending | None:
     """One iteration, of those that the objective makes in one call."""
     while True:
         if state.ahead is None:
@@ -184,7 +184,7 @@ def _go_ahead(own: Callable, state: State, settings: Settings, pause_at: int | N
             return ahead.ending
 
 
-def _made(own: Callable, state: State, settings: Settings, pause_at: int | None) -> Ahead:
+def _made(own: Callable, state: OptimizerState, settings: OptimizerSettings, pause_at: int | None) -> Ahead:
     """What the objective makes of where the fit stands."""
     start = time.perf_counter()
     last = settings.max_iter if pause_at is None else min(pause_at, settings.max_iter)
@@ -192,7 +192,7 @@ def _made(own: Callable, state: State, settings: Settings, pause_at: int | None)
     made = own(
         state.theta, state.point, state.metric.diagonal, state.system,
         (*state.damping, settings.rule, state.metric.least_mu, float(settings.mu_max * state.metric.unit)),
-        (settings.acceleration, settings.solve_output, RESOLUTION, LARGEST_BEND),
+        (settings.acceleration, settings.solve_output, RESOLUTION, MAX_ACCELERATION),
         max(1, last - state.iteration), seconds,
     )  # fmt: skip
     steps = [
@@ -209,7 +209,9 @@ class Attempt(NamedTuple):
     """A trial point, and what became of it."""
 
     theta: np.ndarray
-    promised: float  # reduction of F by the quadratic model; infinite where there is no step, and nothing else then
+    predicted_reduction: (
+        float  # reduction of F by the quadratic model; infinite where there is no step, and nothing else then
+    )
     cost: float  # F there
     point: Any  # its normal equations; None where F is no less than it was
     seconds: Seconds
@@ -220,11 +222,14 @@ class Attempt(NamedTuple):
         The gradient still has: a minimum is known to half the digits by its F, and to nearly all of them by its
         gradient.
         """
-        return self.promised <= RESOLUTION * cost
+        return self.predicted_reduction <= RESOLUTION * cost
 
 
 def _search(
-    objective: Objective, state: State, settings: Settings, on_reject: Callable[[Rejection], None] | None
+    objective: Objective,
+    state: OptimizerState,
+    settings: OptimizerSettings,
+    on_reject: Callable[[Rejection], None] | None,
 ) -> Ending | None:
     """One iteration: try steps, each more damped than the one before, until one reduces the objective."""
     point, unit = state.point, state.metric.unit
@@ -235,13 +240,13 @@ def _search(
             jacobian + made.seconds.jacobian, solve + made.seconds.solve, evaluate + made.seconds.evaluate
         )  # fmt: skip
         is_flat, new, gain_ratio = made.is_flat(point.cost), made.point, math.nan
-        if made.promised < math.inf:
+        if made.predicted_reduction < math.inf:
             state.n_evaluations += 1
-            gain_ratio = math.nan if is_flat else (point.cost - made.cost) / made.promised
+            gain_ratio = math.nan if is_flat else (point.cost - made.cost) / made.predicted_reduction
         if new is not None:
             improves = _halves_gradient(point, new) if is_flat else new.cost < point.cost
             if improves and state.is_finite(new):
-                gain_ratio = math.nan if is_flat else (point.cost - new.cost) / made.promised
+                gain_ratio = math.nan if is_flat else (point.cost - new.cost) / made.predicted_reduction
                 damping = state.damping.after(True, 1.0 if is_flat else gain_ratio, settings, state.metric.least_mu)
                 step = Step(
                     made.theta, new, _kernels.norm(new.gradient), gain_ratio, damping, state.n_evaluations,
@@ -260,19 +265,19 @@ def _search(
             return Ending.MAX_TIME
 
 
-def _attempt(objective: Objective, state: State, settings: Settings) -> Attempt:
+def _attempt(objective: Objective, state: OptimizerState, settings: OptimizerSettings) -> Attempt:
     """A step with the state's damping, its correction, F there and, if that is less, the normal equations."""
     clock, cost = time.perf_counter, state.point.cost
     start = clock()
-    trial, promised = state.damped_step()
+    trial, predicted_reduction = state.damped_step()
     stepped = clock()
-    if promised == math.inf:
-        return Attempt(trial, promised, math.nan, None, Seconds(0.0, stepped - start, 0.0))
-    is_flat = promised <= RESOLUTION * cost
+    if predicted_reduction == math.inf:
+        return Attempt(trial, predicted_reduction, math.nan, None, Seconds(0.0, stepped - start, 0.0))
+    is_flat = predicted_reduction <= RESOLUTION * cost
     if settings.acceleration and not is_flat:
         _bend(objective, state, trial)
     if settings.solve_output:
-        trial, trial_cost = objective.solve_linear(trial)
+        trial, trial_cost = objective.solve_output(trial)
     else:
         trial_cost = objective.cost(trial)
     evaluated = clock()
@@ -280,10 +285,10 @@ def _attempt(objective: Objective, state: State, settings: Settings) -> Attempt:
     is_less = trial_cost < (1 + RESOLUTION * is_flat) * cost
     new = objective.normal_equations(trial) if is_less else None
     seconds = Seconds(clock() - evaluated, stepped - start, evaluated - stepped)
-    return Attempt(trial, promised, trial_cost, new, seconds)
+    return Attempt(trial, predicted_reduction, trial_cost, new, seconds)
 
 
-def _bend(objective: Objective, state: State, trial: np.ndarray) -> None:
+def _bend(objective: Objective, state: OptimizerState, trial: np.ndarray) -> None:
     """Add the geodesic correction to the trial point: theta + v + 1/2 a follows the path that v is tangent to.
 
     M. K. Transtrum and J. P. Sethna, "Improvements to the Levenberg-Marquardt algorithm for nonlinear least-squares
@@ -293,8 +298,8 @@ def _bend(objective: Objective, state: State, trial: np.ndarray) -> None:
     matters: leaving it out after steps whose gain ratio was within 0.01 of 1 took half as many iterations more.
     """
     curvature = objective.curvature(state.theta, state.step)
-    state.system.add_bend(
-        state.point, state.damping.mu, state.metric.diagonal, curvature, LARGEST_BEND, state.step, trial
+    state.system.add_acceleration(
+        state.point, state.damping.mu, state.metric.diagonal, curvature, MAX_ACCELERATION, state.step, trial
     )
 
 
@@ -302,7 +307,9 @@ def _halves_gradient(point: Any, new: Any) -> bool:
     return _kernels.norm(new.gradient) <= 0.5 * _kernels.norm(point.gradient)
 
 
-def _ending(objective: Objective, state: State, settings: Settings, grad_norm: float) -> Ending | None:
+def _ending(
+    objective: Objective, state: OptimizerState, settings: OptimizerSettings, grad_norm: float
+) -> Ending | None:
     if grad_norm <= settings.min_grad and not _is_plateau(objective, state, settings):
         return Ending.GRADIENT
     costs = state.costs
@@ -315,12 +322,12 @@ def _ending(objective: Objective, state: State, settings: Settings, grad_norm: f
     return None
 
 
-def is_late(settings: Settings, start_time: float) -> bool:
+def is_late(settings: OptimizerSettings, start_time: float) -> bool:
     """Whether max_time has passed since `start_time`."""
     return settings.max_time is not None and time.perf_counter() - start_time >= settings.max_time
 
 
-def _is_plateau(objective: Objective, state: State, settings: Settings) -> bool:
+def _is_plateau(objective: Objective, state: OptimizerState, settings: OptimizerSettings) -> bool:
     """Whether a gradient is small although the model promises a way down: at a distance, not at a minimum.
 
     Where residuals vanish the promise is always all of F; there the size of F tells.
@@ -328,5 +335,5 @@ def _is_plateau(objective: Objective, state: State, settings: Settings) -> bool:
     if state.point.cost <= settings.min_grad * objective.weight:
         return False
     state.settle(objective)
-    _, promised = state.damped_step()
-    return max(settings.tol, RESOLUTION) * state.point.cost < promised < math.inf
+    _, predicted_reduction = state.damped_step()
+    return max(settings.tol, RESOLUTION) * state.point.cost < predicted_reduction < math.inf

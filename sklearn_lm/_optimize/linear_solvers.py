@@ -1,8 +1,9 @@
 """The damped system of one iteration: (H + mu D) d = -g, where H = J'J + S with the penalty's diagonal S.
 
-`GramSystem` has the Gram matrix H and a Cholesky factor of as many rows as there are parameters. `DualSystem` has J
+`CholeskySolver` has the Gram matrix H and a Cholesky factor of as many rows as there are parameters. `WoodburySolver`
+has J
 itself and a factor of as many rows as there are residuals; it takes the other's place where those are fewer, and finds
-the same step. `MatrixFreeSystem` has products with H and no matrix; it comes near that step, as near as is worth the
+the same step. `TruncatedCGSolver` has products with H and no matrix; it comes near that step, as near as is worth the
 while. Which of them an objective needs follows from what its normal equations are.
 """
 
@@ -12,25 +13,25 @@ from typing import Any
 import numpy as np
 
 from .. import _kernels
-from .cholesky import inverse, room_for_factor
+from .cholesky import factor_buffer, inverse
 
 # Conjugate gradients end at iteration j when it brought less than this part of a j-th of the reduction so far. (0.5, as
 # Nash and Sofer have it, takes more time to an error, and so does 0.02.)
 FORCING = 0.1
 # The same for the second-order correction, of which less is lost.
-BEND_FORCING = 0.5
+ACCELERATION_FORCING = 0.5
 # For steps, where a sample of the rows makes the preconditioner and a digit costs a few products. With 0.02 there are
 # fewer iterations to small errors and no less time (5-30-1 and 5-100-1, 10,000 rows; 8-40-15-1, 20,000).
 SAMPLE_FORCING = 0.05
 # The second-order correction gets no product then, but the preconditioner's own solution. (With products for it, too,
 # these take a tenth to a fifth more time to any error.)
-SAMPLE_BEND_FORCING = math.inf
+SAMPLE_ACCELERATION_FORCING = math.inf
 # For both, by a small sample, where products are a small part of an iteration. (1-20-20-10-1: to 1e-10 in 23
 # iterations, with 0.05 in more than 40.)
-FEW_FORCING = 1e-3
+SMALL_FORCING = 1e-3
 # They end when the norm of the residual, in that of the preconditioner, has fallen by this factor.
-LEAST_RESIDUAL = 1e-12
-MOST_PRODUCTS = 1000
+MIN_RESIDUAL = 1e-12
+MAX_PRODUCTS = 1000
 # On the diagonal of the preconditioner, relative to it: rounding errors of a block of dependent inputs stay below it.
 BLOCK_RIDGE = 1e-10
 # Damping of a preconditioner from a sample's J, at least, relative to the largest diagonal entry of its J'J: with less,
@@ -38,11 +39,11 @@ BLOCK_RIDGE = 1e-10
 DUAL_RIDGE = 1e-13
 
 
-class GramSystem:
+class CholeskySolver:
     """For equations with `gradient` and `gram`, of which the lower triangle is read."""
 
     def __init__(self, equations: Any):
-        self.factor = room_for_factor(len(equations.gradient))
+        self.factor = factor_buffer(len(equations.gradient))
 
     @staticmethod
     def diagonal(equations: Any) -> np.ndarray:
@@ -62,7 +63,7 @@ class GramSystem:
         """
         return _kernels.damped_step(equations.gram, equations.gradient, mu, diagonal, self.factor, theta, step, trial)
 
-    def add_bend(
+    def add_acceleration(
         self,
         equations: Any,
         mu: float,
@@ -73,38 +74,39 @@ class GramSystem:
         trial: np.ndarray,
     ) -> None:
         """After `step`: trial += a / 2, (H + mu D) a = -curvature, unless a is longer than `largest` times the step."""
-        _kernels.add_bend(self.factor, curvature, diagonal, largest, step, trial)
+        _kernels.add_acceleration(self.factor, curvature, diagonal, largest, step, trial)
 
 
-class DualSystem:
-    """For equations with `gradient`, `jacobian`, `residual` and `strength`, see `objective.DualEquations`."""
+class WoodburySolver:
+    """For equations with `gradient`, `jacobian`, `residual` and `penalty_diag`, see
+    `objective.JacobianLinearization`."""
 
     def __init__(self, equations: Any):
-        self.scaled, self.gram, self.factor = room_for_dual(equations.jacobian)
+        self.scaled, self.gram, self.factor = woodbury_buffers(equations.jacobian)
         self._damping = np.empty(0)
 
     @staticmethod
     def diagonal(equations: Any) -> np.ndarray:
         # NumPy's own loops: the same bits on any number of threads of BLAS.
         squares = np.einsum("ij,ij->j", equations.jacobian, equations.jacobian)
-        return squares[: len(equations.strength)] + equations.strength
+        return squares[: len(equations.penalty_diag)] + equations.penalty_diag
 
     @staticmethod
     def is_finite(equations: Any) -> bool:
         # Squares of J enter the system. Where they overflow J'J would, too.
-        return bool(np.isfinite(equations.gradient).all() and np.isfinite(DualSystem.diagonal(equations)).all())
+        return bool(np.isfinite(equations.gradient).all() and np.isfinite(WoodburySolver.diagonal(equations)).all())
 
     def step(
         self, equations: Any, mu: float, diagonal: np.ndarray, theta: np.ndarray, step: np.ndarray, trial: np.ndarray
     ) -> float:
-        """As `GramSystem.step`."""
-        self._damping = equations.strength + mu * diagonal
+        """As `CholeskySolver.step`."""
+        self._damping = equations.penalty_diag + mu * diagonal
         return _kernels.dual_step(
-            equations.jacobian, equations.residual, equations.strength, self._damping, mu, diagonal,
+            equations.jacobian, equations.residual, equations.penalty_diag, self._damping, mu, diagonal,
             self.scaled, self.gram, self.factor, equations.gradient, theta, step, trial,
         )  # fmt: skip
 
-    def add_bend(
+    def add_acceleration(
         self,
         equations: Any,
         mu: float,
@@ -114,22 +116,23 @@ class DualSystem:
         step: np.ndarray,
         trial: np.ndarray,
     ) -> None:
-        """As `GramSystem.add_bend`, with the second derivatives of the residuals themselves as `curvature`."""
-        _kernels.add_dual_bend(
+        """As `CholeskySolver.add_acceleration`, with the second derivatives of the residuals themselves as
+        `curvature`."""
+        _kernels.add_dual_acceleration(
             equations.jacobian, self._damping, diagonal, self.factor, curvature, largest, step, trial
         )
 
 
-def room_for_dual(jacobian: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def woodbury_buffers(jacobian: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What `dual_factor` needs: room for J M^-1/2, its Gram matrix and the factor."""
     n, width = jacobian.shape
     n_padded = _kernels.n_padded(n)
-    return np.zeros((n_padded, width)), np.zeros((n_padded, n_padded)), room_for_factor(n)
+    return np.zeros((n_padded, width)), np.zeros((n_padded, n_padded)), factor_buffer(n)
 
 
-class MatrixFreeSystem:
-    """For equations with `gradient`, `diagonal`, `strength`, `times`, see `matrix_free.MatrixFreeEquations`
-    and `SampledEquations`, whose sample of the rows makes the better preconditioner.
+class TruncatedCGSolver:
+    """For equations with `gradient`, `diagonal`, `penalty_diag`, `times`, see `matrix_free.MatrixFreeLinearization`
+    and `SubsampledLinearization`, whose sample of the rows makes the better preconditioner.
 
     Preconditioned conjugate gradients from zero (Hestenes & Stiefel 1952). Each iterate d minimises the quadratic model
     on the space searched so far, so that d'(H + mu D) d = -g'd, and what it promises is given by the same formula
@@ -147,7 +150,7 @@ class MatrixFreeSystem:
 
     @staticmethod
     def diagonal(equations: Any) -> np.ndarray:
-        return equations.diagonal + equations.strength
+        return equations.diagonal + equations.penalty_diag
 
     @staticmethod
     def is_finite(equations: Any) -> bool:
@@ -156,14 +159,14 @@ class MatrixFreeSystem:
     def step(
         self, equations: Any, mu: float, diagonal: np.ndarray, theta: np.ndarray, step: np.ndarray, trial: np.ndarray
     ) -> float:
-        """As `GramSystem.step`, of a truncated solution."""
+        """As `CholeskySolver.step`, of a truncated solution."""
         self._factor(equations, mu, diagonal)
         step[:] = self._solve(equations, mu * diagonal, -equations.gradient, self._preconditioner.forcing)
         if not step.any():
             return math.inf if equations.gradient.any() else 0.0
         return _kernels.take_step(equations.gradient, mu, diagonal, theta, step, trial)
 
-    def add_bend(
+    def add_acceleration(
         self,
         equations: Any,
         mu: float,
@@ -173,8 +176,8 @@ class MatrixFreeSystem:
         step: np.ndarray,
         trial: np.ndarray,
     ) -> None:
-        """As `GramSystem.add_bend`, of a truncated solution."""
-        forcing = self._preconditioner.bend_forcing
+        """As `CholeskySolver.add_acceleration`, of a truncated solution."""
+        forcing = self._preconditioner.acceleration_forcing
         acceleration = self._solve(equations, mu * diagonal, -curvature, forcing)
         _kernels.add_half(acceleration, diagonal, largest, step, trial)
 
@@ -195,12 +198,12 @@ class MatrixFreeSystem:
             return x
         x, residual = np.zeros_like(right), right
         direction, before, first, reduction, length = np.zeros_like(right), 1.0, 0.0, 0.0, 1.0
-        for j in range(1, MOST_PRODUCTS + 1):
+        for j in range(1, MAX_PRODUCTS + 1):
             z = residual.copy()
             self._preconditioner.solve(z)
             square = _kernels.dot(residual, z)
             first = first or square
-            if not square > LEAST_RESIDUAL**2 * first:  # NaN included
+            if not square > MIN_RESIDUAL**2 * first:  # NaN included
                 break
             # What this iteration will bring, if it goes as far along its direction as the last one did.
             if j * 0.5 * length * square <= forcing * reduction:
@@ -221,7 +224,7 @@ class BlockFactors:
     """A preconditioner of diagonal blocks."""
 
     def __init__(self) -> None:
-        self.forcing, self.bend_forcing = FORCING, BEND_FORCING
+        self.forcing, self.acceleration_forcing = FORCING, ACCELERATION_FORCING
         self._blocks, self._grams = np.empty((0, 0)), np.empty(0)
         self._factors: np.ndarray | None = None
 
@@ -231,7 +234,7 @@ class BlockFactors:
     def factor(self, equations: Any, mu: float, diagonal: np.ndarray) -> None:
         if self._factors is None:
             self._factors = np.zeros_like(self._grams)
-        added = equations.strength + mu * diagonal
+        added = equations.penalty_diag + mu * diagonal
         _kernels.factor_blocks(
             len(self._grams) * 20, _kernels.WHOLE, self._blocks, self._grams, equations.diagonal, added, BLOCK_RIDGE,
             self._n_slots, self._factors,
@@ -257,8 +260,8 @@ class SampleFactor:
     """
 
     def __init__(self, equations: Any):
-        self._room = None if equations.few is None else room_for_dual(equations.few)
-        self._factor = room_for_factor(len(equations.gradient))
+        self._room = None if equations.few is None else woodbury_buffers(equations.few)
+        self._factor = factor_buffer(len(equations.gradient))
         self._by_few, self._damping = False, np.empty(0)
         self._few: np.ndarray | None = None
         self._gram: np.ndarray | None = None
@@ -269,8 +272,8 @@ class SampleFactor:
     def factor(self, equations: Any, mu: float, diagonal: np.ndarray) -> None:
         # By the point and its damping alone: a fit that goes on in the middle of its trials takes the same way.
         self._by_few = self._few is not None and self._factor_few(equations, mu, diagonal)
-        self.forcing, self.bend_forcing = (
-            (FEW_FORCING, FEW_FORCING) if self._by_few else (SAMPLE_FORCING, SAMPLE_BEND_FORCING)
+        self.forcing, self.acceleration_forcing = (
+            (SMALL_FORCING, SMALL_FORCING) if self._by_few else (SAMPLE_FORCING, SAMPLE_ACCELERATION_FORCING)
         )
         if self._by_few:
             return
@@ -279,14 +282,14 @@ class SampleFactor:
         if not _kernels.cholesky(self._gram, mu, diagonal, self._factor):
             # Rounding left none: as with blocks, the diagonal alone takes its place.
             self._factor[:] = 0.0
-            np.fill_diagonal(self._factor, np.sqrt(equations.diagonal + equations.strength + mu * diagonal))
+            np.fill_diagonal(self._factor, np.sqrt(equations.diagonal + equations.penalty_diag + mu * diagonal))
 
     def _factor_few(self, equations: Any, mu: float, diagonal: np.ndarray) -> bool:
         """By the small sample; False if it is not enough."""
         assert self._few is not None
         assert self._room is not None
         scaled, gram, L = self._room
-        self._damping = np.maximum(equations.strength + mu * diagonal, DUAL_RIDGE * equations.diagonal.max())
+        self._damping = np.maximum(equations.penalty_diag + mu * diagonal, DUAL_RIDGE * equations.diagonal.max())
         if not _kernels.dual_factor(self._few, self._damping, scaled, gram, L):
             return False
         n = len(self._few)
@@ -302,8 +305,8 @@ class SampleFactor:
             _kernels.cholesky_solve(self._factor, z)
 
 
-def system_for(equations: Any) -> GramSystem | DualSystem | MatrixFreeSystem:
+def make_linear_solver(equations: Any) -> CholeskySolver | WoodburySolver | TruncatedCGSolver:
     """The one that such equations need, with working room of its own."""
     if hasattr(equations, "times"):
-        return MatrixFreeSystem(equations)
-    return DualSystem(equations) if hasattr(equations, "jacobian") else GramSystem(equations)
+        return TruncatedCGSolver(equations)
+    return WoodburySolver(equations) if hasattr(equations, "jacobian") else CholeskySolver(equations)

@@ -1,6 +1,6 @@
 """What an iteration needs to know of a point: F, its gradient, and the Gram matrix or what takes its place.
 
-Two more kinds stand where they are made: `SampledEquations` and `matrix_free.MatrixFreeEquations`.
+Two more kinds stand where they are made: `SubsampledLinearization` and `matrix_free.MatrixFreeLinearization`.
 """
 
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class NormalEquations(NamedTuple):
+class GramLinearization(NamedTuple):
     """With the Gram matrix itself."""
 
     cost: float
@@ -17,18 +17,18 @@ class NormalEquations(NamedTuple):
     squares: np.ndarray  # (n_outputs,), weighted sums of squared residuals without the penalty
 
 
-class DualEquations(NamedTuple):
+class JacobianLinearization(NamedTuple):
     """Where residuals are fewer than parameters: J takes the place of the Gram matrix."""
 
     cost: float
     gradient: np.ndarray  # (n_parameters,)
     jacobian: np.ndarray  # (n_residuals, n_parameters and zeros up to a multiple of `VECTOR`), times root weights
     residual: np.ndarray  # (n_residuals,), times root weights
-    strength: np.ndarray  # (n_parameters,), of the penalty: what the Gram matrix has on its diagonal beside J'J
+    penalty_diag: np.ndarray  # (n_parameters,), of the penalty: what the Gram matrix has on its diagonal beside J'J
     squares: np.ndarray  # (n_outputs,)
 
 
-class Passed(NamedTuple):
+class PassedPoint(NamedTuple):
     """Of a point that the iteration has left already: what is told of it."""
 
     cost: float

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from .. import _kernels
-from .linear_solvers import system_for
-from .linearization import Passed
+from .linear_solvers import make_linear_solver
+from .linearization import PassedPoint
 
 # The least damping, as a multiple of its unit.
-LEAST_MU = float(np.finfo(np.float64).eps)
+MIN_MU = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -29,12 +29,12 @@ class Objective(Protocol):
 
     def normal_equations(self, theta: np.ndarray) -> Any: ...
 
-    def solve_linear(self, theta: np.ndarray) -> tuple[np.ndarray, float]: ...
+    def solve_output(self, theta: np.ndarray) -> tuple[np.ndarray, float]: ...
 
     def curvature(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray: ...
 
 
-class Settings(NamedTuple):
+class OptimizerSettings(NamedTuple):
     """Options of `minimise`; the estimator's parameters of the same names document them."""
 
     damping: str = "nielsen"
@@ -68,7 +68,7 @@ class Record(NamedTuple):
     n_evaluations: int  # of the objective so far, trial points included
     time: float  # seconds since `start_time`, until it was made
     seconds: "Seconds"  # that this iteration took, by phase
-    equations: Any  # what `normal_equations` gave at theta, or `Passed`
+    equations: Any  # what `normal_equations` gave at theta, or `PassedPoint`
 
 
 class Seconds(NamedTuple):
@@ -83,7 +83,7 @@ class Step(NamedTuple):
     """An accepted step: where it leads, and how it came about."""
 
     theta: np.ndarray
-    point: Any  # the normal equations there, or `Passed`
+    point: Any  # the normal equations there, or `PassedPoint`
     norm: float  # of the gradient
     gain_ratio: float
     damping: "Damping"
@@ -103,8 +103,8 @@ class Ahead(NamedTuple):
     n_evaluations: int
 
 
-class Standing(NamedTuple):
-    """What a `State` must remember to go on after its objective is gone: the rest follows from theta and the data."""
+class OptimizerSnapshot(NamedTuple):
+    """State of the optimizer as plain data; the rest follows from theta and the data."""
 
     theta: np.ndarray
     costs: list[float]
@@ -124,22 +124,22 @@ class Damping(NamedTuple):
     mu: float
     growth: float = 2.0
 
-    def after(self, is_accepted: bool, gain_ratio: float, settings: Settings, least: float = 0.0) -> "Damping":
+    def after(self, is_accepted: bool, gain_ratio: float, settings: OptimizerSettings, least: float = 0.0) -> "Damping":
         """After a trial step."""
         mu, growth = _kernels.damping_after(is_accepted, self.mu, self.growth, gain_ratio, settings.rule, least)
         return Damping(mu, growth)
 
 
-class State:
+class OptimizerState:
     """Where a fit stands: `advance` changes it, and can go on from it as if it had never paused."""
 
     def __init__(
         self,
         objective: Objective,
         theta: np.ndarray,
-        settings: Settings,
+        settings: OptimizerSettings,
         start_time: float | None = None,
-        standing: Standing | None = None,
+        standing: OptimizerSnapshot | None = None,
     ):
         started = time.perf_counter()
         # An objective with a robust loss has a scale that belongs to where this run stands.
@@ -148,17 +148,17 @@ class State:
         self.theta = np.array(theta, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             if settings.solve_output and standing is None:
-                self.theta = objective.solve_linear(self.theta)[0]
+                self.theta = objective.solve_output(self.theta)[0]
             evaluated = time.perf_counter()
             self.point = objective.normal_equations(self.theta)
-        self.system = system_for(self.point)
+        self.system = make_linear_solver(self.point)
         if not self.is_finite(self.point):
             raise ValueError(
                 "The objective is not finite at the starting point: residuals or their derivatives overflow. "
                 "Scale the data, or start from smaller weights."
             )
         self.seconds = Seconds(time.perf_counter() - evaluated, 0.0, evaluated - started)
-        self.metric = Metric(settings, self.system.diagonal(self.point))
+        self.metric = DampingScale(settings, self.system.diagonal(self.point))
         self.damping = Damping(max(settings.mu * self.metric.unit, TINY))
         self.costs = [self.point.cost]
         self.norm = _kernels.norm(self.point.gradient)  # of the gradient
@@ -168,15 +168,19 @@ class State:
         self.iteration = 0
         self.seconds_before = 0.0  # that earlier calls of `fit` took
         self.step = np.empty_like(self.theta)
-        self.is_told = False  # whether the listener has heard of this iteration
+        self.is_reported = False  # whether the listener has heard of this iteration
         self.ahead: Ahead | None = None
         if standing is not None:
             self._restore(standing)
 
     @classmethod
     def resume(
-        cls, objective: Objective, standing: Standing, settings: Settings, start_time: float | None = None
-    ) -> "State | None":
+        cls,
+        objective: Objective,
+        standing: OptimizerSnapshot,
+        settings: OptimizerSettings,
+        start_time: float | None = None,
+    ) -> "OptimizerState | None":
         """The state that stood so; None if F there is not what it was, for then the data are other ones."""
         if standing.scale is not None:
             scaled: Any = objective
@@ -184,14 +188,14 @@ class State:
         state = cls(objective, standing.theta, settings, start_time, standing)
         return state if state.point.cost == standing.costs[-1] else None
 
-    def _restore(self, standing: Standing) -> None:
+    def _restore(self, standing: OptimizerSnapshot) -> None:
         self.costs, self.damping = list(standing.costs), standing.damping
         self.metric.unit, self.metric.diagonal = standing.unit, standing.diagonal
         self.gain_ratio, self.n_evaluations = standing.gain_ratio, standing.n_evaluations
         self.iteration, self.seconds_before = standing.iteration, standing.seconds
 
-    def standing(self) -> Standing:
-        return Standing(
+    def standing(self) -> OptimizerSnapshot:
+        return OptimizerSnapshot(
             self.theta, list(self.costs), self.damping, self.metric.unit, self.metric.diagonal, self.gain_ratio,
             self.n_evaluations, self.iteration, self.time(), self.scale,
         )  # fmt: skip
@@ -219,7 +223,7 @@ class State:
         self.theta, self.point, self.norm, self.gain_ratio = step.theta, step.point, step.norm, step.gain_ratio
         self.damping, self.n_evaluations = step.damping, step.n_evaluations
         self.seconds, self.moment = step.seconds, step.moment
-        self.costs, self.iteration, self.is_told = [*self.costs, step.point.cost], self.iteration + 1, False
+        self.costs, self.iteration, self.is_reported = [*self.costs, step.point.cost], self.iteration + 1, False
 
     def replace(self, theta: np.ndarray, point: Any) -> None:
         """The objective has changed: theta and `point` are where the fit stands in it. F of before tells nothing."""
@@ -229,7 +233,7 @@ class State:
     def settle(self, objective: Objective) -> None:
         """Forget the steps that were made ahead and not told, and know the point where it stands as a whole."""
         self.ahead = None
-        if isinstance(self.point, Passed):
+        if isinstance(self.point, PassedPoint):
             self.point = objective.normal_equations(self.theta)
 
     def damped_step(self) -> tuple[np.ndarray, float]:
@@ -238,17 +242,19 @@ class State:
         Infinity where there is no such step: that promises nothing, and is no reason to stop. `step` is d.
         """
         trial = np.empty_like(self.theta)
-        promised = self.system.step(self.point, self.damping.mu, self.metric.diagonal, self.theta, self.step, trial)
-        return trial, promised
+        predicted_reduction = self.system.step(
+            self.point, self.damping.mu, self.metric.diagonal, self.theta, self.step, trial
+        )
+        return trial, predicted_reduction
 
     def is_finite(self, point: Any) -> bool:
         return math.isfinite(point.cost) and self.system.is_finite(point)
 
 
-class Metric:
+class DampingScale:
     """The diagonal of D and the unit of mu."""
 
-    def __init__(self, settings: Settings, gram_diagonal: np.ndarray):
+    def __init__(self, settings: OptimizerSettings, gram_diagonal: np.ndarray):
         largest = float(gram_diagonal.max(initial=0.0))
         self.follows_gram = settings.metric == "diagonal"
         self.diagonal = np.zeros(len(gram_diagonal)) if self.follows_gram else np.ones(len(gram_diagonal))
@@ -258,7 +264,7 @@ class Metric:
     @property
     def least_mu(self) -> float:
         """Damping never falls below it, nor to zero where that underflows: it must be able to grow by factors."""
-        return max(LEAST_MU * self.unit, TINY)
+        return max(MIN_MU * self.unit, TINY)
 
     def update(self, gram_diagonal: np.ndarray) -> None:
         # A parameter without influence so far is damped as by the identity.

@@ -17,7 +17,7 @@ from .._network.objective import Problem
 from .._optimize.levenberg_marquardt import Ending
 from .._optimize.state import Record
 from .history import Row
-from .multistart import Audience, Runner
+from .multistart import StartListener, StartRun
 
 try:
     from sklearn.callback import CallbackSupportMixin as CallbackSupport
@@ -27,7 +27,7 @@ except ImportError:
         """Nothing: this scikit-learn has no callbacks."""
 
 
-class Tasks(Audience):
+class Tasks(StartListener):
     """The tasks of one call of `fit`; without callbacks, a shell that does nothing.
 
     Parameters
@@ -54,7 +54,7 @@ class Tasks(Audience):
         self._estimator, self._problem, self._data, self._attributes = estimator, problem, data, attributes
         self._is_stopped = False
         self._n_iterations = n_iterations + 1  # the starting point is one
-        self._finals: list[tuple[Any, Runner]] = []
+        self._finals: list[tuple[Any, StartRun]] = []
         self._root: Any = None
         # With callbacks of its own, or as part of a fit that may have some.
         if not (hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx")):
@@ -69,14 +69,14 @@ class Tasks(Audience):
         # The optimizer ignores overflows at trial points; what a callback does is none of its trials.
         self._numpy_errors = np.geterr()
 
-    def lost(self, runner: Runner) -> None:
+    def lost(self, runner: StartRun) -> None:
         if self._root is None:
             return
         task = self._root.subcontext(task_name="start", task_id=runner.number)
         task.call_on_fit_task_begin(estimator=self._estimator, **self._data)
         self._end(task, runner)
 
-    def final(self, runner: Runner) -> None:
+    def final(self, runner: StartRun) -> None:
         if self._root is None:
             return
         task = self._root
@@ -93,14 +93,14 @@ class Tasks(Audience):
 
         runner.monitor.watchers.append(watch)
 
-    def end(self, winner: Runner) -> None:
+    def end(self, winner: StartRun) -> None:
         if self._root is None:
             return
         for task, runner in self._finals:
             self._end(task, runner)
         self._end(self._root, winner)
 
-    def _end(self, task: Any, runner: Runner) -> None:
+    def _end(self, task: Any, runner: StartRun) -> None:
         def attributes() -> dict[str, Any]:
             problem, theta = runner.candidate()
             return self._attributes(problem or self._problem, theta)

@@ -24,12 +24,12 @@ FORMAT = 2
 # What may stand in a file, by name: reading makes these and nothing else.
 TUPLES = {
     "damping": state.Damping,
-    "standing": state.Standing,
+    "standing": state.OptimizerSnapshot,
     "monitor": history.Memory,
     "runner": multistart.Memory,
-    "race": multistart.RaceMemory,
-    "evidence": evidence.EvidenceMemory,
-    "found": evidence.FoundMemory,
+    "race": multistart.MultistartSnapshot,
+    "evidence": evidence.EvidenceSnapshot,
+    "found": evidence.BestEvidenceSnapshot,
     "precisions": Precisions,
     "power": Power,
     "scaling": Scaling,
@@ -38,12 +38,12 @@ TUPLES = {
 ENDINGS = {ending.name: ending for ending in levenberg_marquardt.Ending}
 
 
-class Before(NamedTuple):
+class ResumePoint(NamedTuple):
     """What a fit goes on from: an earlier one of the same model, or its own checkpoint."""
 
     scalings: Scalings
     split_indices: dict[str, np.ndarray]
-    race: multistart.RaceMemory | None
+    race: multistart.MultistartSnapshot | None
     theta: np.ndarray  # where to begin if the race cannot go on
 
     @property
@@ -51,10 +51,10 @@ class Before(NamedTuple):
         return len(self.race.runners) if self.race else 1
 
 
-class Remembered(NamedTuple):
+class WarmStartState(NamedTuple):
     """What a fitted model knows of its fit, to go on exactly."""
 
-    race: multistart.RaceMemory
+    race: multistart.MultistartSnapshot
     theta: np.ndarray  # as it was published: a model with other weights does not go on, but begins at these
     y_scale: np.ndarray  # that the fit began with; evidence fits change it
 
@@ -134,11 +134,11 @@ class Checkpoint:
         rng.set_state((state[0], key, *state[2:]))
         return rng
 
-    def load(self, name: str) -> Before | None:
+    def load(self, name: str) -> ResumePoint | None:
         if name not in self._parts:
             return None
         scalings, split_indices, race = _decoded(*self._parts[name])
-        return Before(scalings, split_indices, race, race.leading())
+        return ResumePoint(scalings, split_indices, race, race.leading())
 
     def save(self, name: str, value: Any) -> None:
         arrays: list[np.ndarray] = []
@@ -169,11 +169,13 @@ class Part:
     def __init__(self, file: Checkpoint, name: str):
         self._file, self._name = file, name
 
-    def load(self) -> Before | None:
+    def load(self) -> ResumePoint | None:
         """What was saved, or None."""
         return self._file.load(self._name)
 
-    def save_race(self, scalings: Scalings, split_indices: dict[str, np.ndarray], race: multistart.RaceMemory) -> None:
+    def save_race(
+        self, scalings: Scalings, split_indices: dict[str, np.ndarray], race: multistart.MultistartSnapshot
+    ) -> None:
         self._file.save(self._name, [scalings, split_indices, race])
 
 

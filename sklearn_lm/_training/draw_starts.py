@@ -8,12 +8,12 @@ from .._data.validation import DataSet
 from .._network.initialization import Sample, draw, mix
 from .._network.objective import Problem
 from .._network.topology import Network
-from .multistart import ROUNDS, SAMPLE_ROWS, affordable_starts
+from .multistart import RUNGS, SAMPLE_ROWS, affordable_starts
 
 Start = tuple[str, np.ndarray]  # family, theta
 
 
-def line_up(
+def draw_starts(
     problem: Problem, train: DataSet | BlockSet, n_starts: int | str, init: str, rng: np.random.RandomState
 ) -> tuple[list[Start], Rows | None]:
     """New starts, and the rows to choose among them by, if not all rows."""
@@ -32,21 +32,21 @@ def line_up(
     return starts, _sample_rows(problem, train, distinct, n_starts)
 
 
-def judges_of(problem: Problem, train: DataSet | BlockSet, n_starts: int) -> Rows | None:
+def screening_rows(problem: Problem, train: DataSet | BlockSet, n_starts: int) -> Rows | None:
     """The rows alone, for a race that goes on."""
     return _sample_rows(problem, train, train.distinct(SAMPLE_ROWS), n_starts) if n_starts > 1 else None
 
 
 def affordable(network: Network, train: DataSet | BlockSet) -> int:
     """With n_starts="auto"."""
-    if not network.bends:
+    if not network.is_nonlinear:
         return 1
     n_residuals = train.total_weight() * train.Y.shape[1]
     return affordable_starts(n_residuals, network.n_parameters, sum(network.sizes[1:-1]))
 
 
 def _sample_rows(problem: Problem, train: DataSet | BlockSet, distinct: DataSet, n_starts: int) -> Rows | None:
-    if len(distinct.X) < SAMPLE_ROWS or n_starts <= ROUNDS[-1].at_least:
+    if len(distinct.X) < SAMPLE_ROWS or n_starts <= RUNGS[-1].at_least:
         return None
     # Each row stands for those that were left out, so that the penalty keeps its proportion.
     weight = distinct.weight * (train.total_weight() / distinct.weight.sum())

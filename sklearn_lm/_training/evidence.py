@@ -37,20 +37,20 @@ from .._network.penalty import (
     penalty_of,
     updated,
 )
-from .._network.subsample import SampledEquations, is_quicker
+from .._network.subsample import SubsampledLinearization, is_quicker
 from .._network.topology import Network, layer_matrices
 from .._optimize.levenberg_marquardt import Ending, advance, is_late
-from .._optimize.state import Damping, Settings, State
+from .._optimize.state import Damping, OptimizerSettings, OptimizerState
 from . import multistart
 from .history import Monitor
 from .linear_baseline import evidence_of_linear
-from .multistart import Audience, Course, OtherDataError, Race, RaceMemory, Runner
+from .multistart import DataChangedError, Multistart, MultistartSnapshot, RunFactory, StartListener, StartRun
 
 # Iterations before the first evaluation, between two, and before a state may be kept. Evaluations without a larger
 # evidence that end a fit.
 FIRST, EVERY, SETTLED, PATIENCE = 5, 3, 8, 5
 # A rise by less, in nats, is none, but where the network is linear: there the summit is reached to all digits.
-LEAST_RISE = 0.1
+MIN_RISE = 0.1
 # Relative differences of the evidence below this are its rounding errors.
 RESOLUTION = 1e-13
 # Precisions that an update changes by less than this fraction have arrived.
@@ -61,7 +61,7 @@ AT_MINIMUM = (Ending.GRADIENT, Ending.REDUCTION, Ending.PRECISION, Ending.DAMPIN
 
 # A fit has failed if its evidence is below that of a linear network by more than so many nats a row: where that is the
 # truth, good ones come out a little below, too. It begins again so often, each time with so much less precision.
-SHORTFALL, MOST_RESTARTS, LESS = 0.1, 3, 0.2
+SHORTFALL, MAX_RESTARTS, LESS = 0.1, 3, 0.2
 
 
 class Start(NamedTuple):
@@ -75,7 +75,7 @@ class Start(NamedTuple):
         return Start(theta, precisions if precisions is not None and is_usable else self.precisions, "warm_start")
 
 
-class Found(NamedTuple):
+class BestEvidence(NamedTuple):
     """The state of the largest evidence."""
 
     log_evidence: float
@@ -87,23 +87,23 @@ class Found(NamedTuple):
     point: Any  # the normal equations at theta
     # Precisions under which the rows were gone through at theta, and those that they were moved to since: the way to
     # the same bits of `point`.
-    trail: list[Precisions]
+    hyperparameter_history: list[Precisions]
     factors: list[np.ndarray]  # by which its targets were multiplied, one after the other
 
 
-class FoundMemory(NamedTuple):
-    """What a `Found` is made of."""
+class BestEvidenceSnapshot(NamedTuple):
+    """What a `BestEvidence` is made of."""
 
     log_evidence: float
     iteration: int
     theta: np.ndarray
     gamma: np.ndarray
-    trail: list[Precisions]
+    hyperparameter_history: list[Precisions]
     factors: list[np.ndarray]
 
 
-class EvidenceMemory(NamedTuple):
-    """What an `EvidenceRunner` must remember to go on."""
+class EvidenceSnapshot(NamedTuple):
+    """What an `EvidenceRun` must remember to go on."""
 
     runner: multistart.Memory
     first: Precisions  # of the start
@@ -115,14 +115,14 @@ class EvidenceMemory(NamedTuple):
     n_evaluations: int
     n_unimproved: int
     reference: float
-    found: FoundMemory | None
+    found: BestEvidenceSnapshot | None
 
     @property
     def monitor(self) -> Any:
         return self.runner.monitor
 
 
-class EvidenceRunner(Runner):
+class EvidenceRun(StartRun):
     """One start on its way to the largest evidence."""
 
     def __init__(self, number: int, start: Start, problem: Problem, groups: Groups, monitor: Monitor):
@@ -130,17 +130,20 @@ class EvidenceRunner(Runner):
         self.groups, self.precisions = groups, start.precisions
         self.problem = self._first = problem._replace(penalty=penalty_of(start.precisions, groups))
         self._first_precisions = start.precisions
-        self._n_restarts = 0 if start.family == "varied" and problem.network.bends else MOST_RESTARTS
+        self._n_restarts = 0 if start.family == "varied" and problem.network.is_nonlinear else MAX_RESTARTS
         monitor.columns = {"log_evidence": math.nan, "n_effective_parameters": math.nan}
-        self.found: Found | None = None
+        self.found: BestEvidence | None = None
         self.reference = -math.inf  # the evidence when it was last found to rise
         self._least: float | None = None  # that it must come up to
         self._begun = 0  # the iteration at which it began, again if it had failed
         self._pause, self._n_evaluations, self._n_unimproved = FIRST, 0, 0
         self._factors: list[np.ndarray] = []
-        self._trail, self._trail_at = [start.precisions], -1  # as in `Found`, and the iteration that it belongs to
+        self._hyperparameter_history, self._hyperparameter_history_at = (
+            [start.precisions],
+            -1,
+        )  # as in `BestEvidence`, and the iteration that it belongs to
 
-    def run(self, objective: Any, settings: Settings, start_time: float, pause_at: int | None = None) -> None:
+    def run(self, objective: Any, settings: OptimizerSettings, start_time: float, pause_at: int | None = None) -> None:
         """Iterate to the end, with an update at every pause."""
         self._adjust(objective, self.problem)
         try:
@@ -155,8 +158,8 @@ class EvidenceRunner(Runner):
             self.ending = advance(objective, state, settings, self.monitor, self._pause, self.monitor.on_reject)
             point = self._with_matrix(state)
             curvature = _curvature(point, self.problem.penalty)
-            if state.iteration != self._trail_at or point is not state.point:
-                self._trail, self._trail_at = [self.precisions], state.iteration
+            if state.iteration != self._hyperparameter_history_at or point is not state.point:
+                self._hyperparameter_history, self._hyperparameter_history_at = [self.precisions], state.iteration
             if state.iteration >= self._begun + SETTLED or self.ending is not None:
                 self._n_unimproved = 0 if self._keep_better(state, point, curvature) else self._n_unimproved + 1
             is_stuck = self.ending is Ending.DAMPING
@@ -165,7 +168,7 @@ class EvidenceRunner(Runner):
             if self.ending is not None:
                 return
             if self._n_unimproved >= PATIENCE or not self._update(objective, state, curvature):
-                if self._n_restarts >= MOST_RESTARTS or not self._has_failed():
+                if self._n_restarts >= MAX_RESTARTS or not self._has_failed():
                     break
                 self._begin_again(objective, state)
                 is_stuck = True
@@ -193,22 +196,22 @@ class EvidenceRunner(Runner):
     def memory(self) -> Any:
         """Of an iteration that was just told: nothing has been evaluated at its theta but F."""
         found = self.found
-        kept = None if found is None else FoundMemory(
-            found.log_evidence, found.iteration, found.theta, found.gamma, found.trail, found.factors
+        kept = None if found is None else BestEvidenceSnapshot(
+            found.log_evidence, found.iteration, found.theta, found.gamma, found.hyperparameter_history, found.factors
         )  # fmt: skip
-        return EvidenceMemory(
+        return EvidenceSnapshot(
             super().memory(), self._first_precisions, self.precisions, list(self._factors), self._begun,
             self._n_restarts, self._pause, self._n_evaluations, self._n_unimproved, self.reference, kept,
         )  # fmt: skip
 
     @classmethod
     def from_memory(
-        cls, memory: EvidenceMemory, problem: Problem, groups: Groups, monitor: Monitor, settings: Settings
-    ) -> "EvidenceRunner":
+        cls, memory: EvidenceSnapshot, problem: Problem, groups: Groups, monitor: Monitor, settings: OptimizerSettings
+    ) -> "EvidenceRun":
         """A runner that goes on from there, to the same bits."""
         known = memory.runner
         if memory.precisions.alpha.shape != groups.size.shape:
-            raise OtherDataError
+            raise DataChangedError
         runner = cls(known.number, Start(known.theta, memory.first, known.family), problem, groups, monitor)
         runner.origin = memory
         if known.standing is None:  # lost before its first iteration, or never begun
@@ -222,37 +225,37 @@ class EvidenceRunner(Runner):
             runner.found = _recalled(memory.found, _rescaled(problem, memory.found.factors), groups)
         monitor.held_out_errors = runner.problem.held_out_errors()
         if not monitor.recall(known.monitor):
-            raise OtherDataError
+            raise DataChangedError
         monitor.columns = {name: monitor.rows[-1][name] for name in monitor.columns}
         runner._standing = known.standing
         return runner
 
-    def _with_matrix(self, state: State) -> Any:
+    def _with_matrix(self, state: OptimizerState) -> Any:
         """The normal equations where it stands, with the matrix of all rows: the evidence asks for it."""
-        if not isinstance(state.point, SampledEquations):
+        if not isinstance(state.point, SubsampledLinearization):
             return state.point
         return self.problem.objective(with_matrix=True).normal_equations(state.theta)
 
-    def _keep_better(self, state: State, point: Any, curvature: Curvature) -> bool:
+    def _keep_better(self, state: OptimizerState, point: Any, curvature: Curvature) -> bool:
         """Keep this state if its evidence is as large as any; whether that is a rise."""
         problem = self.problem
         n = problem.rows["train"].weight * problem.network.sizes[-1]
-        evidence = log_evidence(state.point.cost, self.precisions, problem.penalty.strength, curvature.log_det, n)
+        evidence = log_evidence(state.point.cost, self.precisions, problem.penalty.penalty_diag, curvature.log_det, n)
         self.monitor.columns = {"log_evidence": evidence, "n_effective_parameters": float(curvature.gamma.sum())}
         rounding = RESOLUTION * abs(evidence) if math.isfinite(evidence) else 0.0
         best = -math.inf if self.found is None else self.found.log_evidence
         if self.found is None or evidence >= best - rounding:
             theta, gamma = state.theta, curvature.gamma
-            self.found = Found(
+            self.found = BestEvidence(
                 max(evidence, best), state.iteration, theta, problem, self.precisions, gamma, point,
-                list(self._trail), list(self._factors),
+                list(self._hyperparameter_history), list(self._factors),
             )  # fmt: skip
-        if evidence > self.reference + (LEAST_RISE if problem.network.bends else rounding):
+        if evidence > self.reference + (MIN_RISE if problem.network.is_nonlinear else rounding):
             self.reference = evidence
             return True
         return False
 
-    def _update(self, objective: Any, state: State, curvature: Curvature) -> bool:
+    def _update(self, objective: Any, state: OptimizerState, curvature: Curvature) -> bool:
         """Move the precisions, and with them F; False where they have arrived, or cannot be told where to go."""
         if not math.isfinite(curvature.log_det):
             return False
@@ -272,13 +275,13 @@ class EvidenceRunner(Runner):
         if len(betas) == 1:
             point = _with_penalty(point, theta, self.problem.penalty, penalty)
             self._move(objective, state, problem, precisions, theta, point)
-            self._trail.append(precisions)
+            self._hyperparameter_history.append(precisions)
         else:
             theta = theta.copy()
             layer_matrices(problem.network, theta)[-1][:] *= factor[:, None]
             self._move(objective, state, problem.rescaled(factor), precisions, theta)
             self._factors.append(factor)
-            self._trail = [precisions]
+            self._hyperparameter_history = [precisions]
         return bool(change > ARRIVED)
 
     def _has_failed(self) -> bool:
@@ -288,20 +291,20 @@ class EvidenceRunner(Runner):
             self._least = evidence_of_linear(self._first, self.groups.kind) - SHORTFALL * rows.weight * rows.Y.shape[1]
         return -self.error < self._least
 
-    def _begin_again(self, objective: Any, state: State) -> None:
+    def _begin_again(self, objective: Any, state: OptimizerState) -> None:
         """The weights and scales of the start, with less precision of the noise."""
         self._n_restarts += 1
         first = self._first_precisions
         precisions = first._replace(beta=first.beta * LESS**self._n_restarts)
         problem = self._first._replace(penalty=penalty_of(precisions, self.groups))
         self._move(objective, state, problem, precisions, self.theta)
-        self._factors, self._trail = [], [precisions]
+        self._factors, self._hyperparameter_history = [], [precisions]
         self.reference, self._begun, self._n_unimproved = -math.inf, state.iteration, 0
 
     def _move(
         self,
         objective: Any,
-        state: State,
+        state: OptimizerState,
         problem: Problem,
         precisions: Precisions,
         theta: np.ndarray,
@@ -322,27 +325,27 @@ class EvidenceRunner(Runner):
         self.monitor.held_out_errors = problem.held_out_errors()
 
 
-class EvidenceRace(Race):
+class EvidenceMultistart(Multistart):
     """Starts that find their own penalty: all of them run to the end, and the largest evidence wins.
 
     Parameters
     ----------
     starts : sequence of Start
-    course : Course
-    settings : Settings
+    course : RunFactory
+    settings : OptimizerSettings
     start_time : float
     n_jobs : int, optional
         Threads, as in joblib.
-    audience : Audience, optional
+    audience : StartListener, optional
     problem : Problem
         Its penalty is not used.
     groups : Groups
         Of the penalty.
-    memory : RaceMemory, optional
-        Where such a race was broken off; its runners' are `EvidenceMemory`. It goes on from there, to the same bits.
+    memory : MultistartSnapshot, optional
+        Where such a race was broken off; its runners' are `EvidenceSnapshot`. It goes on from there, to the same bits.
     save : callable, optional
     is_over : threading.Event, optional
-        As in `Race`.
+        As in `Multistart`.
     remembers : bool
         Whether another race may go on from the end of this one.
     """
@@ -350,15 +353,15 @@ class EvidenceRace(Race):
     def __init__(
         self,
         starts: Sequence[Start],
-        course: Course,
-        settings: Settings,
+        course: RunFactory,
+        settings: OptimizerSettings,
         start_time: float,
         n_jobs: int | None,
-        audience: Audience | None,
+        audience: StartListener | None,
         problem: Problem,
         groups: Groups,
-        memory: RaceMemory | None = None,
-        save: Callable[[RaceMemory], None] | None = None,
+        memory: MultistartSnapshot | None = None,
+        save: Callable[[MultistartSnapshot], None] | None = None,
         is_over: threading.Event | None = None,
         remembers: bool = False,
     ):
@@ -370,25 +373,25 @@ class EvidenceRace(Race):
         self._varied, self._problem, self._groups = starts, problem, groups
 
     def _enter(self) -> None:
-        self._scouts = [
-            self._entered(EvidenceRunner(i, start, self._problem, self._groups, self.course.monitor()))
+        self._screened = [
+            self._entered(EvidenceRun(i, start, self._problem, self._groups, self.course.monitor()))
             for i, start in enumerate(self._varied)
         ]
 
-    def _recalled(self, memory: Any) -> Runner:
-        if not isinstance(memory, EvidenceMemory):  # alpha was a number
-            raise OtherDataError
+    def _recalled(self, memory: Any) -> StartRun:
+        if not isinstance(memory, EvidenceSnapshot):  # alpha was a number
+            raise DataChangedError
         monitor = self.course.monitor()
-        return EvidenceRunner.from_memory(memory, self._problem, self._groups, monitor, self.settings)
+        return EvidenceRun.from_memory(memory, self._problem, self._groups, monitor, self.settings)
 
-    def _run(self) -> Runner:
-        self.runners = self._scouts
+    def _run(self) -> StartRun:
+        self.runners = self._screened
         return self._to_the_end(self.runners)
 
-    def _best(self, field: Sequence[Runner]) -> Runner:
+    def _best(self, field: Sequence[StartRun]) -> StartRun:
         return min(field, key=lambda runner: (runner.error, runner.number))
 
-    def memory(self) -> RaceMemory | None:
+    def memory(self) -> MultistartSnapshot | None:
         """As of the iterations that were told last: what was evaluated since belongs to the end of this race alone."""
         told = self._memory_of(self._snapshots.__getitem__)
         return told._replace(max_iter=self.settings.max_iter)
@@ -400,11 +403,11 @@ def solver_between(solver: str, network: Network, rows: Any) -> str:
     A linear network needs hardly a step between two such points.
     """
     n_rows, n_outputs = rows.Y.shape
-    is_sampled = network.bends and is_quicker(n_rows, n_outputs, network.n_parameters, is_between=True)
+    is_sampled = network.is_nonlinear and is_quicker(n_rows, n_outputs, network.n_parameters, is_between=True)
     return solver if is_sampled else "cholesky"
 
 
-def draw_start(network: Network, groups: Groups, rng: np.random.RandomState) -> Start:
+def draw_evidence_start(network: Network, groups: Groups, rng: np.random.RandomState) -> Start:
     """Weights N(0, 1 / n_in), those of the hidden layers and their biases on a scale between 0.5 and 1.7.
 
     The first noise precision lies between 2 and 50, and the first alphas are the precisions of the unscaled weights.
@@ -422,7 +425,7 @@ def draw_start(network: Network, groups: Groups, rng: np.random.RandomState) -> 
     return Start(theta, Precisions(groups.sums(alpha) / groups.size, beta))
 
 
-def _unsaved(memory: RaceMemory) -> None:
+def _unsaved(memory: MultistartSnapshot) -> None:
     """Where snapshots are taken, but for no file."""
 
 
@@ -432,9 +435,9 @@ def _rescaled(problem: Problem, factors: Sequence[np.ndarray]) -> Problem:
     return problem
 
 
-def _recalled(found: FoundMemory, problem: Problem, groups: Groups) -> Found:
+def _recalled(found: BestEvidenceSnapshot, problem: Problem, groups: Groups) -> BestEvidence:
     """`found` as it was, on the problem with its targets."""
-    first, *moved = found.trail
+    first, *moved = found.hyperparameter_history
     problem = problem._replace(penalty=penalty_of(first, groups))
     with np.errstate(over="ignore", invalid="ignore"):  # as in `advance`
         point = problem.objective(with_matrix=True).normal_equations(found.theta)
@@ -442,13 +445,13 @@ def _recalled(found: FoundMemory, problem: Problem, groups: Groups) -> Found:
         penalty = penalty_of(precisions, groups)
         point = _with_penalty(point, found.theta, problem.penalty, penalty)
         problem = problem._replace(penalty=penalty)
-    return Found(
-        found.log_evidence, found.iteration, found.theta, problem, found.trail[-1], found.gamma, point, found.trail,
-        found.factors,
+    return BestEvidence(
+        found.log_evidence, found.iteration, found.theta, problem, found.hyperparameter_history[-1], found.gamma, point,
+        found.hyperparameter_history, found.factors,
     )  # fmt: skip
 
 
-def _out_of_room(state: State, settings: Settings) -> Ending | None:
+def _out_of_room(state: OptimizerState, settings: OptimizerSettings) -> Ending | None:
     """The optimizer tells of a minimum before it tells that it has no iterations or seconds left."""
     if state.iteration >= settings.max_iter:
         return Ending.MAX_ITER
@@ -457,20 +460,20 @@ def _out_of_room(state: State, settings: Settings) -> Ending | None:
 
 def _curvature(point: Any, penalty: Penalty) -> Curvature:
     if hasattr(point, "jacobian"):
-        return curvature_of_jacobian(point.jacobian[:, : len(penalty.strength)], penalty.strength)
-    return curvature_of_gram(point.gram, penalty.strength)
+        return curvature_of_jacobian(point.jacobian[:, : len(penalty.penalty_diag)], penalty.penalty_diag)
+    return curvature_of_gram(point.gram, penalty.penalty_diag)
 
 
 def _with_penalty(point: Any, theta: np.ndarray, old: Penalty, new: Penalty) -> Any:
     """The normal equations at theta under another penalty: cost, gradient and the diagonal change by its parts."""
-    change = new.strength - old.strength
+    change = new.penalty_diag - old.penalty_diag
     changed = point._replace(
         cost=0.5 * float(point.squares.sum()) + new.cost(theta), gradient=point.gradient + change * theta
     )
     if hasattr(point, "jacobian"):
-        return changed._replace(strength=new.strength)
-    if isinstance(point, SampledEquations):
-        changed = changed._replace(strength=new.strength)
+        return changed._replace(penalty_diag=new.penalty_diag)
+    if isinstance(point, SubsampledLinearization):
+        changed = changed._replace(penalty_diag=new.penalty_diag)
         if point.gram is None:
             return changed
     gram = point.gram.copy()  # others may hold the old one

@@ -29,7 +29,7 @@ class Monitor:
         Called with the record and its row; the first `Ending` that one of them returns stops the fit. Of a record that
         is told again, by a fit that goes on from it, they say the same again.
     stopping : EarlyStopping, optional
-        One more rule, and the one that says what to publish.
+        One more rule, and the one that says what to set_fitted_attributes.
     progress : Progress, optional
         The printed record.
 
@@ -98,7 +98,7 @@ class Monitor:
         return {name: np.array([row[name] for row in self.rows]) for name in self.rows[0]}
 
     def best(self) -> tuple[float, int, np.ndarray]:
-        """What to publish: error to compare fits by, iteration, theta. F never grows, so the last is the best of F."""
+        """Return the error to compare fits by, iteration and theta to publish. F never grows: its last is its best."""
         if self.stopping is not None and self.stopping.best_theta is not None:
             return self.stopping.best_error, self.stopping.best_iteration, self.stopping.best_theta
         assert self.last is not None  # the starting point is a record

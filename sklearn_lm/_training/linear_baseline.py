@@ -16,7 +16,7 @@ from .._network.penalty import (
     updated,
 )
 from .._network.topology import make_network
-from .._optimize.linearization import NormalEquations
+from .._optimize.linearization import GramLinearization
 
 # Updates of the precisions of a linear network, which has no other iterations.
 N_LINEAR = 30
@@ -37,29 +37,29 @@ def evidence_of_linear(problem: Problem, kind: str) -> float:
     objective = problem._replace(network=network, penalty=Penalty(theta), solver="cholesky").objective()
     objective.is_dual = False
     zero = objective.normal_equations(theta)
-    assert isinstance(zero, NormalEquations)
+    assert isinstance(zero, GramLinearization)
     # The outputs have no parameter in common, and each has precisions of its own.
     groups, n = make_groups(make_network(n_inputs, (), 1, ()), kind), n_inputs + 1
     total = 0.0
     for o in range(n_outputs):
         own = slice(o * n, (o + 1) * n)
-        part = NormalEquations(zero.squares[o] / 2, zero.gradient[own], zero.gram[own, own], zero.squares[o : o + 1])
+        part = GramLinearization(zero.squares[o] / 2, zero.gradient[own], zero.gram[own, own], zero.squares[o : o + 1])
         total += _summit(part, groups, problem.rows["train"].weight)
     return total
 
 
-def _summit(zero: NormalEquations, groups: Groups, weight: float) -> float:
+def _summit(zero: GramLinearization, groups: Groups, weight: float) -> float:
     """The largest log evidence of a linear model of one output, from its normal equations at theta = 0."""
     moments = np.tril(zero.gram) + np.tril(zero.gram, -1).T
     precisions, best = Precisions(np.ones(len(groups.size)), 1.0), -math.inf
     for _ in range(N_LINEAR):
         penalty = penalty_of(precisions, groups)
-        gram = moments + np.diag(penalty.strength)
+        gram = moments + np.diag(penalty.penalty_diag)
         theta = -np.linalg.solve(gram, zero.gradient)
         squares = float(zero.squares[0] + 2 * zero.gradient @ theta + theta @ moments @ theta)
         cost = 0.5 * squares + penalty.cost(theta)
-        curvature = curvature_of_gram(gram, penalty.strength)
-        best = max(best, log_evidence(cost, precisions, penalty.strength, curvature.log_det, weight))
+        curvature = curvature_of_gram(gram, penalty.penalty_diag)
+        best = max(best, log_evidence(cost, precisions, penalty.penalty_diag, curvature.log_det, weight))
         gamma = curvature.gamma
         alpha, beta = updated(precisions, groups, gamma, theta, np.array([squares]), gamma.sum(keepdims=True), weight)
         precisions = Precisions(alpha, float(beta[0]))

@@ -15,12 +15,12 @@ from joblib import effective_n_jobs
 
 from .._kernels import interrupt
 from .._optimize.levenberg_marquardt import Ending, advance, is_late
-from .._optimize.state import Objective, Settings, Standing, State
+from .._optimize.state import Objective, OptimizerSettings, OptimizerSnapshot, OptimizerState
 from . import history
 from .history import Monitor
 
 
-class Round(NamedTuple):
+class Rung(NamedTuple):
     """How far a start gets before it is judged, and who goes on."""
 
     n_iter: int
@@ -28,18 +28,18 @@ class Round(NamedTuple):
     at_least: int
 
 
-ROUNDS = (Round(12, 0.3, 3), Round(40, 0.08, 3), Round(90, 0.05, 2))
+RUNGS = (Rung(12, 0.3, 3), Rung(40, 0.08, 3), Rung(90, 0.05, 2))
 # Multiply-adds of a race's first round, and in the same unit what the bookkeeping of one iteration comes to, and a
 # hidden unit for one row (its activation, forward and backward passes).
 BUDGET, OVERHEAD, UNIT = 7.5e8, 1e6, 60
-MOST_STARTS = 40
+MAX_STARTS = 40
 # Relative difference of errors up to which two starts count as equally good.
 SAME = 1e-6
 # From this number of distinct rows on the rounds are run on a sample of so many.
 SAMPLE_ROWS = 3000
 
 
-class Course(NamedTuple):
+class RunFactory(NamedTuple):
     """What a race is run on: a maker of objectives and a maker of monitors, both called once per start or thread."""
 
     objective: Callable[[], Objective]
@@ -48,7 +48,7 @@ class Course(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What a `Runner` must remember to go on."""
+    """What a `StartRun` must remember to go on."""
 
     number: int
     family: str
@@ -56,22 +56,22 @@ class Memory(NamedTuple):
     errors: dict[int, float]
     fate: str
     ending: Ending | None
-    standing: Standing | None
+    standing: OptimizerSnapshot | None
     monitor: history.Memory
 
 
-class Runner:
+class StartRun:
     """One start on its way."""
 
     def __init__(self, number: int, family: str, theta: np.ndarray, monitor: Monitor):
         self.number, self.family, self.theta, self.monitor = number, family, theta, monitor
-        self.state: State | None = None
+        self.state: OptimizerState | None = None
         self.ending: Ending | None = None
         self.failure: ValueError | None = None
         self.errors: dict[int, float] = {}  # at the end of each round
         self.fate = ""
         self.origin: Any = None  # the memory that it goes on from
-        self._standing: Standing | None = None
+        self._standing: OptimizerSnapshot | None = None
         self._own: Objective | None = None
 
     @property
@@ -89,7 +89,7 @@ class Runner:
         return self.state is not None or self._standing is not None
 
     def best(self) -> tuple[float, int, np.ndarray]:
-        """What to publish: error to compare by, iteration, theta."""
+        """What to set_fitted_attributes: error to compare by, iteration, theta."""
         return self.monitor.best()
 
     def candidate(self) -> tuple[Any, np.ndarray]:
@@ -100,7 +100,7 @@ class Runner:
     def iteration(self) -> int:
         return self.monitor.last[1] if self.monitor.last else 0
 
-    def run(self, objective: Objective, settings: Settings, start_time: float, pause_at: int | None) -> None:
+    def run(self, objective: Objective, settings: OptimizerSettings, start_time: float, pause_at: int | None) -> None:
         """Iterate to `pause_at` (None: to the end). A start that overflows is lost, and no reason to stop a race."""
         if self.ending is not None or self.fate or (pause_at is not None and self.iteration >= pause_at):
             return
@@ -116,13 +116,13 @@ class Runner:
         assert self.state is not None
         self.ending = advance(objective, self.state, settings, self.monitor, pause_at, self.monitor.on_reject)
 
-    def _begin(self, objective: Objective, settings: Settings, start_time: float) -> None:
+    def _begin(self, objective: Objective, settings: OptimizerSettings, start_time: float) -> None:
         if self._standing is not None:
-            self.state = State.resume(objective, self._standing, settings, start_time)
+            self.state = OptimizerState.resume(objective, self._standing, settings, start_time)
             if self.state is None:
-                raise OtherDataError
+                raise DataChangedError
         else:
-            self.state = State(objective, self.theta, settings, start_time)
+            self.state = OptimizerState(objective, self.theta, settings, start_time)
 
     def judge(self, number: int) -> float:
         """Error at the end of round `number`, the same however often it is asked."""
@@ -137,7 +137,7 @@ class Runner:
         )  # fmt: skip
 
     @classmethod
-    def recall(cls, memory: Memory, monitor: Monitor, settings: Settings) -> "Runner":
+    def recall(cls, memory: Memory, monitor: Monitor, settings: OptimizerSettings) -> "StartRun":
         """A runner that goes on from there, further than `settings` let it go before."""
         runner = cls(memory.number, memory.family, memory.theta, monitor)
         runner.origin = memory
@@ -145,8 +145,8 @@ class Runner:
         if standing is None:  # lost before its first iteration, or never begun
             return runner
         if not monitor.recall(memory.monitor):
-            raise OtherDataError
-        n_rounds = sum(round_.n_iter <= standing.iteration for round_ in ROUNDS)  # that it ran to their end
+            raise DataChangedError
+        n_rounds = sum(round_.n_iter <= standing.iteration for round_ in RUNGS)  # that it ran to their end
         runner.errors = {number: error for number, error in memory.errors.items() if number <= n_rounds}
         runner._standing = standing
         # Where the damping has grown to its end, or F has no digits left, another search would find nothing. All other
@@ -157,40 +157,40 @@ class Runner:
         return runner
 
 
-class Audience:
+class StartListener:
     """Hears of the starts. This one does not listen."""
 
-    def lost(self, runner: Runner) -> None:
+    def lost(self, runner: StartRun) -> None:
         """It has left the race."""
 
-    def final(self, runner: Runner) -> None:
+    def final(self, runner: StartRun) -> None:
         """It will now run to the end; its monitor takes watchers."""
 
-    def end(self, winner: Runner) -> None:
+    def end(self, winner: StartRun) -> None:
         """The race is over, and the winner is published."""
 
 
-class OtherDataError(Exception):
+class DataChangedError(Exception):
     """A race cannot go on from where it stood, for F is not what it was."""
 
 
-class Race:
+class Multistart:
     """Several starts against each other.
 
     Parameters
     ----------
     starts : sequence of (family, theta)
-    course : Course
-    settings : Settings
+    course : RunFactory
+    settings : OptimizerSettings
     start_time : float
     n_jobs : int, optional
         Threads, as in joblib.
-    scouting : Course, optional
+    screening : RunFactory, optional
         Where the rounds are run, if not on `course`.
-    memory : RaceMemory, optional
+    memory : MultistartSnapshot, optional
         Where an earlier race stood. The race goes on from there, unless the data are other ones: then it begins with
         `starts`.
-    audience : Audience, optional
+    audience : StartListener, optional
         Who is told of the starts.
     save : callable, optional
         Called after every iteration of any start with what is needed to go on from there, by as many iterations as
@@ -200,36 +200,36 @@ class Race:
 
     Attributes
     ----------
-    runners : list of Runner
+    runners : list of StartRun
         All, in the order of their numbers; their `fate` tells what became of each.
     """
 
     def __init__(
         self,
         starts: Sequence[tuple[str, np.ndarray]],
-        course: Course,
-        settings: Settings,
+        course: RunFactory,
+        settings: OptimizerSettings,
         start_time: float,
         n_jobs: int | None = None,
-        scouting: Course | None = None,
-        memory: "RaceMemory | None" = None,
-        audience: "Audience | None" = None,
-        save: "Callable[[RaceMemory], None] | None" = None,
+        screening: RunFactory | None = None,
+        memory: "MultistartSnapshot | None" = None,
+        audience: "StartListener | None" = None,
+        save: "Callable[[MultistartSnapshot], None] | None" = None,
         is_over: threading.Event | None = None,
     ):
         self.course, self.settings, self.start_time, self.n_jobs = course, settings, start_time, n_jobs
-        self._starts, self._memory, self._audience = starts, memory, audience or Audience()
-        self.scouting = scouting
-        self.runners: list[Runner] = []
-        self._scouts: list[Runner] = []  # those of the rounds: all, if these are run on the course itself
-        self._finalists: dict[int, Memory] = {}
+        self._starts, self._memory, self._audience = starts, memory, audience or StartListener()
+        self.screening = screening
+        self.runners: list[StartRun] = []
+        self._screened: list[StartRun] = []  # those of the rounds: all, if these are run on the course itself
+        self._survivors: dict[int, Memory] = {}
         self._is_over = is_over or threading.Event()
-        self._winner: Runner | None = None
-        self._all: list[Runner] = []
+        self._winner: StartRun | None = None
+        self._all: list[StartRun] = []
         self._max_iter_before = 0  # of the races that this one goes on from
-        self._save, self._snapshots, self._saving = save, dict[Runner, Memory](), threading.Lock()
+        self._save, self._snapshots, self._saving = save, dict[StartRun, Memory](), threading.Lock()
 
-    def run(self) -> Runner:
+    def run(self) -> StartRun:
         """The one with the least error among those that ran to the end; the first of them where several are equal.
 
         Raises
@@ -241,7 +241,7 @@ class Race:
             if self._memory is not None:
                 try:
                     return self._run_on(self._memory)
-                except OtherDataError:  # then it begins anew
+                except DataChangedError:  # then it begins anew
                     pass
             self._enter()
             return self._run()
@@ -250,45 +250,45 @@ class Race:
                 runner.monitor.rules.clear()
                 runner.monitor.watchers.clear()
 
-    def _run_on(self, memory: "RaceMemory") -> Runner:
+    def _run_on(self, memory: "MultistartSnapshot") -> StartRun:
         """Go on from where an earlier race stood, by as many iterations more."""
         settings = self.settings
         self.settings = settings._replace(max_iter=memory.max_iter + settings.max_iter)
         self._max_iter_before = memory.max_iter
         try:
-            self._scouts = [self._entered(self._recalled(runner)) for runner in memory.runners]
-            self._finalists = memory.finalists
+            self._screened = [self._entered(self._recalled(runner)) for runner in memory.runners]
+            self._survivors = memory.survivors
             return self._run()
-        except OtherDataError:
+        except DataChangedError:
             self.settings, self._max_iter_before = settings, 0
             raise
 
-    def _recalled(self, memory: Any) -> Runner:
+    def _recalled(self, memory: Any) -> StartRun:
         if not isinstance(memory, Memory):  # the penalty was found during the fit
-            raise OtherDataError
-        return Runner.recall(memory, self._first.monitor(), self.settings)
+            raise DataChangedError
+        return StartRun.recall(memory, self._first.monitor(), self.settings)
 
     def _enter(self) -> None:
         """Runners for the starts."""
         first = self._first
-        self._scouts = [self._entered(Runner(i, *start, first.monitor())) for i, start in enumerate(self._starts)]
-        self._finalists = {}
+        self._screened = [self._entered(StartRun(i, *start, first.monitor())) for i, start in enumerate(self._starts)]
+        self._survivors = {}
 
     @property
-    def _first(self) -> Course:
-        return self.course if self.scouting is None else self.scouting
+    def _first(self) -> RunFactory:
+        return self.course if self.screening is None else self.screening
 
-    def _run(self) -> Runner:
-        self.runners = self._scouts
+    def _run(self) -> StartRun:
+        self.runners = self._screened
         field = self._rounds()
-        if self.scouting is not None:
-            self.runners = list(self._scouts)
-            field = [self._finalist(scout) for scout in field]
+        if self.screening is not None:
+            self.runners = list(self._screened)
+            field = [self._survivor(scout) for scout in field]
             for runner in field:
                 self.runners[runner.number] = runner
         return self._to_the_end(field)
 
-    def _to_the_end(self, field: Sequence[Runner]) -> Runner:
+    def _to_the_end(self, field: Sequence[StartRun]) -> StartRun:
         """Who wins among those who are left."""
         for runner in field:
             self._audience.final(runner)
@@ -305,7 +305,7 @@ class Race:
         assert self._winner is not None
         self._audience.end(self._winner)
 
-    def leader(self) -> Runner | None:
+    def leader(self) -> StartRun | None:
         """The best of those who have begun, for a race that was interrupted."""
         begun = [runner for runner in self.runners if runner.monitor.last]
         if not begun:
@@ -316,22 +316,22 @@ class Race:
             runner.fate = runner.fate or ("won" if runner is leader else "interrupted")
         return leader
 
-    def memory(self) -> "RaceMemory | None":
+    def memory(self) -> "MultistartSnapshot | None":
         """To go on from the end, by more iterations."""
-        return self._memory_of(Runner.memory)._replace(max_iter=self.settings.max_iter)
+        return self._memory_of(StartRun.memory)._replace(max_iter=self.settings.max_iter)
 
-    def _memory_of(self, remember: Callable[[Runner], Memory]) -> "RaceMemory":
-        finalists = {runner.number: remember(runner) for runner in self.runners if runner not in self._scouts}
-        return RaceMemory(self._max_iter_before, [remember(runner) for runner in self._scouts], finalists)
+    def _memory_of(self, remember: Callable[[StartRun], Memory]) -> "MultistartSnapshot":
+        survivors = {runner.number: remember(runner) for runner in self.runners if runner not in self._screened}
+        return MultistartSnapshot(self._max_iter_before, [remember(runner) for runner in self._screened], survivors)
 
-    def _rounds(self) -> list[Runner]:
+    def _rounds(self) -> list[StartRun]:
         """Run the rounds; who is left."""
         course = self._first
         # In the rounds the second-order correction costs a fifth of the time and finds no better minima (measured on
         # the suite of asv_benchmarks); those who run to the end have it.
         settings = self.settings._replace(acceleration=False)
         field = self.runners
-        for number, (n_iter, share, at_least) in enumerate(ROUNDS, start=1):
+        for number, (n_iter, share, at_least) in enumerate(RUNGS, start=1):
             n_kept = max(at_least, math.ceil(share * len(self.runners)))
             if n_kept < len(field):
                 self._run_all(field, course, settings, n_iter)
@@ -343,22 +343,24 @@ class Race:
                 field = field[:n_kept]
         return field
 
-    def _finalist(self, scout: Runner) -> Runner:
+    def _survivor(self, scout: StartRun) -> StartRun:
         """The scout's double on the course itself."""
         theta = scout.monitor.last[2] if scout.monitor.last else scout.theta
-        known = self._finalists.get(scout.number)
+        known = self._survivors.get(scout.number)
         if known is not None and np.array_equal(known.theta, theta):
-            return self._entered(Runner.recall(known, self.course.monitor(), self.settings))
-        return self._entered(Runner(scout.number, scout.family, theta, self.course.monitor()))
+            return self._entered(StartRun.recall(known, self.course.monitor(), self.settings))
+        return self._entered(StartRun(scout.number, scout.family, theta, self.course.monitor()))
 
-    def _best(self, field: Sequence[Runner]) -> Runner:
+    def _best(self, field: Sequence[StartRun]) -> StartRun:
         # Starts that found the same minimum, or zero, differ by rounding errors: those must not choose between them.
         least = max(min(runner.error for runner in field), self.course.negligible) * (1 + SAME)
         return min(field, key=lambda runner: (max(runner.error, least), runner.number))
 
-    def _run_all(self, field: Sequence[Runner], course: Course, settings: Settings, pause_at: int | None) -> None:
+    def _run_all(
+        self, field: Sequence[StartRun], course: RunFactory, settings: OptimizerSettings, pause_at: int | None
+    ) -> None:
 
-        def run(i: int, runner: Runner, objective: Objective) -> None:
+        def run(i: int, runner: StartRun, objective: Objective) -> None:
             # A start that is made late costs an evaluation of F and moves nowhere; but there must be one.
             if i > 0 and not runner.has_begun and is_late(settings, self.start_time):
                 runner.fate = "no time left"
@@ -382,7 +384,7 @@ class Race:
                 self._is_over.set()
                 raise
 
-    def _entered(self, runner: Runner) -> Runner:
+    def _entered(self, runner: StartRun) -> StartRun:
         """The same runner, whose run ends when the race is over, and is saved if that is asked for."""
         self._all.append(runner)
         runner.monitor.rules.append(lambda record, row: Ending.INTERRUPTED if self._is_over.is_set() else None)
@@ -392,7 +394,7 @@ class Race:
             runner.monitor.watchers.append(lambda record, row: self._save_with(runner))
         return runner
 
-    def _save_with(self, runner: Runner) -> None:
+    def _save_with(self, runner: StartRun) -> None:
         """Called in the runner's own thread, where its state is whole; of the others the last such state is known."""
         assert self._save is not None
         memory = runner.memory()
@@ -401,7 +403,7 @@ class Race:
             self._save(self._memory_of(self._snapshots.__getitem__))
 
 
-class RaceMemory(NamedTuple):
+class MultistartSnapshot(NamedTuple):
     """Where a race stood: a race that goes on from it and is given more iterations ends as one that had them at once.
 
     That is so because the rounds are judged by errors that are remembered, and because nobody is dropped for good: who
@@ -410,11 +412,11 @@ class RaceMemory(NamedTuple):
 
     max_iter: int
     runners: list[Memory]  # of the rounds
-    finalists: dict[int, Memory]  # by number, where the rounds are run on a sample
+    survivors: dict[int, Memory]  # by number, where the rounds are run on a sample
 
     def leading(self) -> np.ndarray:
         """theta of the start with the least error so far."""
-        last = [runner.monitor.last for runner in (*self.finalists.values(), *self.runners) if runner.monitor.last]
+        last = [runner.monitor.last for runner in (*self.survivors.values(), *self.runners) if runner.monitor.last]
         return min(last, key=lambda record: record[0])[2]
 
 
@@ -424,13 +426,13 @@ def affordable_starts(n_residuals: float, n_parameters: int, n_hidden: int) -> i
     Counted and not timed, so that the result is the same on every machine. `n_residuals` is a sum of weights.
     """
     iteration = n_residuals * (n_parameters**2 / 2 + UNIT * n_hidden) + OVERHEAD
-    return int(min(MOST_STARTS, max(1.0, BUDGET / (iteration * ROUNDS[0].n_iter))))
+    return int(min(MAX_STARTS, max(1.0, BUDGET / (iteration * RUNGS[0].n_iter))))
 
 
-def summary(runners: Sequence[Runner]) -> dict[str, np.ndarray]:
+def summary(runners: Sequence[StartRun]) -> dict[str, np.ndarray]:
     """Family, error, iterations and fate of each start."""
 
-    def last_error(runner: Runner) -> float:
+    def last_error(runner: StartRun) -> float:
         return runner.monitor.rows[-1]["train_mse"] if runner.monitor.rows else math.inf
 
     return {

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 # In units of the median precision.
-LARGEST_WEIGHT = 4.0
+MAX_WEIGHT = 4.0
 
 
 def mix(means: Sequence[np.ndarray], variances: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -22,7 +22,7 @@ def mix(means: Sequence[np.ndarray], variances: Sequence[np.ndarray]) -> tuple[n
     if len(means) == 1:
         return means[0], variances[0]
     f, v = np.stack(means), np.stack(variances)
-    bounded = np.maximum(v, np.median(v, axis=0) / LARGEST_WEIGHT)
+    bounded = np.maximum(v, np.median(v, axis=0) / MAX_WEIGHT)
     least = bounded.min(axis=0)
     with np.errstate(invalid="ignore"):
         # Relative, so that no precision overflows; where the least variance is zero, or infinite, 0 / 0 counts as 1.

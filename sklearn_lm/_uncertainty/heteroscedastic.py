@@ -21,10 +21,10 @@ from .._data.scaling import standard_scaling
 
 # From strong to weak; the first leaves nothing but a common factor. A weaker one must gain more than so many nats.
 PENALTIES = (np.inf, 300.0, 100.0, 30.0, 10.0)
-LEAST_GAIN = 0.5
+MIN_GAIN = 0.5
 N_FOLDS = 5
 # Largest z^2, largest standardised input, and largest |phi b|: no single point rules, no prediction runs away.
-LARGEST_SQUARE, LARGEST_INPUT, LARGEST_LOGARITHM = 16.0, 3.0, 1.5
+MAX_SQUARE, MAX_INPUT, MAX_LOGARITHM = 16.0, 3.0, 1.5
 N_NEWTON = 50
 
 
@@ -38,7 +38,7 @@ class NoiseModel(NamedTuple):
     def factor(self, X: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """By which to multiply the variance at X, where the mean prediction is `mean`; (n_rows,)."""
         logarithm = combined(_features(X, mean, self.offset, self.scale), self.coefficients)
-        return np.exp(np.clip(logarithm, -LARGEST_LOGARITHM, LARGEST_LOGARITHM))
+        return np.exp(np.clip(logarithm, -MAX_LOGARITHM, MAX_LOGARITHM))
 
 
 def fit_noise(
@@ -59,16 +59,16 @@ def fit_noise(
     columns = np.column_stack([X, mean])
     offset, scale = standard_scaling(columns, weight)
     phi = _features(X, mean, offset, scale)
-    z_squared = np.minimum(z_squared, LARGEST_SQUARE)
+    z_squared = np.minimum(z_squared, MAX_SQUARE)
     chosen, least = PENALTIES[0], np.inf
     for penalty in PENALTIES if len(np.unique(fold)) == N_FOLDS else ():
         score = 0.0
         for k in range(N_FOLDS):
             inside, outside = fold != k, fold == k
             b = fit_coefficients(phi[inside], z_squared[inside], weight[inside], penalty)
-            logarithm = np.clip(combined(phi[outside], b), -LARGEST_LOGARITHM, LARGEST_LOGARITHM)
+            logarithm = np.clip(combined(phi[outside], b), -MAX_LOGARITHM, MAX_LOGARITHM)
             score += 0.5 * float(weighted_sum(weight[outside], logarithm + z_squared[outside] * np.exp(-logarithm)))
-        if score < least - LEAST_GAIN:
+        if score < least - MIN_GAIN:
             chosen, least = penalty, score
     return NoiseModel(offset, scale, fit_coefficients(phi, z_squared, weight, chosen))
 
@@ -112,5 +112,5 @@ def _features(X: np.ndarray, mean: np.ndarray, offset: np.ndarray, scale: np.nda
     """[1, x, mean], standardised, the inputs clipped."""
     with np.errstate(over="ignore"):
         columns = (np.column_stack([X, mean]) - offset) / scale
-    columns[:, :-1] = np.clip(columns[:, :-1], -LARGEST_INPUT, LARGEST_INPUT)
+    columns[:, :-1] = np.clip(columns[:, :-1], -MAX_INPUT, MAX_INPUT)
     return np.column_stack([np.ones(len(X)), columns])

@@ -26,13 +26,13 @@ from .._optimize import cholesky
 EPS = float(np.finfo(np.float64).eps)
 # The noise is estimated from at least this share of the residuals: a network that reproduces its data has no
 # residuals left to estimate it from, and n - gamma would be nothing.
-LEAST_FREEDOM = 0.1
+MIN_FREEDOM = 0.1
 
 
 class Factor(NamedTuple):
     """H by the inverse of its Cholesky factor."""
 
-    whitener: np.ndarray  # V with zeros around it, as `variances` takes it
+    inverse_factor: np.ndarray  # V with zeros around it, as `variances` takes it
     n_effective: float  # gamma = tr(H^-1 J'J)
     ridge: np.ndarray  # that H has on its diagonal beside the penalty
 
@@ -44,7 +44,7 @@ class Factor(NamedTuple):
         on their diagonal are left out.
         """
         p = len(self.ridge)
-        L = solve_triangular(self.whitener[:p, :p], np.eye(p), lower=True)
+        L = solve_triangular(self.inverse_factor[:p, :p], np.eye(p), lower=True)
         diagonal = (L**2).sum(axis=1)
         is_used = diagonal > 2 * self.ridge
         if not is_used.any():
@@ -59,9 +59,9 @@ class Posterior:
 
     Parameters
     ----------
-    equations : NormalEquations or DualEquations
+    equations : GramLinearization or JacobianLinearization
         At the published weights.
-    strength : ndarray of shape (n_parameters,)
+    penalty_diag : ndarray of shape (n_parameters,)
         Of the penalty: S.
     weight : float
         Sum of the weights.
@@ -69,23 +69,25 @@ class Posterior:
         If it is known otherwise than from the squared residuals.
     """
 
-    def __init__(self, equations: Any, strength: np.ndarray, weight: float, noise_variance: np.ndarray | None = None):
+    def __init__(
+        self, equations: Any, penalty_diag: np.ndarray, weight: float, noise_variance: np.ndarray | None = None
+    ):
         self._noise_variance = noise_variance
-        self._equations, self._strength, self.weight = equations, strength, weight
+        self._equations, self._strength, self.weight = equations, penalty_diag, weight
         self.squares = equations.squares  # weighted sums of squared residuals, one per output
         self.largest: float | None = None  # leverage of a training row, once it was asked for
         self._factor: Factor | None = None
         self._lock = threading.Lock()
 
-    def memory(self) -> "PosteriorMemory":
+    def memory(self) -> "PosteriorSnapshot":
         """Plain data."""
-        return PosteriorMemory(
+        return PosteriorSnapshot(
             self._equations, self._strength, self.weight, self.squares, self._noise_variance, self._factor, self.largest
         )
 
     @classmethod
-    def recall(cls, memory: "PosteriorMemory") -> "Posterior":
-        posterior = cls(memory, memory.strength, memory.weight, memory.noise_variance)
+    def recall(cls, memory: "PosteriorSnapshot") -> "Posterior":
+        posterior = cls(memory, memory.penalty_diag, memory.weight, memory.noise_variance)
         posterior._equations, posterior._factor, posterior.largest = memory.equations, memory.factor, memory.largest
         return posterior
 
@@ -106,8 +108,8 @@ class Posterior:
 
     @property
     def degrees_of_freedom(self) -> float:
-        """n - gamma, of each output; see `LEAST_FREEDOM`."""
-        return max(self.weight - self.n_effective / len(self.squares), LEAST_FREEDOM * self.weight)
+        """n - gamma, of each output; see `MIN_FREEDOM`."""
+        return max(self.weight - self.n_effective / len(self.squares), MIN_FREEDOM * self.weight)
 
     @property
     def noise_variance(self) -> np.ndarray:
@@ -126,7 +128,7 @@ class Posterior:
         for block in sweep(X):
             _kernels.variances(
                 len(block) * n_outputs * network.n_parameters**2 / 2, _kernels.WHOLE,
-                read_only(block), x_scaling, theta, network.layout, self.factor.whitener,
+                read_only(block), x_scaling, theta, network.layout, self.factor.inverse_factor,
                 _kernels.n_slots_for(len(block)), f[begin : begin + len(block)], products[begin : begin + len(block)],
             )  # fmt: skip
             begin += len(block)
@@ -139,14 +141,14 @@ class Posterior:
         n_outputs, p = len(self.squares), network.n_parameters
         J = np.empty((len(X) * n_outputs, p))
         _kernels.jacobian_rows(read_only(X[:]), np.ones(len(X)), x_scaling, theta, network.layout, J)
-        return (J @ self.factor.whitener[:p, :p].T).reshape(len(X), n_outputs, p)
+        return (J @ self.factor.inverse_factor[:p, :p].T).reshape(len(X), n_outputs, p)
 
 
-class PosteriorMemory(NamedTuple):
+class PosteriorSnapshot(NamedTuple):
     """What a `Posterior` is made of."""
 
     equations: Any
-    strength: np.ndarray
+    penalty_diag: np.ndarray
     weight: float
     squares: np.ndarray
     noise_variance: np.ndarray | None
@@ -154,19 +156,19 @@ class PosteriorMemory(NamedTuple):
     largest: float | None
 
 
-def full_gram(equations: Any, strength: np.ndarray) -> np.ndarray:
+def full_gram(equations: Any, penalty_diag: np.ndarray) -> np.ndarray:
     """Lower triangle of H from either form of the normal equations."""
     if not hasattr(equations, "jacobian"):
         return equations.gram
-    p = len(strength)
+    p = len(penalty_diag)
     lines = np.zeros((_kernels.n_padded(p), len(equations.jacobian)))
     lines[:p] = equations.jacobian[:, :p].T
     gram = np.empty((_kernels.n_padded(p), _kernels.n_padded(p)))
-    _kernels.gram_of(lines, p, lines.shape[1], strength, gram)
+    _kernels.gram_of(lines, p, lines.shape[1], penalty_diag, gram)
     return gram[:p, :p]
 
 
-def make_factor(gram: np.ndarray, strength: np.ndarray) -> Factor:
+def make_factor(gram: np.ndarray, penalty_diag: np.ndarray) -> Factor:
     """Factor of H from its lower triangle.
 
     Where some combination of parameters has no influence H is singular. A ridge of the size of its rounding errors,
@@ -178,10 +180,10 @@ def make_factor(gram: np.ndarray, strength: np.ndarray) -> Factor:
     ridge = p * EPS * (diagonal + EPS * (diagonal.max(initial=0.0) or 1.0))
     while (L := cholesky.factor(gram, 1.0, ridge)) is None:
         ridge *= 10
-    whitener = cholesky.inverse(L, p)
+    inverse_factor = cholesky.inverse(L, p)
     # tr(H^-1 J'J) = p - tr(H^-1 (S + ridge)), and H^-1 = V'V has the columns' sums of squares on its diagonal.
-    n_effective = p - float((strength + ridge) @ (whitener**2).sum(axis=0)[:p])
-    return Factor(whitener, min(max(n_effective, 0.0), float(p)), ridge)
+    n_effective = p - float((penalty_diag + ridge) @ (inverse_factor**2).sum(axis=0)[:p])
+    return Factor(inverse_factor, min(max(n_effective, 0.0), float(p)), ridge)
 
 
 class LeftOut(NamedTuple):

@@ -18,13 +18,13 @@ from .heteroscedastic import N_FOLDS, NoiseModel, fit_noise
 from .posterior import LeftOut
 
 # Rows that the correction of the variance is learnt from, at most.
-MOST_ROWS = 20_000
+MAX_ROWS = 20_000
 
 
 class Errors(NamedTuple):
     """What the corrections are learnt from: the leave-one-out predictions of all networks for the training rows."""
 
-    train: DataSet  # a copy of at most `MOST_ROWS` rows
+    train: DataSet  # a copy of at most `MAX_ROWS` rows
     mean: np.ndarray  # (n_rows, n_outputs)
     z_squared: np.ndarray  # (n_rows, n_outputs), in units of the predicted variance
 
@@ -34,7 +34,7 @@ class Errors(NamedTuple):
         error = (train.Y - mean) ** 2
         # Where no noise is left at all there is nothing to be corrected.
         z_squared = np.divide(error, variance, out=np.ones_like(error), where=variance > 0)
-        rows = thinned(train, MOST_ROWS)  # all, where only so many were left out
+        rows = thinned(train, MAX_ROWS)  # all, where only so many were left out
         # Copies: they are looked at when the models are first asked for, and the caller's may be others by then.
         train = DataSet(*(np.array(part[:]) for part in train.take(rows)))
         return cls(train, mean[rows], z_squared[rows])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sklearn_lm._data.out_of_core import column_range
-from sklearn_lm._data.scaling import identity_scaling, make_scaling, minmax_scaling, refuse_underflow, standard_scaling
+from sklearn_lm._data.scaling import check_underflow, identity_scaling, make_scaling, minmax_scaling, standard_scaling
 
 
 def test_minmax_brings_columns_to_one():
@@ -61,9 +61,9 @@ def test_overflow_is_refused_with_a_remedy():
 
 def test_underflow_is_refused_with_a_remedy():
     Y = np.array([[0.0, 1.0, 3.0], [1.0, 1.0, 3.0 + 1e-16], [2.0, 1.0, 3.0]])
-    refuse_underflow("y", column_range(Y), "")  # a constant column is no such thing
+    check_underflow("y", column_range(Y), "")  # a constant column is no such thing
     with pytest.raises(ValueError, match=r"y varies by no more than 2e-200 in column 0.*multiply"):
-        refuse_underflow("y", column_range(1e-200 * Y), "multiply it by a constant")
+        check_underflow("y", column_range(1e-200 * Y), "multiply it by a constant")
 
 
 def test_all_weight_on_one_value_leaves_a_usable_scale():

@@ -61,7 +61,7 @@ def test_a_large_array_is_mapped_as_it_is_read(skewed, monkeypatch):
     """No second copy of the data; the same bits."""
     power = make_power(skewed, np.ones(len(skewed)))
     copy, source = power.forward(skewed), power.forward(Source(skewed))
-    monkeypatch.setattr(yeo_johnson_module, "LARGEST_COPY", skewed.nbytes - 1)
+    monkeypatch.setattr(yeo_johnson_module, "MAX_COPY", skewed.nbytes - 1)
     for lazy in (source, power.forward(skewed)):
         assert isinstance(lazy, Source)
         np.testing.assert_array_equal(lazy[:], copy)

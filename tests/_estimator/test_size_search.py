@@ -7,7 +7,7 @@ from sklearn.base import clone
 
 from sklearn_lm import LMRegressor
 from sklearn_lm._estimator import size_search
-from sklearn_lm._estimator.size_search import LEAST_RISE, PATIENCE, _larger
+from sklearn_lm._estimator.size_search import MIN_RISE, PATIENCE, _larger
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_the_size_with_the_best_criterion_is_taken(data, alpha):
     # All before it are worse, and what comes after is no better by enough to count.
     assert path["criterion"][chosen] > path["criterion"][:chosen].max()
     if alpha == "evidence":
-        assert (path["criterion"][chosen + 1 :] <= path["criterion"][chosen] + LEAST_RISE).all()
+        assert (path["criterion"][chosen + 1 :] <= path["criterion"][chosen] + MIN_RISE).all()
         assert model.log_evidence_ == path["criterion"][chosen]
     else:
         assert model.loo_score_ == path["criterion"][chosen]
@@ -113,7 +113,7 @@ def test_conjugate_gradients_cannot_choose_a_size(data):
 
 
 def test_growth_ends_before_the_gram_matrix_does(data, monkeypatch):
-    monkeypatch.setattr(size_search, "LARGEST_MATRIX", 8**2)
+    monkeypatch.setattr(size_search, "MAX_MATRIX", 8**2)
     assert fit(*data).growth_["n_parameters"].max() <= 8
 
 

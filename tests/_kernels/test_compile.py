@@ -66,7 +66,7 @@ def kernel(monkeypatch):
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
     monkeypatch.setattr(numba, "threading_layer", lambda: "omp")
 
-    @compile.two_ways(slots="n_slots")
+    @compile.serial_and_parallel(slots="n_slots")
     def double(part, value, n_slots):
         """Twice the value."""
         return 2 * value
@@ -109,7 +109,7 @@ def parts(monkeypatch):
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
     monkeypatch.setattr(numba, "threading_layer", lambda: "omp")
 
-    @compile.two_ways(slots="sums", block=10)
+    @compile.serial_and_parallel(slots="sums", block=10)
     def note(part, rows, sums):
         calls.append(part)
         return part[3]
@@ -180,7 +180,7 @@ def test_an_error_in_one_of_our_threads_is_raised(monkeypatch):
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
     monkeypatch.setattr(numba, "threading_layer", lambda: "workqueue")
 
-    @compile.two_ways(slots="n_slots")
+    @compile.serial_and_parallel(slots="n_slots")
     def fail(part, value, n_slots):
         raise MemoryError("no room")
 

@@ -18,7 +18,7 @@ from sklearn_lm._kernels import ACTIVATIONS, BLOCK
 from sklearn_lm._network.objective import NetworkObjective, predict, sum_of_squares
 from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.topology import make_network
-from sklearn_lm._optimize.cholesky import room_for_factor
+from sklearn_lm._optimize.cholesky import factor_buffer
 
 DEPTHS = {0: (), 1: (4,), 2: (3, 4), 3: (3, 2, 4), 4: (2, 3, 2, 3)}
 
@@ -246,7 +246,7 @@ def test_cholesky_solves(n, rng):
     """Against NumPy, for all sizes around the tile and the band; the upper triangle is never read."""
     A = rng.normal(size=(n, n + 2))
     gram, diagonal = A @ A.T, rng.uniform(0.1, 1, size=n)
-    L = room_for_factor(n)
+    L = factor_buffer(n)
     half = np.tril(gram) + np.triu(np.full((n, n), np.nan), 1)
     assert _kernels.cholesky(half, 1.0, diagonal, L)
     np.testing.assert_allclose(np.tril(L[:n, :n]), np.linalg.cholesky(gram + np.diag(diagonal)), rtol=1e-9, atol=1e-11)
@@ -261,7 +261,7 @@ def test_cholesky_solves(n, rng):
 def test_cholesky_says_when_there_is_no_factor(at, bad):
     gram = np.eye(28)
     gram[at, at] = bad
-    assert not _kernels.cholesky(gram, 1.0, np.zeros(28), room_for_factor(28))
+    assert not _kernels.cholesky(gram, 1.0, np.zeros(28), factor_buffer(28))
 
 
 def test_norms_neither_overflow_nor_underflow():

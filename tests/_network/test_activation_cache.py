@@ -24,13 +24,13 @@ def test_activations_kept_change_nothing(data, theta, rng, monkeypatch):
     direction = rng.normal(size=theta.size)
 
     def evaluations(objective, point):
-        solved, cost = objective.solve_linear(point)
+        solved, cost = objective.solve_output(point)
         equations = objective.normal_equations(solved)
         bend = objective.curvature(solved, direction)
         return solved, cost, equations.cost, equations.gradient, np.tril(equations.gram), bend
 
     kept = [evaluations(objective, points[i]) for i in (0, 1, 0, 2, 1)]
-    monkeypatch.setattr(activation_cache, "MOST_KEPT", 0)
+    monkeypatch.setattr(activation_cache, "MAX_KEPT", 0)
     fresh = [evaluations(objective_for(*data, alpha=0.3), points[i]) for i in (0, 1, 0, 2, 1)]
     for one, other in zip(kept, fresh, strict=True):
         for a, b in zip(one, other, strict=True):

@@ -15,7 +15,7 @@ from sklearn_lm._network.objective import NetworkObjective
 from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.topology import is_weight, make_network
 from sklearn_lm._optimize.levenberg_marquardt import Ending, advance
-from sklearn_lm._optimize.state import Settings, State
+from sklearn_lm._optimize.state import OptimizerSettings, OptimizerState
 
 SMALL = {
     "one layer": (make_network(2, (4,), 1, ["tanh"]), {}),
@@ -104,14 +104,14 @@ def test_one_call_ends_where_somebody_stops_the_fit(data, theta, monkeypatch):
 
 
 def test_one_call_that_was_interrupted_leaves_a_state_to_go_on_from(data, theta):
-    objective, settings = objective_for(*data, alpha=0.1), Settings(solve_output=True, max_iter=6)
+    objective, settings = objective_for(*data, alpha=0.1), OptimizerSettings(solve_output=True, max_iter=6)
     whole, ending, end = run(objective, theta, settings._asdict())
 
     def interrupt(record):
         if record.iteration == 3:
             raise KeyboardInterrupt
 
-    state = State(objective, theta, settings)
+    state = OptimizerState(objective, theta, settings)
     with pytest.raises(KeyboardInterrupt):
         advance(objective, state, settings, interrupt)
     assert state.iteration == 3
@@ -123,8 +123,8 @@ def test_one_call_that_was_interrupted_leaves_a_state_to_go_on_from(data, theta)
 def test_one_call_ends_in_time(data, theta):
     """Trials that find no step, with damping that does not grow, are ended by nothing else."""
     objective = objective_for(*data)
-    settings = Settings(damping="marquardt", mu_increase=1.0, max_time=0.2)
-    state = State(objective, theta, settings)
+    settings = OptimizerSettings(damping="marquardt", mu_increase=1.0, max_time=0.2)
+    state = OptimizerState(objective, theta, settings)
     damping = state.damping
     state.point = state.point._replace(gram=np.full_like(state.point.gram, np.nan))
     assert advance(objective, state, settings) is Ending.MAX_TIME
@@ -134,9 +134,9 @@ def test_one_call_ends_in_time(data, theta):
 
 def test_one_call_that_was_interrupted_as_it_ended_can_go_on(data, theta, monkeypatch):
     """Ctrl-C while the point, where somebody stopped in the middle of what was made ahead, is looked at as a whole."""
-    objective, settings = objective_for(*data, alpha=0.1), Settings(solve_output=True, max_iter=6)
+    objective, settings = objective_for(*data, alpha=0.1), OptimizerSettings(solve_output=True, max_iter=6)
     whole, ending, end = run(objective, theta, settings._asdict())
-    state = State(objective, theta, settings)
+    state = OptimizerState(objective, theta, settings)
 
     def interrupt(theta):
         raise KeyboardInterrupt
@@ -167,7 +167,7 @@ def test_a_point_that_must_not_be_changed_is_a_point_like_others(data, theta):
     """As one that is read from a file in memory-mapped form."""
     objective, fixed = objective_for(*data), theta.copy()
     fixed.flags.writeable = False
-    np.testing.assert_array_equal(objective.solve_linear(fixed)[0], objective.solve_linear(theta)[0])
+    np.testing.assert_array_equal(objective.solve_output(fixed)[0], objective.solve_output(theta)[0])
     gram, again = objective.normal_equations(fixed).gram, objective.normal_equations(theta).gram
     np.testing.assert_array_equal(np.tril(gram), np.tril(again))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sklearn_lm._kernels import AT, D_END, D_FIRST, IS_SAME, P_END, P_FIRST, n_padded
-from sklearn_lm._network.gram_tables import make_products
+from sklearn_lm._network.gram_tables import make_gram_tables
 from sklearn_lm._network.topology import make_network
 
 NETWORKS = {"linear": (3, (), 2), "one layer": (2, (4,), 1), "three layers": (3, (2, 5, 3), 2)}
@@ -14,7 +14,7 @@ NETWORKS = {"linear": (3, (), 2), "one layer": (2, (4,), 1), "three layers": (3,
 def test_every_pair_of_parameters_comes_up_once(name):
     """But those of the output layer with itself, which have a table of their own."""
     network = make_network(*NETWORKS[name], ["tanh"] * len(NETWORKS[name][1]))
-    products = make_products(network.layout)
+    products = make_gram_tables(network.layout)
     seen = np.zeros((network.n_parameters, network.n_parameters), dtype=int)
     for pair in products.pairs:
         for _, _, column, row in products.delta_factors[pair[D_FIRST] : pair[D_END]]:
@@ -30,7 +30,7 @@ def test_every_pair_of_parameters_comes_up_once(name):
 
 def test_places_do_not_overlap():
     """Neither each other nor, at the beginning, the Gram matrix of the output layer; rooms for tiles included."""
-    products = make_products(make_network(3, (2, 5, 3), 2, ["tanh"] * 3).layout)
+    products = make_gram_tables(make_network(3, (2, 5, 3), 2, ["tanh"] * 3).layout)
     taken = np.zeros(products.n_moments, dtype=int)
     for pair in products.pairs:
         size = n_padded(pair[D_END] - pair[D_FIRST]) * n_padded(pair[P_END] - pair[P_FIRST])

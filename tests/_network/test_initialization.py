@@ -21,8 +21,8 @@ def first_layer(family, sample, n_units, rng):
 def test_nguyen_widrow_spreads_the_bends_over_the_range_of_one_input(rng):
     """Each unit's bend, where w x + b = 0, lies inside the range, and together they cover it evenly."""
     matrix = first_layer("nguyen_widrow", sample_of(np.linspace(10, 30, 2001)[:, None]), 12, rng)
-    bends = np.sort(-matrix[:, 1] / matrix[:, 0])
-    np.testing.assert_allclose(bends, np.linspace(10.4, 29.6, 12), atol=0.02)  # 2 % of the tail on each side
+    is_nonlinear = np.sort(-matrix[:, 1] / matrix[:, 0])
+    np.testing.assert_allclose(is_nonlinear, np.linspace(10.4, 29.6, 12), atol=0.02)  # 2 % of the tail on each side
     np.testing.assert_allclose(np.abs(matrix[:, 0]), 0.7 * 12 / 9.6, rtol=2e-3)
 
 

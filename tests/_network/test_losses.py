@@ -85,7 +85,7 @@ def test_gradient_is_that_of_the_cost(objective, name):
 def test_solving_for_the_output_layer_lowers_the_cost(objective, name):
     make, theta = objective
     robust = make(name)
-    solved, cost = robust.solve_linear(theta)
+    solved, cost = robust.solve_output(theta)
     assert cost == pytest.approx(robust.cost(solved), rel=1e-12)
     assert cost < robust.cost(theta)
 

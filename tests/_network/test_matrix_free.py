@@ -19,7 +19,7 @@ from sklearn_lm._network.objective import NetworkObjective
 from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.topology import is_weight, make_network
 from sklearn_lm._optimize import linear_solvers
-from sklearn_lm._optimize.linear_solvers import system_for
+from sklearn_lm._optimize.linear_solvers import make_linear_solver
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def without_sample(monkeypatch):
 def exact(monkeypatch):
     """Conjugate gradients that run on until rounding errors stop them."""
     monkeypatch.setattr(linear_solvers, "FORCING", 0.0)
-    monkeypatch.setattr(linear_solvers, "BEND_FORCING", 0.0)
+    monkeypatch.setattr(linear_solvers, "ACCELERATION_FORCING", 0.0)
 
 
 def two_objectives(rng, hidden=(6, 5), n_outputs=2, alpha=0.3, n_rows=150, activation="tanh"):
@@ -60,7 +60,7 @@ def test_products_are_those_of_the_jacobian(hidden, activation, n_rows, rng):
     """(J'W J + S) v, with J row by row."""
     free, _, theta = two_objectives(rng, hidden, activation=activation, n_rows=n_rows)
     v, J = rng.normal(size=theta.size), jacobian(free, theta)
-    expected = J.T @ (J @ v) + free.penalty.strength * v
+    expected = J.T @ (J @ v) + free.penalty.penalty_diag * v
     np.testing.assert_allclose(free.normal_equations(theta).times(v), expected, rtol=1e-10, atol=1e-10)
 
 
@@ -90,17 +90,17 @@ def test_same_equations(hidden, n_outputs, rng):
     assert a.cost == b.cost == free.cost(theta)
     np.testing.assert_allclose(a.gradient, b.gradient, rtol=1e-10, atol=1e-11)
     np.testing.assert_array_equal(a.squares, b.squares)
-    np.testing.assert_allclose(system_for(a).diagonal(a), b.gram.diagonal(), rtol=1e-11)
+    np.testing.assert_allclose(make_linear_solver(a).diagonal(a), b.gram.diagonal(), rtol=1e-11)
 
 
 def step_of(objective, theta, mu, diagonal, largest=1e9):
     equations = objective.normal_equations(theta)
-    system = system_for(equations)
+    system = make_linear_solver(equations)
     step, trial = np.empty_like(theta), np.empty_like(theta)
-    promised = system.step(equations, mu, diagonal, theta, step, trial)
+    predicted_reduction = system.step(equations, mu, diagonal, theta, step, trial)
     plain = trial.copy()
-    system.add_bend(equations, mu, diagonal, objective.curvature(theta, step), largest, step, trial)
-    return promised, step, plain, trial
+    system.add_acceleration(equations, mu, diagonal, objective.curvature(theta, step), largest, step, trial)
+    return predicted_reduction, step, plain, trial
 
 
 @pytest.mark.usefixtures("exact")
@@ -116,12 +116,12 @@ def test_the_whole_step_and_bend_are_those_of_cholesky(hidden, mu, alpha, rng):
 
 def test_a_truncated_step_promises_what_the_model_gives(rng):
     free, gram, theta = two_objectives(rng)
-    promised, step, _, _ = step_of(free, theta, 1e-3, np.ones(theta.size))
+    predicted_reduction, step, _, _ = step_of(free, theta, 1e-3, np.ones(theta.size))
     b = gram.normal_equations(theta)
     H = np.tril(b.gram) + np.tril(b.gram, -1).T
-    assert promised == pytest.approx(-b.gradient @ step - 0.5 * step @ H @ step, rel=1e-8)
+    assert predicted_reduction == pytest.approx(-b.gradient @ step - 0.5 * step @ H @ step, rel=1e-8)
     best = step_of(gram, theta, 1e-3, np.ones(theta.size))[0]
-    assert 0.5 * best < promised < best * (1 + 1e-9)
+    assert 0.5 * best < predicted_reduction < best * (1 + 1e-9)
 
 
 def test_a_bend_that_is_too_long_is_refused(rng):
@@ -133,10 +133,10 @@ def test_a_bend_that_is_too_long_is_refused(rng):
 @pytest.mark.parametrize("largest", [64, 3])
 def test_the_preconditioner_is_the_diagonal_of_blocks(largest, rng, monkeypatch):
     """On few rows all are kept, and each block is that of J'J: one for each unit and group of its inputs."""
-    monkeypatch.setattr(matrix_free, "LARGEST_BLOCK", largest)
+    monkeypatch.setattr(matrix_free, "MAX_BLOCK", largest)
     free, _, theta = two_objectives(rng)
     equations, J = free.normal_equations(theta), jacobian(free, theta)
-    system, mu, diagonal = system_for(equations), 0.1, rng.uniform(0.5, 2, theta.size)
+    system, mu, diagonal = make_linear_solver(equations), 0.1, rng.uniform(0.5, 2, theta.size)
     system._factor(equations, mu, diagonal)
     H, M = J.T @ J, np.zeros((theta.size, theta.size))
     covered = np.zeros(theta.size, dtype=int)
@@ -146,7 +146,7 @@ def test_the_preconditioner_is_the_diagonal_of_blocks(largest, rng, monkeypatch)
         covered[block] += 1
         assert n <= largest
     assert (covered == 1).all()
-    M += np.diag(equations.strength + mu * diagonal)
+    M += np.diag(equations.penalty_diag + mu * diagonal)
     r = rng.normal(size=theta.size)
     z = r.copy()
     _kernels.precondition(0, _kernels.WHOLE, equations.blocks, system._preconditioner._factors, 1, z)
@@ -156,7 +156,7 @@ def test_the_preconditioner_is_the_diagonal_of_blocks(largest, rng, monkeypatch)
 def test_where_a_block_has_no_factor_its_diagonal_takes_its_place(rng):
     free, _, theta = two_objectives(rng)
     equations = free.normal_equations(theta)
-    system = system_for(equations)
+    system = make_linear_solver(equations)
     equations.kept[:] = 1.0  # all lines alike
     system._factor(equations, 0.0, np.ones(theta.size))
     z = np.ones(theta.size)
@@ -168,7 +168,7 @@ def test_where_a_block_has_no_factor_its_diagonal_takes_its_place(rng):
 def test_what_overflows_is_seen_and_promises_nothing(bad, rng):
     free, _, theta = two_objectives(rng)
     equations = free.normal_equations(theta)
-    system = system_for(equations)
+    system = make_linear_solver(equations)
     assert system.is_finite(equations)
     equations.diagonal[3] = bad
     assert not system.is_finite(equations)
@@ -181,7 +181,7 @@ def test_no_gradient_no_step(rng):
     free, _, theta = two_objectives(rng)
     equations = free.normal_equations(theta)._replace(gradient=np.zeros(theta.size))
     step, trial = np.ones(theta.size), np.ones(theta.size)
-    assert system_for(equations).step(equations, 1.0, np.ones(theta.size), theta, step, trial) == 0.0
+    assert make_linear_solver(equations).step(equations, 1.0, np.ones(theta.size), theta, step, trial) == 0.0
 
 
 @pytest.mark.usefixtures("exact")
@@ -208,10 +208,10 @@ def test_truncated_steps_come_to_the_same_minimum(curve):
 
 
 def test_the_size_of_the_matrix_decides(monkeypatch, curve):
-    """auto: conjugate gradients beyond `LARGEST_MATRIX` numbers, in J'J or in J."""
+    """auto: conjugate gradients beyond `MAX_MATRIX` numbers, in J'J or in J."""
     network = make_network(2, (5,), 1, ["tanh"])
     p = network.n_parameters
-    monkeypatch.setattr(objective, "LARGEST_MATRIX", p * p)
+    monkeypatch.setattr(objective, "MAX_MATRIX", p * p)
     assert not objective.is_matrix_free("auto", network, 10**9)
     assert not objective.is_matrix_free("auto", network, p - 1)
     assert objective.is_matrix_free("auto", make_network(2, (6,), 1, ["tanh"]), 10**9)
@@ -222,7 +222,7 @@ def test_the_size_of_the_matrix_decides(monkeypatch, curve):
 
 def test_a_wide_last_layer_is_not_solved_for(monkeypatch, curve):
     """Its Gram matrix would be what the solver does without."""
-    monkeypatch.setattr(objective, "LARGEST_PROJECTION", 3)
+    monkeypatch.setattr(objective, "MAX_PROJECTION", 3)
     X, y = curve
     with may_end_early():
         fits = [

@@ -91,7 +91,7 @@ def test_solve_linear_is_the_weighted_ridge_solution(data, theta, alpha):
     objective = objective_for(X, Y, weight, alpha)
     solved, cost = theta, np.inf
     for _ in range(3):  # each time closes all but 1e-8 of the distance, along directions that are well determined
-        solved, cost = objective.solve_linear(solved)
+        solved, cost = objective.solve_output(solved)
     hidden_weights, hidden_biases = (part[0] for part in reference.read(theta, NETWORK.sizes))
     A = np.tanh(X @ np.array(hidden_weights).T + hidden_biases)
     peer = Ridge(alpha, solver="cholesky").fit(A, Y, weight) if alpha else LinearRegression().fit(A, Y, weight)
@@ -108,8 +108,8 @@ def test_solve_linear_where_hidden_units_coincide(data, theta):
     X, Y, weight = data
     theta[3:6] = theta[0:3]
     objective = objective_for(X, Y, weight)
-    solved, _ = objective.solve_linear(theta)
-    solved, cost = objective.solve_linear(solved)
+    solved, _ = objective.solve_output(theta)
+    solved, cost = objective.solve_output(solved)
     assert np.isfinite(solved).all()
     hidden = reference.read(theta, NETWORK.sizes)
     A = np.column_stack([np.tanh(X @ np.array(hidden[0][0]).T + hidden[1][0])[:, 1:], np.ones(len(X))])
@@ -120,6 +120,6 @@ def test_solve_linear_where_hidden_units_coincide(data, theta):
 
 def test_solve_linear_of_a_hopeless_point_changes_nothing(data, theta):
     theta[0] = np.nan
-    solved, cost = objective_for(*data).solve_linear(theta)
+    solved, cost = objective_for(*data).solve_output(theta)
     np.testing.assert_array_equal(solved, theta)
     assert np.isnan(cost)

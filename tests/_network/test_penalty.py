@@ -4,7 +4,7 @@ from scipy.stats import multivariate_normal
 
 from sklearn_lm._network.penalty import (
     BIAS_PRECISION,
-    LARGEST_BETA,
+    MAX_BETA,
     PRIOR_RATE,
     PRIOR_SHAPE,
     Groups,
@@ -72,17 +72,17 @@ def test_sums_and_spread():
 # ---- curvature ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize("n_rows", [4, 30])
 def test_curvature_equals_dense_algebra(rng, n_rows):
-    J, strength = rng.normal(size=(n_rows, 9)), rng.uniform(0.1, 3, 9)
-    H = J.T @ J + np.diag(strength)
+    J, penalty_diag = rng.normal(size=(n_rows, 9)), rng.uniform(0.1, 3, 9)
+    H = J.T @ J + np.diag(penalty_diag)
     upper_is_not_read = np.tril(H) + np.triu(np.full_like(H, np.nan), 1)
-    for log_det, gamma in (curvature_of_gram(upper_is_not_read, strength), curvature_of_jacobian(J, strength)):
+    for log_det, gamma in (curvature_of_gram(upper_is_not_read, penalty_diag), curvature_of_jacobian(J, penalty_diag)):
         np.testing.assert_allclose(log_det, np.linalg.slogdet(H)[1], rtol=1e-12)
-        np.testing.assert_allclose(gamma, 1 - strength * np.diag(np.linalg.inv(H)), rtol=1e-10)
+        np.testing.assert_allclose(gamma, 1 - penalty_diag * np.diag(np.linalg.inv(H)), rtol=1e-10)
 
 
 def test_a_prior_that_rounding_swallows_still_has_a_factor(rng):
-    J, strength = np.repeat(1e4 * rng.normal(size=(40, 1)), 3, axis=1), np.full(3, 1e-12)
-    log_det, gamma = curvature_of_gram(J.T @ J + np.diag(strength), strength)
+    J, penalty_diag = np.repeat(1e4 * rng.normal(size=(40, 1)), 3, axis=1), np.full(3, 1e-12)
+    log_det, gamma = curvature_of_gram(J.T @ J + np.diag(penalty_diag), penalty_diag)
     assert np.isfinite(log_det)
     np.testing.assert_allclose(gamma.sum(), 1, atol=0.5)  # of three equal columns one can be told
 
@@ -100,21 +100,21 @@ def linear_model(rng, n=25):
 
 
 def posterior(J, y, groups, precisions):
-    strength = groups.spread(precisions.alpha, BIAS_PRECISION) / precisions.beta
-    H = J.T @ J + np.diag(strength)
+    penalty_diag = groups.spread(precisions.alpha, BIAS_PRECISION) / precisions.beta
+    H = J.T @ J + np.diag(penalty_diag)
     theta = np.linalg.solve(H, J.T @ y)
     squares = float(np.sum((J @ theta - y) ** 2))
-    return strength, H, theta, squares, 0.5 * squares + 0.5 * float(strength @ theta**2)
+    return penalty_diag, H, theta, squares, 0.5 * squares + 0.5 * float(penalty_diag @ theta**2)
 
 
 def test_evidence_of_a_linear_model_is_its_marginal_likelihood(rng):
     J, y, groups = linear_model(rng)
     precisions = Precisions(np.array([0.7, 2.0]), 5.0)
-    strength, H, _, _, cost = posterior(J, y, groups, precisions)
-    covariance = np.eye(len(y)) / precisions.beta + J / (precisions.beta * strength) @ J.T
+    penalty_diag, H, _, _, cost = posterior(J, y, groups, precisions)
+    covariance = np.eye(len(y)) / precisions.beta + J / (precisions.beta * penalty_diag) @ J.T
     priors = 0.5 * np.sum(PRIOR_SHAPE * np.log(precisions.alpha) - PRIOR_RATE * precisions.alpha)
     np.testing.assert_allclose(
-        log_evidence(cost, precisions, strength, np.linalg.slogdet(H)[1], len(y)),
+        log_evidence(cost, precisions, penalty_diag, np.linalg.slogdet(H)[1], len(y)),
         multivariate_normal(np.zeros(len(y)), covariance).logpdf(y) + priors,
         rtol=1e-12,
     )
@@ -125,13 +125,13 @@ def test_updates_climb_to_the_summit_of_the_evidence(rng):
 
     def evidence(logarithms):
         precisions = Precisions(np.exp(logarithms[:-1]), float(np.exp(logarithms[-1])))
-        strength, H, _, _, cost = posterior(J, y, groups, precisions)
-        return log_evidence(cost, precisions, strength, np.linalg.slogdet(H)[1], len(y))
+        penalty_diag, H, _, _, cost = posterior(J, y, groups, precisions)
+        return log_evidence(cost, precisions, penalty_diag, np.linalg.slogdet(H)[1], len(y))
 
     precisions = Precisions(np.ones(2), 1.0)
     for _ in range(500):
-        strength, H, theta, squares, _ = posterior(J, y, groups, precisions)
-        gamma = curvature_of_gram(H, strength).gamma
+        penalty_diag, H, theta, squares, _ = posterior(J, y, groups, precisions)
+        gamma = curvature_of_gram(H, penalty_diag).gamma
         alpha, beta = updated(precisions, groups, gamma, theta, np.array([squares]), gamma.sum(keepdims=True), len(y))
         precisions = Precisions(alpha, float(beta[0]))
     at = np.log([*precisions.alpha, precisions.beta])
@@ -161,9 +161,9 @@ def test_each_output_has_a_noise_of_its_own():
 def test_noise_does_not_fall_without_end():
     """Targets of the second output are a hundred times larger than scaled ones: its noise may be so, too."""
     groups = Groups(np.array([0]), np.array([1]))
-    given = Precisions(np.ones(1), LARGEST_BETA), groups, np.ones(1), np.ones(1), np.zeros(2), np.ones(2), 20.0
+    given = Precisions(np.ones(1), MAX_BETA), groups, np.ones(1), np.ones(1), np.zeros(2), np.ones(2), 20.0
     _, beta = updated(*given, unit=np.array([1.0, 100.0]))
-    np.testing.assert_allclose(beta, [LARGEST_BETA, LARGEST_BETA / 1e4])
+    np.testing.assert_allclose(beta, [MAX_BETA, MAX_BETA / 1e4])
 
 
 def test_equal_rows_and_next_to_no_noise_have_no_factor():

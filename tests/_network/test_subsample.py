@@ -15,12 +15,18 @@ from sklearn_lm._data.scaling import identity_scaling, minmax_scaling
 from sklearn_lm._network import subsample
 from sklearn_lm._network.losses import Loss, RobustObjective
 from sklearn_lm._network.matrix_free import GramOperator
-from sklearn_lm._network.objective import NetworkObjective, sample_sizes
+from sklearn_lm._network.objective import NetworkObjective, subsample_sizes
 from sklearn_lm._network.penalty import fixed_l2, make_groups
-from sklearn_lm._network.subsample import SampledEquations, draw_sample, is_quicker, n_few, n_sampled
+from sklearn_lm._network.subsample import (
+    SubsampledLinearization,
+    draw_sample,
+    is_quicker,
+    n_large_subsample,
+    n_small_subsample,
+)
 from sklearn_lm._network.topology import is_weight, make_network
 from sklearn_lm._optimize import linear_solvers
-from sklearn_lm._optimize.linear_solvers import system_for
+from sklearn_lm._optimize.linear_solvers import make_linear_solver
 from sklearn_lm._training.evidence import solver_between
 
 
@@ -53,15 +59,15 @@ def table_of(X):
 
 # ---- the sample ---------------------------------------------------------------------------------------
 def test_three_residuals_a_parameter_or_none_at_all():
-    assert n_sampled(10_000, 1, 701) == 3 * 701
-    assert n_sampled(5_000, 2, 701) == -(-3 * 701 // 2)
-    assert n_sampled(2 * 3 * 701 - 1, 1, 701) == 0
+    assert n_large_subsample(10_000, 1, 701) == 3 * 701
+    assert n_large_subsample(5_000, 2, 701) == -(-3 * 701 // 2)
+    assert n_large_subsample(2 * 3 * 701 - 1, 1, 701) == 0
 
 
 def test_up_to_six_where_that_is_an_eighth_of_all():
-    assert n_sampled(40 * 701, 1, 701) == 5 * 701
-    assert n_sampled(10**6, 1, 701) == 6 * 701
-    assert n_sampled(10**6, 2, 701) == 3 * 701
+    assert n_large_subsample(40 * 701, 1, 701) == 5 * 701
+    assert n_large_subsample(10**6, 1, 701) == 6 * 701
+    assert n_large_subsample(10**6, 2, 701) == 3 * 701
 
 
 def test_it_is_taken_where_both_its_share_and_the_products_cost_little():
@@ -72,11 +78,11 @@ def test_it_is_taken_where_both_its_share_and_the_products_cost_little():
 
 
 def test_a_small_sample_is_for_few_inputs_and_many_parameters():
-    assert n_few(1000, 1, 681, 1) == 227
-    assert n_few(1000, 2, 681, 2) == 114
-    assert n_few(1000, 1, 681, 3) == 0
-    assert n_few(1000, 1, 399, 1) == 0
-    assert n_few(680, 1, 681, 1) == 0  # fewer residuals than parameters: a system of their own
+    assert n_small_subsample(1000, 1, 681, 1) == 227
+    assert n_small_subsample(1000, 2, 681, 2) == 114
+    assert n_small_subsample(1000, 1, 681, 3) == 0
+    assert n_small_subsample(1000, 1, 399, 1) == 0
+    assert n_small_subsample(680, 1, 681, 1) == 0  # fewer residuals than parameters: a system of their own
 
 
 def test_of_constant_columns_the_weights_are_kept_to_their_sum(rng):
@@ -134,7 +140,7 @@ def test_cost_and_gradient_have_the_bits_of_the_full_matrix(hidden, n_outputs, r
     sampled, whole = (NetworkObjective(*arguments, solver) for solver in ("cg", "cholesky"))
     theta = rng.normal(size=arguments[0].n_parameters)
     a, b = sampled.normal_equations(theta), whole.normal_equations(theta)
-    assert isinstance(a, SampledEquations)
+    assert isinstance(a, SubsampledLinearization)
     assert a.cost == b.cost
     np.testing.assert_array_equal(a.gradient, b.gradient)
     np.testing.assert_array_equal(a.squares, b.squares)
@@ -146,26 +152,26 @@ def test_its_matrix_is_that_of_the_drawn_rows(rng):
     network, rows, table, penalty = problem(rng)
     theta = rng.normal(size=network.n_parameters)
     equations = NetworkObjective(network, rows, table, penalty, "cg").normal_equations(theta)
-    chosen, stretch = draw_sample(rows, table, n_sampled(400, 2, theta.size))
+    chosen, stretch = draw_sample(rows, table, n_large_subsample(400, 2, theta.size))
     J = jacobian(network, rows.X[chosen], rows.root_weight[chosen] * stretch, table, theta)
-    np.testing.assert_allclose(full(equations.gram), J.T @ J + np.diag(penalty.strength), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(full(equations.gram), J.T @ J + np.diag(penalty.penalty_diag), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(equations.diagonal, (J**2).sum(axis=0), rtol=1e-9, atol=1e-9)
 
 
 def step_of(objective, theta, mu):
     equations = objective.normal_equations(theta)
-    system = system_for(equations)
+    system = make_linear_solver(equations)
     step, trial = np.empty_like(theta), np.empty_like(theta)
-    promised = system.step(equations, mu, np.ones(theta.size), theta, step, trial)
+    predicted_reduction = system.step(equations, mu, np.ones(theta.size), theta, step, trial)
     plain = trial.copy()
-    system.add_bend(equations, mu, np.ones(theta.size), objective.curvature(theta, step), 1e9, step, trial)
-    return promised, step, plain, trial
+    system.add_acceleration(equations, mu, np.ones(theta.size), objective.curvature(theta, step), 1e9, step, trial)
+    return predicted_reduction, step, plain, trial
 
 
 @pytest.mark.parametrize("mu", [10.0, 1e-2])
 @pytest.mark.parametrize("hidden", [(), (4,), (3, 2)])
 def test_the_whole_step_and_bend_are_those_of_cholesky(hidden, mu, rng, monkeypatch):
-    for name in ("SAMPLE_FORCING", "SAMPLE_BEND_FORCING"):
+    for name in ("SAMPLE_FORCING", "SAMPLE_ACCELERATION_FORCING"):
         monkeypatch.setattr(linear_solvers, name, 0.0)
     arguments = problem(rng, hidden=hidden)
     theta = rng.normal(size=arguments[0].n_parameters)
@@ -181,7 +187,7 @@ def products_of(objective, theta, mu, monkeypatch):
     monkeypatch.setattr(GramOperator, "times", lambda *arguments: calls.append(0) or times(*arguments))
     equations = objective.normal_equations(theta)
     step, trial = np.empty_like(theta), np.empty_like(theta)
-    system_for(equations).step(equations, mu, np.ones(theta.size), theta, step, trial)
+    make_linear_solver(equations).step(equations, mu, np.ones(theta.size), theta, step, trial)
     monkeypatch.setattr(GramOperator, "times", times)
     return len(calls)
 
@@ -190,7 +196,7 @@ def test_conditioning_costs_few_products(rng, monkeypatch):
     """To six digits with next to no damping, where blocks on the diagonal need many times as many."""
     for name in ("SAMPLE_FORCING", "FORCING"):
         monkeypatch.setattr(linear_solvers, name, 0.0)
-    monkeypatch.setattr(linear_solvers, "LEAST_RESIDUAL", 1e-6)
+    monkeypatch.setattr(linear_solvers, "MIN_RESIDUAL", 1e-6)
     network, rows, table, penalty = problem(rng, n_rows=600, hidden=(5, 3), n_outputs=1, alpha=0.0)
     theta = rng.normal(size=network.n_parameters)
     sampled = NetworkObjective(network, rows, table, penalty, "cg")
@@ -206,7 +212,7 @@ def test_where_the_sample_has_no_factor_its_diagonal_takes_its_place(rng):
     equations = NetworkObjective(*arguments, "cg").normal_equations(theta)
     broken = equations._replace(gram=np.ones_like(equations.gram) * equations.gram.diagonal().max())
     broken.gram[np.diag_indices(theta.size)] = equations.gram.diagonal()
-    system = system_for(broken)
+    system = make_linear_solver(broken)
     step, trial = np.empty_like(theta), np.empty_like(theta)
     assert 0 < system.step(broken, 1e-3, np.ones(theta.size), theta, step, trial) < np.inf
 
@@ -214,7 +220,7 @@ def test_where_the_sample_has_no_factor_its_diagonal_takes_its_place(rng):
 def test_what_overflows_is_seen(rng):
     arguments = problem(rng)
     equations = NetworkObjective(*arguments, "cg").normal_equations(rng.normal(size=arguments[0].n_parameters))
-    system = system_for(equations)
+    system = make_linear_solver(equations)
     assert system.is_finite(equations)
     equations.gram[3, 3] = np.inf
     assert not system.is_finite(equations)
@@ -224,9 +230,9 @@ def test_what_overflows_is_seen(rng):
 @pytest.fixture
 def few(monkeypatch):
     """A small sample whatever the shape, and truncation nowhere."""
-    monkeypatch.setattr(subsample, "LEAST_PARAMETERS", 1)
-    monkeypatch.setattr(subsample, "MOST_INPUTS", 3)
-    for name in ("FEW_FORCING", "SAMPLE_FORCING"):
+    monkeypatch.setattr(subsample, "MIN_PARAMETERS", 1)
+    monkeypatch.setattr(subsample, "MAX_INPUTS", 3)
+    for name in ("SMALL_FORCING", "SAMPLE_FORCING"):
         monkeypatch.setattr(linear_solvers, name, 0.0)
 
 
@@ -237,17 +243,17 @@ def test_the_small_sample_makes_the_preconditioner(n_outputs, rng):
     network, rows, table, penalty = arguments
     theta, mu, diagonal = rng.normal(size=network.n_parameters), 1e3, rng.uniform(0.5, 2, network.n_parameters)
     equations = NetworkObjective(*arguments, "auto").normal_equations(theta)
-    chosen, stretch = draw_sample(rows, table, n_few(400, n_outputs, theta.size, 3))
+    chosen, stretch = draw_sample(rows, table, n_small_subsample(400, n_outputs, theta.size, 3))
     J = jacobian(network, rows.X[chosen], rows.root_weight[chosen] * stretch, table, theta)
     assert len(J) < theta.size
     np.testing.assert_allclose(equations.few[:, : theta.size], J, rtol=1e-12)
     np.testing.assert_allclose(equations.diagonal, (J**2).sum(axis=0), rtol=1e-12)
-    system = system_for(equations)
+    system = make_linear_solver(equations)
     system._factor(equations, mu, diagonal)
     z = rng.normal(size=theta.size)
     x = z.copy()
     system._preconditioner.solve(x)
-    M = J.T @ J + np.diag(penalty.strength + mu * diagonal)
+    M = J.T @ J + np.diag(penalty.penalty_diag + mu * diagonal)
     np.testing.assert_allclose(M @ x, z, rtol=1e-8, atol=1e-8)
 
 
@@ -260,11 +266,11 @@ def test_it_is_enough_where_its_effective_parameters_are_half_its_residuals(mu, 
     objective = NetworkObjective(*arguments, "auto")
     equations = objective.normal_equations(theta)
     J = equations.few[:, : theta.size]
-    K = J / (equations.strength + mu) @ J.T
+    K = J / (equations.penalty_diag + mu) @ J.T
     assert (np.trace(np.linalg.solve(np.eye(len(K)) + K, K)) <= len(K) / 2) == is_enough
     grams = []
-    make_gram = SampledEquations.make_gram
-    monkeypatch.setattr(SampledEquations, "make_gram", lambda of: grams.append(0) or make_gram(of))
+    make_gram = SubsampledLinearization.make_gram
+    monkeypatch.setattr(SubsampledLinearization, "make_gram", lambda of: grams.append(0) or make_gram(of))
     ours = step_of(objective, theta, mu)
     assert len(grams) == (not is_enough)
     for a, b in zip(ours, step_of(NetworkObjective(*arguments, "cholesky"), theta, mu), strict=True):
@@ -276,10 +282,10 @@ def test_it_is_enough_where_its_effective_parameters_are_half_its_residuals(mu, 
 def test_a_second_trial_at_a_point_makes_no_second_matrix(rng, monkeypatch):
     arguments = problem(rng, hidden=(4, 3), n_outputs=1)
     theta, grams = rng.normal(size=arguments[0].n_parameters), []
-    make_gram = SampledEquations.make_gram
-    monkeypatch.setattr(SampledEquations, "make_gram", lambda of: grams.append(0) or make_gram(of))
+    make_gram = SubsampledLinearization.make_gram
+    monkeypatch.setattr(SubsampledLinearization, "make_gram", lambda of: grams.append(0) or make_gram(of))
     equations = NetworkObjective(*arguments, "auto").normal_equations(theta)
-    system, step, trial = system_for(equations), np.empty_like(theta), np.empty_like(theta)
+    system, step, trial = make_linear_solver(equations), np.empty_like(theta), np.empty_like(theta)
     for mu in (1e-3, 2e-3):
         system.step(equations, mu, np.ones(theta.size), theta, step, trial)
     assert len(grams) == 1
@@ -292,7 +298,7 @@ def test_what_was_tried_before_at_a_point_changes_no_step(rng):
     theta = rng.normal(size=objective.network.n_parameters)
     equations, diagonal, steps = objective.normal_equations(theta), np.ones(theta.size), []
     for before in ((), (1e-3,)):
-        system, step, trial = system_for(equations), np.empty_like(theta), np.empty_like(theta)
+        system, step, trial = make_linear_solver(equations), np.empty_like(theta), np.empty_like(theta)
         for mu in (*before, 1e4):
             system.step(equations, mu, diagonal, theta, step, trial)
         steps.append(step)
@@ -359,7 +365,7 @@ def test_the_evidence_is_that_of_all_rows(noise):
     """Naive: that of the sample. With three residuals a parameter it is some nats away."""
     problem = noisy_problem(200, noise=noise)
     winner, _, found = fit(problem)
-    assert isinstance(winner.state.point, SampledEquations)
+    assert isinstance(winner.state.point, SubsampledLinearization)
     evidence, gamma = evidence_anew(found, make_groups(problem.network, "input"))
     assert found.log_evidence == pytest.approx(evidence, rel=1e-9)
     np.testing.assert_allclose(found.gamma, gamma, atol=1e-7)
@@ -396,15 +402,15 @@ def test_a_robust_loss_weighs_all_that_is_summed(rng):
     np.testing.assert_array_equal(a.gradient, b.gradient)
     np.testing.assert_allclose(a.times(v), full(b.gram) @ v, rtol=1e-9, atol=1e-9)
     network, given, table, penalty = arguments
-    chosen, stretch = draw_sample(given, table, n_sampled(400, 2, theta.size))
+    chosen, stretch = draw_sample(given, table, n_large_subsample(400, 2, theta.size))
     root_weight = whole.rows.root_weight[chosen] * stretch  # as the loss weighs them here
     J = jacobian(network, given.X[chosen], root_weight, table, theta)
-    np.testing.assert_allclose(full(a.gram), J.T @ J + np.diag(penalty.strength), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(full(a.gram), J.T @ J + np.diag(penalty.penalty_diag), rtol=1e-9, atol=1e-9)
 
 
 def test_blocks_weigh_a_robust_loss_as_well(rng, monkeypatch):
     monkeypatch.setattr(subsample, "SAMPLED", 10**9)
-    for name in ("FORCING", "BEND_FORCING"):
+    for name in ("FORCING", "ACCELERATION_FORCING"):
         monkeypatch.setattr(linear_solvers, name, 0.0)
     X, y = noisy(rng)
     y[::9] += 4.0
@@ -443,7 +449,7 @@ def test_same_bits_for_any_number_of_threads(rng):
 
 def test_the_solver_decides(rng):
     network, rows, _, _ = problem(rng)
-    assert sample_sizes("cg", network, rows) == (0, n_sampled(400, 2, network.n_parameters))
-    assert sample_sizes("cg", network, rows).many > 0
-    assert sample_sizes("auto", network, rows) == (0, 0)  # too few parameters to be worth it
-    assert sample_sizes("cholesky", network, rows) == (0, 0)
+    assert subsample_sizes("cg", network, rows) == (0, n_large_subsample(400, 2, network.n_parameters))
+    assert subsample_sizes("cg", network, rows).many > 0
+    assert subsample_sizes("auto", network, rows) == (0, 0)  # too few parameters to be worth it
+    assert subsample_sizes("cholesky", network, rows) == (0, 0)

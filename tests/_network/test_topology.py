@@ -28,6 +28,6 @@ def test_weights_and_biases_are_told_apart():
 
 
 def test_a_network_of_identity_units_does_not_bend():
-    assert not make_network(2, (3,), 1, ["identity"]).bends
-    assert not make_network(2, (), 1, []).bends
-    assert make_network(2, (3, 2), 1, ["identity", "relu"]).bends
+    assert not make_network(2, (3,), 1, ["identity"]).is_nonlinear
+    assert not make_network(2, (), 1, []).is_nonlinear
+    assert make_network(2, (3, 2), 1, ["identity", "relu"]).is_nonlinear

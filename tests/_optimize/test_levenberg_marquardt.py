@@ -9,10 +9,10 @@ from problems import MGH, NIST, Problem
 from scipy.optimize import least_squares
 
 from sklearn_lm._optimize.levenberg_marquardt import WINDOW, Ending, minimise
-from sklearn_lm._optimize.state import Settings
+from sklearn_lm._optimize.state import OptimizerSettings
 
 # Parameters of unlike size: D follows the Gram matrix. A first step without damping, as MINPACK takes it.
-GENERAL = Settings(metric="diagonal", mu=1e-14, mu_max=1e20, max_iter=3000, tol=1e-15, min_grad=0.0)
+GENERAL = OptimizerSettings(metric="diagonal", mu=1e-14, mu_max=1e20, max_iter=3000, tol=1e-15, min_grad=0.0)
 
 
 class Equations(NamedTuple):
@@ -82,7 +82,7 @@ def test_certified_parameters(problem):
 @pytest.mark.parametrize("damping", ["nielsen", "marquardt"])
 @pytest.mark.parametrize("metric", ["identity", "diagonal"])
 def test_dampings_and_metrics_agree_on_the_minimum(damping, metric):
-    found = minimise(ROSENBROCK, START, Settings(damping=damping, metric=metric))
+    found = minimise(ROSENBROCK, START, OptimizerSettings(damping=damping, metric=metric))
     np.testing.assert_allclose(found.theta, 1.0, rtol=1e-9)
     assert found.ending is Ending.GRADIENT
 
@@ -90,7 +90,7 @@ def test_dampings_and_metrics_agree_on_the_minimum(damping, metric):
 def test_start_is_not_changed_and_cost_never_grows():
     start, records = START.copy(), []
     start.flags.writeable = False
-    minimise(ROSENBROCK, start, Settings(), records.append)
+    minimise(ROSENBROCK, start, OptimizerSettings(), records.append)
     costs = [record.cost for record in records]
     assert costs == sorted(costs, reverse=True)
     assert [record.iteration for record in records] == list(range(len(records)))
@@ -104,7 +104,7 @@ def test_start_is_not_changed_and_cost_never_grows():
 def test_first_step_is_the_levenberg_marquardt_step():
     """(J'J + mu unit I) delta = -J'r, by numpy, with the unit the largest diagonal entry of J'J."""
     records = []
-    settings = Settings(max_iter=1, mu=0.5)
+    settings = OptimizerSettings(max_iter=1, mu=0.5)
     minimise(ROSENBROCK, np.array([1.2, 1.0]), settings, records.append)
     first, second = records
     equations = ROSENBROCK.normal_equations(first.theta)
@@ -121,7 +121,7 @@ def test_scaling_all_weights_changes_no_step():
     heavy.weight = 1024.0
     paths = [[], []]
     for objective, path in zip((ROSENBROCK, heavy), paths, strict=True):
-        minimise(objective, START, Settings(), lambda record, path=path: path.append(record.theta))
+        minimise(objective, START, OptimizerSettings(), lambda record, path=path: path.append(record.theta))
     np.testing.assert_array_equal(paths[0], paths[1])
 
 
@@ -139,7 +139,7 @@ class Exponentials(LeastSquares):
         )
         self.target, self.n_solved, self.n_bent = target, 0, 0
 
-    def solve_linear(self, theta):
+    def solve_output(self, theta):
         self.n_solved += 1
         e = np.exp(-theta[0] * self.x)
         solved = np.array([theta[0], e @ self.target / (e @ e)])
@@ -156,7 +156,7 @@ class Exponentials(LeastSquares):
 @pytest.mark.parametrize("solve_output", [False, True])
 def test_projection_and_acceleration_find_the_same_minimum(solve_output, acceleration):
     objective = Exponentials()
-    settings = Settings(solve_output=solve_output, acceleration=acceleration)
+    settings = OptimizerSettings(solve_output=solve_output, acceleration=acceleration)
     found = minimise(objective, np.array([0.1, 20.0]), settings)
     np.testing.assert_allclose(found.theta, [1.3, 3.0], rtol=1e-8)
     assert (objective.n_solved > 0, objective.n_bent > 0) == (solve_output, acceleration)
@@ -164,15 +164,15 @@ def test_projection_and_acceleration_find_the_same_minimum(solve_output, acceler
 
 def test_projection_starts_from_the_solved_linear_part():
     records = []
-    minimise(Exponentials(), np.array([0.5, 1e6]), Settings(solve_output=True), records.append)
-    solved, _ = Exponentials().solve_linear(np.array([0.5, 1e6]))
+    minimise(Exponentials(), np.array([0.5, 1e6]), OptimizerSettings(solve_output=True), records.append)
+    solved, _ = Exponentials().solve_output(np.array([0.5, 1e6]))
     np.testing.assert_array_equal(records[0].theta, solved)
 
 
 def test_accelerated_step_is_of_second_order():
     """delta = v + a / 2 with (H + mu D) a = -J'r_vv, by numpy."""
     records, objective = [], Exponentials()
-    minimise(objective, np.array([1.2, 3.1]), Settings(acceleration=True, max_iter=1), records.append)
+    minimise(objective, np.array([1.2, 3.1]), OptimizerSettings(acceleration=True, max_iter=1), records.append)
     theta = records[0].theta
     equations = objective.normal_equations(theta)
     A = equations.gram + 1e-3 * equations.gram.diagonal().max() * np.eye(2)
@@ -185,9 +185,9 @@ def test_accelerated_step_is_of_second_order():
 def test_a_correction_that_is_too_long_is_refused():
     records, objective = [], Exponentials()
     objective.curvature = lambda theta, direction: 1e9 * np.ones(2)
-    minimise(objective, np.array([1.2, 3.1]), Settings(acceleration=True, max_iter=1), records.append)
+    minimise(objective, np.array([1.2, 3.1]), OptimizerSettings(acceleration=True, max_iter=1), records.append)
     plain = []
-    minimise(Exponentials(), np.array([1.2, 3.1]), Settings(max_iter=1), plain.append)
+    minimise(Exponentials(), np.array([1.2, 3.1]), OptimizerSettings(max_iter=1), plain.append)
     np.testing.assert_array_equal(records[1].theta, plain[1].theta)
 
 
@@ -195,14 +195,14 @@ def test_a_correction_that_is_too_long_is_refused():
 def test_singular_gram_matrix_is_solved():
     """Two parameters that do the same: no Cholesky factor without damping, a whole line of solutions."""
     pair = LeastSquares(lambda t: np.array([t[0] + t[1] - 3.0, 0.0]), lambda t: np.array([[1.0, 1.0], [0.0, 0.0]]))
-    found = minimise(pair, np.zeros(2), Settings(min_grad=1e-14))
+    found = minimise(pair, np.zeros(2), OptimizerSettings(min_grad=1e-14))
     np.testing.assert_allclose(found.theta, [1.5, 1.5], rtol=1e-12)
 
 
 def test_non_finite_trial_points_are_rejected():
     """log of a negative number: the undamped first step would go there."""
     with_wall = LeastSquares(lambda t: np.log(t) - 1.0, lambda t: np.diag(1 / t))
-    found = minimise(with_wall, np.array([30.0]), Settings(mu=1e-8))
+    found = minimise(with_wall, np.array([30.0]), OptimizerSettings(mu=1e-8))
     assert any(point[0] < 0 for point in with_wall.points)
     assert found.theta[0] == pytest.approx(math.e, rel=1e-9)
 
@@ -214,7 +214,7 @@ def test_gram_matrix_that_overflows_is_a_rejected_step():
         calls.append(t)
         return np.array([[1.0]]) * (1e200 if 0 < abs(t[0] - 1.0) < 0.5 else 1.0)
 
-    found = minimise(LeastSquares(lambda t: t - 1.2, jacobian), np.array([3.0]), Settings(max_iter=20))
+    found = minimise(LeastSquares(lambda t: t - 1.2, jacobian), np.array([3.0]), OptimizerSettings(max_iter=20))
     assert np.isfinite(found.cost)
     assert abs(found.theta[0] - 1.0) >= 0.5
 
@@ -226,13 +226,13 @@ def test_non_finite_start_is_an_error_with_a_remedy():
 
 # ---- endings ------------------------------------------------------------------------------------------
 def test_ends_at_max_iter_unconverged():
-    found = minimise(ROSENBROCK, START, Settings(max_iter=3))
+    found = minimise(ROSENBROCK, START, OptimizerSettings(max_iter=3))
     assert (found.ending, found.n_iter) == (Ending.MAX_ITER, 3)
     assert not found.ending.converged
 
 
 def test_ends_after_max_time_with_the_best_point_so_far():
-    found = minimise(ROSENBROCK, START, Settings(max_time=1e-9))
+    found = minimise(ROSENBROCK, START, OptimizerSettings(max_time=1e-9))
     assert (found.ending, found.n_iter) == (Ending.MAX_TIME, 0)
     assert found.cost == ROSENBROCK.cost(START)
     assert not found.ending.converged
@@ -240,7 +240,7 @@ def test_ends_after_max_time_with_the_best_point_so_far():
 
 def test_max_time_is_heard_between_trial_points():
     uphill = LeastSquares(lambda t: 1 + np.abs(t), lambda t: np.array([[-1.0]]))
-    found = minimise(uphill, np.zeros(1), Settings(max_time=1e-9, mu_max=1e300), start_time=None)
+    found = minimise(uphill, np.zeros(1), OptimizerSettings(max_time=1e-9, mu_max=1e300), start_time=None)
     assert found.ending is Ending.MAX_TIME
 
 
@@ -253,7 +253,7 @@ def test_a_plateau_is_left():
     """Far out on a logistic curve the gradient is 1e-11 and the residual 1: no minimum, and no reason to stop."""
     curve = LeastSquares(lambda t: 1 / (1 + np.exp(-t)), lambda t: np.diag(1 / (1 + np.exp(-t)) / (1 + np.exp(t))))
     start = np.array([25.0])
-    assert np.linalg.norm(curve.normal_equations(start).gradient) < Settings().min_grad
+    assert np.linalg.norm(curve.normal_equations(start).gradient) < OptimizerSettings().min_grad
     found = minimise(curve, start)
     assert found.n_iter > 0
     assert found.cost < 1e-10
@@ -262,8 +262,8 @@ def test_a_plateau_is_left():
 def test_every_other_ending_counts_on_a_plateau():
     """The gradient, per unit of weight, is below min_grad everywhere, and the model promises more."""
     for settings, ending in (
-        (Settings(min_grad=1e-3, max_iter=3), Ending.MAX_ITER),
-        (Settings(min_grad=1e-3, max_time=1e-9), Ending.MAX_TIME),
+        (OptimizerSettings(min_grad=1e-3, max_iter=3), Ending.MAX_ITER),
+        (OptimizerSettings(min_grad=1e-3, max_time=1e-9), Ending.MAX_TIME),
     ):
         lifted = LeastSquares(
             lambda t: np.r_[1e3, ROSENBROCK.residual(t)], lambda t: np.vstack([np.zeros(2), ROSENBROCK.jacobian(t)])
@@ -276,7 +276,7 @@ def test_every_other_ending_counts_on_a_plateau():
 def test_ends_when_the_objective_no_longer_falls():
     """x^4 near zero converges linearly, so a coarse tol is what ends it."""
     flat = LeastSquares(lambda t: np.array([1.0, t[0] ** 2]), lambda t: np.array([[0.0], [2 * t[0]]]))
-    found = minimise(flat, np.array([0.3]), Settings(tol=1e-4, min_grad=0.0))
+    found = minimise(flat, np.array([0.3]), OptimizerSettings(tol=1e-4, min_grad=0.0))
     assert found.ending is Ending.REDUCTION
     assert found.n_iter >= WINDOW
 
@@ -287,7 +287,7 @@ def test_goes_beyond_the_rounding_error_of_the_objective(rng):
     c = rng.normal(size=9)
     c -= J[:, 0] * (J[:, 0] @ c) / (J[:, 0] @ J[:, 0])
     large_residual = LeastSquares(lambda t: 1e9 * c + J @ t, lambda t: J)
-    found = minimise(large_residual, np.array([1e4]), Settings(tol=0.0, min_grad=0.0))
+    found = minimise(large_residual, np.array([1e4]), OptimizerSettings(tol=0.0, min_grad=0.0))
     assert found.ending is Ending.PRECISION
     assert abs(found.theta[0]) < 1e-5
 
@@ -295,7 +295,7 @@ def test_goes_beyond_the_rounding_error_of_the_objective(rng):
 def test_ends_at_the_damping_ceiling():
     """A Jacobian of the wrong sign: every step goes uphill."""
     uphill = LeastSquares(lambda t: 1 + np.abs(t), lambda t: np.array([[-1.0]]))
-    found = minimise(uphill, np.zeros(1), Settings(mu_max=1e3))
+    found = minimise(uphill, np.zeros(1), OptimizerSettings(mu_max=1e3))
     assert (found.ending, found.n_iter) == (Ending.DAMPING, 0)
 
 

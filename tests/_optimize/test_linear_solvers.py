@@ -9,7 +9,7 @@ from sklearn_lm._data.scaling import identity_scaling
 from sklearn_lm._network.objective import NetworkObjective
 from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.topology import is_weight, make_network
-from sklearn_lm._optimize.linear_solvers import DualSystem, GramSystem, system_for
+from sklearn_lm._optimize.linear_solvers import CholeskySolver, WoodburySolver, make_linear_solver
 
 
 def two_objectives(rng, n_outputs, alpha, n_rows=13):
@@ -28,13 +28,13 @@ def two_objectives(rng, n_outputs, alpha, n_rows=13):
 
 def steps(objective, theta, mu, diagonal, largest=1e9):
     equations = objective.normal_equations(theta)
-    system = system_for(equations)
+    system = make_linear_solver(equations)
     step, trial = np.empty_like(theta), np.empty_like(theta)
-    promised = system.step(equations, mu, diagonal, theta, step, trial)
+    predicted_reduction = system.step(equations, mu, diagonal, theta, step, trial)
     plain = trial.copy()
     curvature = objective.curvature(theta, step)
-    system.add_bend(equations, mu, diagonal, curvature, largest, step, trial)
-    return promised, step, plain, trial
+    system.add_acceleration(equations, mu, diagonal, curvature, largest, step, trial)
+    return predicted_reduction, step, plain, trial
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3])
@@ -60,7 +60,7 @@ def test_same_equations(rng):
     assert a.cost == pytest.approx(b.cost, rel=1e-13)
     np.testing.assert_allclose(a.gradient, b.gradient, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(a.squares, b.squares, rtol=1e-13)
-    np.testing.assert_allclose(DualSystem.diagonal(a), GramSystem.diagonal(b), rtol=1e-12)
+    np.testing.assert_allclose(WoodburySolver.diagonal(a), CholeskySolver.diagonal(b), rtol=1e-12)
 
 
 @pytest.mark.parametrize("n_outputs", [1, 2])
@@ -80,10 +80,10 @@ def test_the_shape_alone_decides(n_outputs):
 def test_what_overflows_is_seen(bad, rng):
     dual, _, theta = two_objectives(rng, 1, 0.0)
     equations = dual.normal_equations(theta)
-    assert DualSystem.is_finite(equations)
+    assert WoodburySolver.is_finite(equations)
     equations.jacobian[3, 4] = bad
     with np.errstate(over="ignore"):
-        assert not DualSystem.is_finite(equations)
+        assert not WoodburySolver.is_finite(equations)
 
 
 def test_a_matrix_without_factor_promises_nothing(rng):

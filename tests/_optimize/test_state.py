@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from sklearn_lm._optimize.state import Damping, Settings
+from sklearn_lm._optimize.state import Damping, OptimizerSettings
 
 
 def test_nielsen_damping_follows_the_gain_ratio():
-    damping, settings = Damping(1.0, growth=8.0), Settings()
+    damping, settings = Damping(1.0, growth=8.0), OptimizerSettings()
     assert damping.after(True, 1.0, settings) == Damping(1 / 3, 2.0)
     assert damping.after(True, 0.5, settings) == Damping(1.0, 2.0)
     assert damping.after(True, 1e-9, settings).mu == pytest.approx(2.0)
@@ -17,6 +17,6 @@ def test_nielsen_damping_follows_the_gain_ratio():
 
 
 def test_marquardt_damping_has_fixed_factors():
-    settings = Settings(damping="marquardt", mu_increase=5.0, mu_decrease=0.25)
+    settings = OptimizerSettings(damping="marquardt", mu_increase=5.0, mu_decrease=0.25)
     assert Damping(1.0).after(True, 0.1, settings).mu == 0.25
     assert Damping(1.0).after(False, 0.1, settings).mu == 5.0

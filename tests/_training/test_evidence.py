@@ -22,22 +22,22 @@ from sklearn_lm._network.penalty import (
 )
 from sklearn_lm._network.topology import is_weight, layer_matrices, make_network
 from sklearn_lm._optimize.levenberg_marquardt import Ending
-from sklearn_lm._optimize.state import Settings
+from sklearn_lm._optimize.state import OptimizerSettings
 from sklearn_lm._training.evidence import (
     EVERY,
     FIRST,
-    MOST_RESTARTS,
+    MAX_RESTARTS,
     PATIENCE,
     SETTLED,
-    EvidenceRace,
-    EvidenceRunner,
+    EvidenceMultistart,
+    EvidenceRun,
     Start,
-    draw_start,
+    draw_evidence_start,
 )
 from sklearn_lm._training.history import Monitor
-from sklearn_lm._training.multistart import Course
+from sklearn_lm._training.multistart import RunFactory
 
-SETTINGS = Settings(solve_output=True, acceleration=True)
+SETTINGS = OptimizerSettings(solve_output=True, acceleration=True)
 
 
 def noisy_problem(n=60, hidden=(4,), noise=(0.3,)):
@@ -51,9 +51,9 @@ def noisy_problem(n=60, hidden=(4,), noise=(0.3,)):
 
 def fit(problem, kind="input", n_starts=1, settings=SETTINGS, seed=0, n_jobs=None):
     groups, rng = make_groups(problem.network, kind), np.random.RandomState(seed)
-    starts = [draw_start(problem.network, groups, rng) for _ in range(n_starts)]
-    course = Course(problem.objective, lambda: Monitor(problem.train_error, problem.held_out_errors()), -math.inf)
-    race = EvidenceRace(starts, course, settings, 0.0, n_jobs, None, problem, groups)
+    starts = [draw_evidence_start(problem.network, groups, rng) for _ in range(n_starts)]
+    course = RunFactory(problem.objective, lambda: Monitor(problem.train_error, problem.held_out_errors()), -math.inf)
+    race = EvidenceMultistart(starts, course, settings, 0.0, n_jobs, None, problem, groups)
     winner = race.run()
     return winner, race.runners, winner.found
 
@@ -65,11 +65,11 @@ def evidence_anew(found, groups):
     )
     objective.is_dual = False
     point = objective.normal_equations(found.theta)
-    strength = groups.spread(found.precisions.alpha, BIAS_PRECISION) / found.precisions.beta
-    np.testing.assert_allclose(found.problem.penalty.strength, strength)
-    curvature = curvature_of_gram(point.gram, strength)
+    penalty_diag = groups.spread(found.precisions.alpha, BIAS_PRECISION) / found.precisions.beta
+    np.testing.assert_allclose(found.problem.penalty.penalty_diag, penalty_diag)
+    curvature = curvature_of_gram(point.gram, penalty_diag)
     n = found.problem.rows["train"].Y.size
-    return log_evidence(point.cost, found.precisions, strength, curvature.log_det, n), curvature.gamma
+    return log_evidence(point.cost, found.precisions, penalty_diag, curvature.log_det, n), curvature.gamma
 
 
 @pytest.mark.parametrize("n", [60, 10])  # by the Gram matrix, and with fewer residuals than parameters
@@ -157,8 +157,8 @@ def test_a_fit_that_takes_the_noise_for_structure_begins_again(monkeypatch):
     with may_end_early():
         linear = LMRegressor((), alpha="evidence").fit(X, y).log_evidence_
     evidence, error = [], []
-    for most_restarts in (0, MOST_RESTARTS):
-        monkeypatch.setattr("sklearn_lm._training.evidence.MOST_RESTARTS", most_restarts)
+    for most_restarts in (0, MAX_RESTARTS):
+        monkeypatch.setattr("sklearn_lm._training.evidence.MAX_RESTARTS", most_restarts)
         with may_end_early():
             model = LMRegressor(20, alpha="evidence", n_starts=1, random_state=1).fit(X, y)
         evidence.append(model.log_evidence_)
@@ -180,14 +180,14 @@ def test_what_was_found_is_made_again_from_what_is_remembered(n, is_sampled, mon
     problem = noisy_problem(n=n, hidden=(3,))
     winner, _, found = fit(problem, settings=SETTINGS._replace(mu=1e-3, mu_max=2e-3))
     assert EVERY * winner.memory().n_evaluations > winner.state.iteration  # so some were of one point
-    assert (len(found.trail) == 1) == is_sampled
+    assert (len(found.hyperparameter_history) == 1) == is_sampled
     monitor = Monitor(problem.train_error, problem.held_out_errors())
-    again = EvidenceRunner.from_memory(winner.memory(), problem, winner.groups, monitor, SETTINGS).found
+    again = EvidenceRun.from_memory(winner.memory(), problem, winner.groups, monitor, SETTINGS).found
     for name, ours in again.point._asdict().items():
         theirs = getattr(found.point, name)
         lower = np.tril if name == "gram" else np.array
         np.testing.assert_array_equal(lower(ours), lower(theirs), err_msg=name)
-    np.testing.assert_array_equal(again.problem.penalty.strength, found.problem.penalty.strength)
+    np.testing.assert_array_equal(again.problem.penalty.penalty_diag, found.problem.penalty.penalty_diag)
     np.testing.assert_array_equal(again.gamma, found.gamma)
 
 
@@ -213,7 +213,7 @@ def test_starts_differ_in_scale_and_noise():
     network = make_network(4, (500,), 1, ("tanh",))
     groups = make_groups(network, "input")
     for seed in range(3):
-        theta, precisions, _ = draw_start(network, groups, np.random.RandomState(seed))
+        theta, precisions, _ = draw_evidence_start(network, groups, np.random.RandomState(seed))
         hidden, output = layer_matrices(network, theta)
         scale = hidden[:, -1].std()
         assert 0.45 < scale < 1.85
@@ -226,7 +226,8 @@ def test_starts_differ_in_scale_and_noise():
 def test_a_start_goes_on_from_precisions_that_fit():
     network = make_network(2, (3,), 1, ("tanh",))
     start, other = (
-        draw_start(network, make_groups(network, kind), np.random.RandomState(0)) for kind in ("input", "layer")
+        draw_evidence_start(network, make_groups(network, kind), np.random.RandomState(0))
+        for kind in ("input", "layer")
     )
     theta = np.ones(network.n_parameters)
     mine = start.precisions._replace(beta=7.0)
@@ -237,12 +238,12 @@ def test_a_start_goes_on_from_precisions_that_fit():
 def test_a_start_that_is_not_finite_is_an_error():
     problem = noisy_problem()
     groups = make_groups(problem.network, "single")
-    start = draw_start(problem.network, groups, np.random.RandomState(0))
+    start = draw_evidence_start(problem.network, groups, np.random.RandomState(0))
     start.theta[0] = np.nan
-    course = Course(problem.objective, lambda: Monitor(problem.train_error, {}), -math.inf)
+    course = RunFactory(problem.objective, lambda: Monitor(problem.train_error, {}), -math.inf)
     with pytest.raises(ValueError, match="not finite"):
-        EvidenceRace([start], course, SETTINGS, 0.0, None, None, problem, groups).run()
-    runner = EvidenceRunner(0, start, problem, groups, course.monitor())
+        EvidenceMultistart([start], course, SETTINGS, 0.0, None, None, problem, groups).run()
+    runner = EvidenceRun(0, start, problem, groups, course.monitor())
     runner.run(problem.objective(), SETTINGS, 0.0)
     assert runner.fate == "not finite"
 
@@ -332,7 +333,7 @@ def test_the_default_is_no_penalty_where_the_evidence_has_no_place(what, rng, mo
     )
     sets = {"X_val": X[:9], "y_val": y[:9]} if what == "X_val" else {}
     if what == "large":
-        monkeypatch.setattr(objective, "LARGEST_MATRIX", 9)
+        monkeypatch.setattr(objective, "MAX_MATRIX", 9)
     options = {"hidden_layer_sizes": 3, "max_iter": 9, "random_state": 0, **options}
     with may_end_early():
         default = LMRegressor(**options).fit(X, y, **sets)
@@ -358,7 +359,7 @@ def test_what_an_interrupted_update_leaves_is_a_model(call, rng, monkeypatch):
 
 def test_the_least_noise_of_each_output_is_in_its_own_unit(rng, monkeypatch):
     """One output that is reproduced exactly, in thousands, beside one with noise."""
-    monkeypatch.setattr(penalty, "LARGEST_BETA", 1e4)
+    monkeypatch.setattr(penalty, "MAX_BETA", 1e4)
     X = rng.uniform(-1, 1, size=(40, 2))
     Y = np.column_stack([1e3 * X @ [1.0, 2.0], X @ [2.0, 1.0] + 0.3 * rng.normal(size=40)])
     with may_end_early():

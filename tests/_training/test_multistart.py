@@ -5,10 +5,10 @@ import pytest
 from conftest import may_end_early, size
 
 from sklearn_lm import LMRegressor
-from sklearn_lm._optimize.state import Settings
+from sklearn_lm._optimize.state import OptimizerSettings
 from sklearn_lm._training import draw_starts, multistart
 from sklearn_lm._training.history import Monitor
-from sklearn_lm._training.multistart import ROUNDS, Course, Race, affordable_starts, summary
+from sklearn_lm._training.multistart import RUNGS, Multistart, RunFactory, affordable_starts, summary
 
 
 class Bumps:
@@ -23,14 +23,14 @@ class Bumps:
         x = float(theta[0])
         r = np.array([x / 10, 3 * np.sin(3 * x)])
         J = np.array([[0.1], [9 * np.cos(3 * x)]])
-        from sklearn_lm._optimize.linearization import NormalEquations
+        from sklearn_lm._optimize.linearization import GramLinearization
 
-        return NormalEquations(0.5 * float(r @ r), J.T @ r, J.T @ J, r**2)
+        return GramLinearization(0.5 * float(r @ r), J.T @ r, J.T @ J, r**2)
 
 
 def run(starts, **options):
-    course = Course(Bumps, lambda: Monitor(lambda equations: float(equations.squares.sum()), {}), 1e-16)
-    race = Race([("family", np.array([x])) for x in starts], course, Settings(), 0.0, **options)
+    course = RunFactory(Bumps, lambda: Monitor(lambda equations: float(equations.squares.sum()), {}), 1e-16)
+    race = Multistart([("family", np.array([x])) for x in starts], course, OptimizerSettings(), 0.0, **options)
     return race.run(), race.runners
 
 
@@ -61,7 +61,7 @@ def test_everyone_has_a_fate():
     assert fates.count("ran to the end") == 1
     assert winner.fate == "won"
     left = [runner for runner in runners if runner.fate == "left after round 1"]
-    assert all(runner.state.iteration <= ROUNDS[0].n_iter for runner in left)
+    assert all(runner.state.iteration <= RUNGS[0].n_iter for runner in left)
 
 
 def test_few_starts_all_run_to_the_end():
@@ -94,7 +94,7 @@ def test_a_start_that_overflows_is_lost_and_no_more():
 
 
 def test_number_of_affordable_starts():
-    assert affordable_starts(100, 20, 5) == multistart.MOST_STARTS
+    assert affordable_starts(100, 20, 5) == multistart.MAX_STARTS
     assert affordable_starts(1e6, 200, 30) == 1
     assert affordable_starts(499, 60, 10) >= 15
     numbers = [affordable_starts(n, 60, 10) for n in np.logspace(1, 6, 30)]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from sklearn_lm._uncertainty.heteroscedastic import LARGEST_LOGARITHM, N_FOLDS, fit_coefficients, fit_noise
+from sklearn_lm._uncertainty.heteroscedastic import MAX_LOGARITHM, N_FOLDS, fit_coefficients, fit_noise
 
 
 def draws(rng, slope, n=600):
@@ -59,7 +59,7 @@ def test_a_variance_that_does_not_vary_stays_as_it_is(rng):
 def test_far_away_the_factor_has_its_limits(rng):
     X, mean, z_squared, fold = draws(rng, 2.0)
     far = fit_noise(X, mean, z_squared, np.ones(600), fold).factor(np.array([[1e9, 0.0], [-1e9, 0.0]]), np.zeros(2))
-    np.testing.assert_allclose(far, np.exp([LARGEST_LOGARITHM, -LARGEST_LOGARITHM]))
+    np.testing.assert_allclose(far, np.exp([MAX_LOGARITHM, -MAX_LOGARITHM]))
 
 
 def test_few_rows_give_a_common_factor(rng):

@@ -14,8 +14,8 @@ from sklearn.linear_model import LinearRegression
 from sklearn_lm import LMRegressor
 from sklearn_lm._kernels import compile
 from sklearn_lm._network.topology import pack
-from sklearn_lm._optimize.linearization import DualEquations, NormalEquations
-from sklearn_lm._uncertainty.posterior import LEAST_FREEDOM, Posterior, leave_one_out, make_factor
+from sklearn_lm._optimize.linearization import GramLinearization, JacobianLinearization
+from sklearn_lm._uncertainty.posterior import MIN_FREEDOM, Posterior, leave_one_out, make_factor
 
 
 def fit(X, y, hidden=(4,), sample_weight=None, **parameters):
@@ -49,23 +49,25 @@ def slow_jacobian(model, X):
 # ---- the factor ---------------------------------------------------------------------------------------
 def test_whitener_is_the_root_of_the_inverse(rng):
     J = rng.normal(size=(30, 7))
-    strength = rng.uniform(0, 2, size=7)
-    H = J.T @ J + np.diag(strength)
-    factor = make_factor(np.tril(H), strength)
-    V = factor.whitener[:7, :7]
+    penalty_diag = rng.uniform(0, 2, size=7)
+    H = J.T @ J + np.diag(penalty_diag)
+    factor = make_factor(np.tril(H), penalty_diag)
+    V = factor.inverse_factor[:7, :7]
     np.testing.assert_allclose(V.T @ V, np.linalg.inv(H), rtol=1e-10, atol=1e-12)
-    np.testing.assert_array_equal(factor.whitener[7:], 0)
+    np.testing.assert_array_equal(factor.inverse_factor[7:], 0)
     assert factor.n_effective == pytest.approx(np.trace(np.linalg.solve(H, J.T @ J)), rel=1e-10)
     assert factor.rank == 7
 
 
 def test_both_forms_of_the_equations_have_one_factor(rng):
-    J, strength = rng.normal(size=(4, 7)), rng.uniform(1, 2, size=7)
-    gram = J.T @ J + np.diag(strength)
-    normal = NormalEquations(0.0, np.zeros(7), np.tril(gram), np.ones(1))
-    dual = DualEquations(0.0, np.zeros(7), np.hstack([J, np.zeros((4, 1))]), np.zeros(4), strength, np.ones(1))
-    factors = [Posterior(equations, strength, 4.0).factor for equations in (normal, dual)]
-    np.testing.assert_allclose(factors[0].whitener, factors[1].whitener, rtol=1e-10, atol=1e-13)
+    J, penalty_diag = rng.normal(size=(4, 7)), rng.uniform(1, 2, size=7)
+    gram = J.T @ J + np.diag(penalty_diag)
+    normal = GramLinearization(0.0, np.zeros(7), np.tril(gram), np.ones(1))
+    dual = JacobianLinearization(
+        0.0, np.zeros(7), np.hstack([J, np.zeros((4, 1))]), np.zeros(4), penalty_diag, np.ones(1)
+    )
+    factors = [Posterior(equations, penalty_diag, 4.0).factor for equations in (normal, dual)]
+    np.testing.assert_allclose(factors[0].inverse_factor, factors[1].inverse_factor, rtol=1e-10, atol=1e-13)
 
 
 def test_rank_of_a_known_matrix_whatever_the_units(rng):
@@ -73,14 +75,14 @@ def test_rank_of_a_known_matrix_whatever_the_units(rng):
     J = np.hstack([J, np.zeros((20, 1))])  # and a parameter without any influence
     factor = make_factor(np.tril(J.T @ J), np.zeros(7))
     assert factor.rank == 4
-    assert np.isfinite(factor.whitener).all()
+    assert np.isfinite(factor.inverse_factor).all()
     assert 0 <= factor.n_effective <= 7
 
 
 def test_no_influence_at_all_is_no_crash():
     factor = make_factor(np.zeros((3, 3)), np.zeros(3))
     assert factor.rank == 0
-    assert np.isfinite(factor.whitener).all()
+    assert np.isfinite(factor.inverse_factor).all()
 
 
 # ---- standard deviations ------------------------------------------------------------------------------
@@ -188,7 +190,7 @@ def test_more_parameters_than_residuals_still_give_numbers(rng):
     std = model.predict(np.linspace(-3, 3, 9)[:, None], return_std=True)[1]
     assert np.isfinite(std).all()
     assert (std > 0).all()
-    assert model._posterior.degrees_of_freedom >= LEAST_FREEDOM * 12
+    assert model._posterior.degrees_of_freedom >= MIN_FREEDOM * 12
 
 
 def test_pickle_before_and_after_the_factor_was_made(data):
