@@ -25,120 +25,126 @@ from ._training.callbacks import CallbackSupport
 class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport, RegressorMixin, BaseEstimator):
     """Feed-forward network fitted by nonlinear least squares with the Levenberg-Marquardt algorithm.
 
-    For networks of 10 to some thousand parameters. It minimises
+    `fit` minimises, in scaled units,
 
         F = 1/2 sum_i w_i |y_i - f(x_i)|^2 + 1/2 alpha |W|^2
 
-    in scaled units, with a linear output layer, `sample_weight` as w and all weights but no biases in W.
+    where f is a network with a linear output layer, w is `sample_weight`, and W holds all weights without the biases.
+    The package is made for networks of 10 to some thousand parameters.
 
     Parameters
     ----------
     hidden_layer_sizes : int, sequence of int or "auto", default=(10,)
-        Units of each hidden layer. ``()`` is linear regression. "auto" grows one hidden layer, each size from the
-        solution of the one before, until the evidence (with a fixed alpha, the leave-one-out error) no longer improves.
+        Number of units of each hidden layer. ``()`` is linear regression. "auto" fits one hidden layer of growing size,
+        each size initialised with the solution of the previous one, until the evidence no longer increases (with a
+        fixed `alpha`: until the leave-one-out error no longer decreases).
     activation : str or sequence of str, default="tanh"
-        "tanh", "logistic", "relu", "softplus" or "identity"; one name for all hidden layers, or one for each.
+        "tanh", "logistic", "relu", "softplus" or "identity": one name for all hidden layers, or one per layer.
     alpha : float, "auto" or "evidence", default="auto"
-        Strength of the L2 penalty. In sum form, as in :class:`~sklearn.linear_model.Ridge`. "evidence": a strength for
-        each group of parameters, and the variance of the noise, are found during the fit, by the evidence of the
-        training rows (MacKay 1992; Foresee and Hagan 1997). "auto": the same, where nothing is against it, and else 0:
-        with a validation set, which says when noise begins to be fitted; with a robust loss; and for so many
-        parameters that there is no Gram matrix.
+        L2 penalty parameter, in sum form as in :class:`~sklearn.linear_model.Ridge`. "evidence" estimates one penalty
+        parameter for each group of parameters, and the noise variance, by maximising the evidence of the training rows
+        [7]_ [8]_. "auto" is "evidence", except that it is 0 with a validation set, with a robust loss, and for
+        networks too large for a Gram matrix.
     penalty_groups : {"input", "layer", "single"}, default="input"
-        Which parameters share a strength where `alpha` is found. "single": all of them. "layer": the weights of
-        each layer, and the biases of each hidden layer. "input": the same, but for the first layer the weights of each
-        input by themselves, so that inputs without use are switched off. The last two leave output biases almost free.
+        Parameters that share one penalty parameter if `alpha` is estimated. "single": all of them. "layer": the weights
+        of each layer, and the biases of each hidden layer. "input": as "layer", but the first layer has one group for
+        the weights of each input, so that irrelevant inputs are switched off. With "layer" and "input" the output
+        biases are almost free.
     n_networks : int, default=1
-        Networks that are fitted independently, from starts of their own, and mixed: in a prediction each counts by its
-        precision there.
+        Number of networks that are fitted independently, from different starts. Their predictions are averaged, each
+        weighted with its precision at the point of prediction.
     noise : {"auto", "constant"}, default="auto"
-        "auto": the standard deviation of a prediction depends on the inputs, by a log-linear model that is fitted to
-        leave-one-out errors. With a fixed alpha only where `fit` computes these, see `leave_one_out`; not with a robust
-        loss. "constant": the noise has one variance everywhere.
+        "constant": one noise variance for all inputs. "auto": the noise variance is a log-linear function of the
+        inputs, fitted to the leave-one-out errors. "auto" means "constant" with a robust loss, and with a fixed `alpha`
+        if no leave-one-out errors are computed (see `leave_one_out`).
     loss : {"squared_error", "huber", "soft_l1", "cauchy"}, default="squared_error"
-        What a residual counts, as in :func:`scipy.optimize.least_squares`. The others are for data with outliers: large
-        residuals count less than their squares, with "cauchy" hardly more than medium ones.
+        Loss function of the residuals, as in :func:`scipy.optimize.least_squares`. All but "squared_error" are robust:
+        they reduce the influence of outliers, "cauchy" most of all.
     loss_scale : float or None, default=None
-        Where residuals begin to be large, in units of y (of the scaled y where there are several outputs). None: from
-        the median of the residuals, at 95 % efficiency where there are no outliers. Not used by "squared_error".
+        Residual at which a robust loss starts to differ from the squared error (`f_scale` in SciPy), in units of y, or
+        of the scaled y with several outputs. None: estimated from the median of the residuals, for an efficiency of
+        95 % under normal noise.
     scaling : {"auto", "minmax", "standard", "power"} or None, default="auto"
-        "minmax" brings inputs to [-1, 1], "standard" to mean 0 and variance 1. "power" does the same after a power map
-        (Yeo and Johnson 2000) of columns with a skewness above 1. With all of them targets are standardised, and
-        constant columns are only shifted. "auto" is "power" where `alpha` is found, and "minmax" else. None leaves
-        inputs and targets as they are.
-    init : str, default="nguyen_widrow"
+        "minmax" scales inputs to [-1, 1], "standard" to mean 0 and variance 1. "power" is "standard" after a power
+        transform [9]_ of the columns whose skewness exceeds 1. All three standardise the targets; constant columns are
+        only shifted. "auto" is "power" if `alpha` is estimated, otherwise "minmax". None scales nothing.
+    init : {"nguyen_widrow", "glorot", "small", "centred", "steep", "selected"}, default="nguyen_widrow"
         Family of the first start. "nguyen_widrow": units spread over the range of the data; "glorot": small random
-        weights; "small": smaller ones; "centred": units that bend at data points; "steep": the same with steep
-        slopes; "selected": units chosen one by one to explain the target. Not used where `alpha` is found: such
-        fits have starts of their own.
+        weights; "small": half of those; "centred": units whose inflection points lie at data points; "steep": the same
+        with steep slopes; "selected": units selected one by one by orthogonal matching pursuit. Ignored if `alpha` is
+        estimated: those fits draw random weights on several scales.
     n_starts : int or "auto", default="auto"
-        Starts from a mix of families race: all get 12 iterations, the best 30 % go on to 40, the best 8 % to 90, and
-        the best 5 %, but at least two, run to the end. "auto": as many as a small budget of arithmetic allows, up to 40
-        for problems of some hundred rows and 60 parameters, 1 for large ones; counted from the sum of the weights.
-        Where `alpha` is found, all run to the end, the one with the largest evidence wins, and "auto" is at most 5,
-        or 1 for each of several networks.
+        Number of starts. With a fixed `alpha`, successive halving selects among starts of several families: all make 12
+        iterations, the best 30 % continue to 40, the best 8 % to 90, and the best 5 % (at least two) until they
+        converge. If `alpha` is estimated, all starts run until they converge and the largest evidence wins. "auto": as
+        many as a small budget of arithmetic allows, 40 for problems of some hundred rows and 60 parameters, 1 for large
+        ones; if `alpha` is estimated at most 5, and 1 if `n_networks` exceeds 1. Rows count with their weights.
     solve_output : bool, default=True
-        Solve for the output layer by linear least squares at every trial point (variable projection).
+        Solve for the output layer by linear least squares at every trial point (variable projection [3]_).
     acceleration : bool, default=True
-        Add the geodesic correction, of second order, to every step.
+        Add the second-order correction of geodesic acceleration to each step [4]_.
     solver : {"auto", "cholesky", "cg"}, default="auto"
-        How steps are found. "cholesky": from the Gram matrix J'J, or from J where residuals are fewer than parameters.
-        "cg": by conjugate gradients, with products in place of the matrix of all rows. Their preconditioner is the Gram
-        matrix of a sample of the rows, up to 5000 parameters and where rows are many; else it is made of small blocks,
-        in memory proportional to the parameters. "auto": "cg" where the matrix would have more than 5000 x 5000
-        numbers, and where a sample saves time: from some 400 parameters on, or some 900 where the fit finds
-        `alpha`, for which it needs the matrix in every third iteration.
+        Linear solver of a step. "cholesky": Cholesky factorisation of the Gram matrix J'J, or of a matrix of the size
+        of J J' if residuals are fewer than parameters. "cg": truncated conjugate gradients without a Gram matrix of all
+        rows. Their preconditioner is the Gram matrix of a sample of rows if rows are many and parameters at most 5000,
+        otherwise block-diagonal, with memory proportional to the number of parameters. "auto": "cg" if the matrix would
+        exceed 5000 x 5000, or where a sample of rows saves time: with many rows from about 200 parameters, or about 900
+        if `alpha` is estimated, which needs the Gram matrix in every third iteration.
     damping : {"nielsen", "marquardt"}, default="nielsen"
-        How the damping mu follows the steps. "nielsen": by the gain ratio, smoothly. "marquardt": times
-        `mu_decrease` after a success, times `mu_increase` after a failure, as in MATLAB's ``trainlm``.
+        Update of the damping parameter mu. "nielsen": a smooth function of the gain ratio [6]_. "marquardt": mu is
+        multiplied by `mu_decrease` after an accepted step and by `mu_increase` after a rejected one [2]_, as in
+        MATLAB's ``trainlm``.
     mu : float, default=1e-3
-        First damping. It is measured in units of the largest diagonal entry of the Gram matrix J'J at the start, so
-        it does not depend on the number of rows.
-    mu_increase, mu_decrease : float, default=10.0 and 0.1
-        Factors for ``damping="marquardt"``.
+        Initial damping parameter, in units of the largest diagonal entry of J'J at the start.
+    mu_increase : float, default=10.0
+        Factor after a rejected step, for ``damping="marquardt"``.
+    mu_decrease : float, default=0.1
+        Factor after an accepted step, for ``damping="marquardt"``.
     mu_max : float, default=1e10
-        The fit ends when mu, in the same units, would exceed this.
+        The fit stops when mu, in the units of `mu`, would exceed this value.
     max_iter : int, default=200
-        Largest number of iterations. An iteration is one accepted step.
+        Maximum number of iterations. One iteration is one accepted step.
     tol : float, default=1e-10
-        The fit ends when F fell by less than this fraction over five iterations.
+        The fit stops when F decreased by less than this fraction over five iterations.
     min_grad : float, default=1e-10
-        The fit ends when the norm of the gradient of F, divided by the sum of the weights, is not above this.
+        The fit stops when the norm of the gradient of F, divided by the sum of the weights, is at most this value.
     goal : float, default=0.0
-        The fit ends when the mean squared training error, in squared units of y, is not above this.
+        The fit stops when the mean squared training error, in squared units of y, is at most this value.
     max_time : float or None, default=None
-        Seconds after which the fit ends with the best weights so far: of each network, and of each size that grows.
+        Seconds after which the fit stops with the best weights so far. Each network of `n_networks`, and each size of
+        ``hidden_layer_sizes="auto"``, has this time.
     early_stopping : bool, default=False
-        Hold a validation set out, stop when its error no longer falls, and keep the weights of its least error.
-        Passing `X_val` to `fit` switches this on.
+        Hold out a validation set, stop when its error no longer decreases, and keep the weights of its smallest error.
+        Passing `X_val` to `fit` has the same effect.
     validation_fraction : float, default=0.15
-        Share of the rows in the validation set. Not used with `X_val`.
+        Fraction of the rows in the validation set. Ignored if `X_val` is passed to `fit`.
     split : {"random", "block", "interleaved"}, default="random"
-        How these sets are taken: at random; in blocks, the first rows for training and the last for testing, as for
-        time series; or evenly spread over all rows, as for rows in order of an input.
+        Rows of the held-out sets: drawn at random; in blocks, the first rows for training and the last for testing, as
+        for time series; or spread evenly over all rows, for rows sorted by an input.
     test_fraction : float, default=0.0
-        Share of the rows in a test set. It takes no part in the fit: its error is recorded, that is all.
+        Fraction of the rows in a test set. Its error is recorded and has no influence on the fit.
     n_iter_no_change : int, default=6
-        Iterations without a new least validation error before the fit ends.
+        The fit stops after this number of iterations without a new smallest validation error.
     warm_start : bool, default=False
-        Go on, with the scaling and the sets of the previous call of `fit`, for `max_iter` more iterations. On the same
-        data n calls of one iteration end, to the bit, where one call of n iterations does. On other data, or where
-        `coefs_` or `intercepts_` were set by hand, the weights are taken over (where `alpha` is found, the penalty,
-        too) and nothing else. A layer that grows begins anew.
+        Continue the previous call of `fit` for `max_iter` more iterations, with its scaling and its sets. On the same
+        data, n calls of one iteration give the same bits as one call of n iterations. With other data, another `alpha`,
+        or if `coefs_` or `intercepts_` were assigned, the fit starts anew from the current weights (and from the
+        current penalty parameters, if `alpha` is estimated). ``hidden_layer_sizes="auto"`` always starts anew.
     verbose : int, default=0
-        1 prints one line per iteration, 2 also one per rejected trial. Where several starts race, a line for each
-        start comes first, and the iterations are those of the winner, printed at the end.
+        1 prints one line per iteration, 2 also one per rejected trial. With several starts, one line per start comes
+        first, and the iterations are those of the best start.
     checkpoint : str, path-like or None, default=None
-        File that is written after every iteration and removed at the end of the fit. Where there is one, left behind
-        by a process that was killed or by Ctrl-C, `fit` on the same data goes on from it, and ends as if nothing had
-        been. It holds numbers only, no code. Not with ``warm_start=True`` of several networks.
+        File that is written after every iteration and removed at the end of the fit. If the file exists, because the
+        process was killed or interrupted, `fit` on the same data continues from it and ends with the same bits as an
+        uninterrupted fit. The file contains numbers and no code. Not available for several networks with
+        ``warm_start=True``.
     leave_one_out : bool or "auto", default="auto"
-        Whether `fit` computes the leave-one-out residuals, at the cost of about one iteration. "auto": where that is
-        cheap, up to 10^8 multiply-adds (rows times squared parameters times outputs, halved).
+        Compute leave-one-out residuals, at the cost of about one iteration. "auto": if this takes at most 10^8
+        multiply-adds (rows times squared number of parameters times outputs, divided by two).
     random_state : int, RandomState instance or None, default=None
         Determines the initial weights and the random split.
     n_jobs : int or None, default=None
-        Threads in which starts run side by side, as in joblib.
+        Number of threads that run starts in parallel, as in joblib. It does not change the result.
 
     Attributes
     ----------
@@ -147,98 +153,110 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
     intercepts_ : list of ndarray of shape (n_out,)
         Biases of each layer.
     n_layers_ : int
-        Number of layers, the inputs included.
+        Number of layers, including the input layer.
     n_outputs_ : int
+        Number of outputs.
     hidden_activations_ : tuple of str
+        Activation of each hidden layer.
     out_activation_ : str
-        Always "identity".
-    x_offset_, x_scale_ : ndarray of shape (n_features_in_,)
-        The network sees ``(X - x_offset_) / x_scale_``, with columns of X mapped before as `x_power_` says.
-    y_offset_, y_scale_ : ndarray of shape (n_outputs_,)
-        Predictions are ``y_offset_ + y_scale_ * output``.
+        Activation of the output layer, always "identity".
+    x_offset_ : ndarray of shape (n_features_in_,)
+        Offset of each input. The network receives ``(X - x_offset_) / x_scale_``, after the power transforms of
+        `x_power_`.
+    x_scale_ : ndarray of shape (n_features_in_,)
+        Scale of each input.
+    x_power_ : Power
+        Power transforms: arrays `column`, `centre`, `spread` and `exponent`, empty if no column is transformed.
+    y_offset_ : ndarray of shape (n_outputs_,)
+        Offset of each target. Predictions are ``y_offset_ + y_scale_ * output``.
+    y_scale_ : ndarray of shape (n_outputs_,)
+        Scale of each target.
     n_iter_ : int
-        Iterations made.
+        Number of iterations.
     best_iter_ : int
-        Iteration whose weights are published: the last one, or that of the least validation error.
+        Iteration whose weights are kept: the last one, or that of the smallest validation error or largest evidence.
     loss_ : float
         F at `best_iter_`.
     loss_curve_ : list of float
         F at the start and after each iteration.
     stop_reason_ : str
-        Why the fit ended, as a sentence.
+        Reason why the fit stopped, as a sentence.
     history_ : dict of str to ndarray of shape (n_iter_ + 1,)
-        The start and every iteration: `train_mse`, `validation_mse` and `test_mse` (where there are such sets; mean
-        squared errors in squared units of y), `grad_norm`, `mu`, `gain_ratio` (actual over predicted reduction
-        of the accepted step), `n_evaluations` (of F, in total), `time` (seconds since the fit began), the
-        iteration's seconds by phase: `time_jacobian` (gradient and Gram matrix), `time_solve` (factor and step),
-        `time_evaluate` (trial points); with a validation set `validation_failures`, the iterations since its least
-        error. Where `alpha` is found, also `log_evidence` and `n_effective_parameters`, as of the last update of the
-        penalty, and NaN before the first.
-    growth_ : dict of str to ndarray
-        With ``hidden_layer_sizes="auto"``, of each size that was fitted: `n_units`, `n_parameters`, `train_mse`,
-        `criterion` (log evidence, or R2 of rows left out) and `n_iter`.
+        Record of the start and of each iteration: `train_mse`, `validation_mse` and `test_mse` (of the sets that
+        exist; mean squared errors in squared units of y), `grad_norm`, `mu`, `gain_ratio` (actual over predicted
+        reduction of the accepted step), `n_evaluations` (cumulative number of evaluations of F), `time` (seconds since
+        the start of the fit), and the seconds of the iteration by phase: `time_jacobian` (gradient and Gram matrix),
+        `time_solve` (factorisation and step), `time_evaluate` (trial points). With a validation set also
+        `validation_failures`, the number of iterations since its smallest error. If `alpha` is estimated also
+        `log_evidence` and `n_effective_parameters` of the last update of the penalty, NaN before the first.
+    growth_ : dict of str to ndarray of shape (n_sizes,)
+        With ``hidden_layer_sizes="auto"``, for each size: `n_units`, `n_parameters`, `train_mse`, `criterion` (log
+        evidence, or leave-one-out R2) and `n_iter`.
     starts_ : dict of str to ndarray of shape (n_starts,)
-        Of each start: `family`, last `train_mse`, `n_iter` and `fate`.
-    noise_variance_ : float or ndarray of shape (n_outputs,)
-        Variance of the noise in squared units of y: sum of squared residuals over n - gamma, n the sum of the weights.
-        With a robust loss, from the median of the absolute residuals.
+        For each start: `family`, final `train_mse`, `n_iter` and `fate` (its status).
+    noise_variance_ : float or ndarray of shape (n_outputs_,)
+        Noise variance in squared units of y: weighted sum of squared residuals over n - gamma, where n is the sum of
+        the weights. With a robust loss, estimated from the median of the absolute residuals.
     n_effective_parameters_ : float
-        gamma = tr(H^-1 J'J): how many parameters the data determine.
+        Effective number of parameters, gamma = tr(H^-1 J'J) with H = J'J + penalty ([7]_, eq. 4.9).
     loss_weights_ : ndarray of shape (n_samples,)
-        With a robust loss, how much each training row counts in the end, from 0 to 1; NaN for rows that were not
-        trained on.
+        With a robust loss, the final weight of each training row, between 0 and 1; NaN for other rows.
     loss_scale_ : float
-        With a robust loss, where residuals begin to be large.
-    loo_residuals_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        y - f of each training row as if it had been left out, from the leverages: exact for a linear network, for
-        others that of the linearised one. NaN for rows that were not trained on. See `leave_one_out`.
-    loo_score_, press_ : float
-        R2 of these predictions (mean over outputs), and their sum of squares.
+        With a robust loss, the value of `loss_scale` that was used last.
+    loo_residuals_ : ndarray of shape (n_samples,) or (n_samples, n_outputs_)
+        Leave-one-out residuals y - f of the training rows, from the leverages: exact for a linear network, otherwise
+        those of the linearised network. NaN for other rows. See `leave_one_out`.
+    loo_score_ : float
+        R2 of the leave-one-out predictions, averaged over the outputs.
+    press_ : float
+        Weighted sum of the squared leave-one-out residuals, in squared units of y.
     alpha_ : ndarray of shape (n_groups,)
-        Where `alpha` is found, as the next two: the strengths that were found, in the units of `alpha`.
-        "layer": weights and biases of the first layer, of the second, ..., weights of the output layer.
-        "input": the same, with one number per input in place of the first.
+        If `alpha` is estimated, the penalty parameter of each group. Order with "layer": weights and biases of the
+        first layer, of the second, ..., weights of the output layer; with "input" one number per input replaces the
+        first.
     log_evidence_ : float
-        Logarithm of the density of the (scaled) targets, given the network and the strengths.
+        If `alpha` is estimated, the log evidence: log density of the scaled targets given the network and the penalty.
     feature_relevance_ : ndarray of shape (n_features_in_,)
-        With ``penalty_groups="input"``: the spread of the weights of each input, 1 / sqrt(`alpha_`), as a share of all.
+        If `alpha` is estimated with ``penalty_groups="input"``: standard deviation of the weights of each input,
+        1 / sqrt(`alpha_`), divided by the sum over all inputs.
     estimators_ : list of LMRegressor
-        With `n_networks` above 1: the members, with ``n_networks=1``. The other attributes are those of the
-        one with the largest evidence, or with a fixed alpha the least F.
-    x_power_ : Power
-        `column`, `centre`, `spread` and `exponent` of the power maps; empty arrays where no column is mapped.
+        With `n_networks` above 1, the networks. The other attributes are those of the network with the largest evidence
+        (with a fixed `alpha`, the smallest F).
     split_indices_ : dict of str to ndarray
-        Rows of X in the training, validation and test sets that were made from it. Rows of weight zero are in none.
+        Row numbers of the training, validation and test sets taken from X. Rows of zero weight are in none of them.
     n_features_in_ : int
+        Number of inputs.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, if X had string names.
+        Names of the columns of X, if these are strings.
 
     See Also
     --------
-    sklearn.neural_network.MLPRegressor : Networks with many more parameters, by first-order methods.
+    sklearn.neural_network.MLPRegressor : Larger networks, fitted by first-order methods and L-BFGS.
+    sklearn.gaussian_process.GaussianProcessRegressor : Regression with predictive standard deviations, without a
+        network.
+    scipy.optimize.least_squares : Nonlinear least squares for any model.
 
     References
     ----------
-    K. Levenberg (1944), Quarterly of Applied Mathematics 2, 164-168.
-
-    D. W. Marquardt (1963), SIAM Journal on Applied Mathematics 11, 431-441.
-
-    G. H. Golub and V. Pereyra (1973), SIAM Journal on Numerical Analysis 10, 413-432 (variable projection).
-
-    M. K. Transtrum and J. P. Sethna (2012), arXiv:1201.5885 (geodesic acceleration).
-
-    S. G. Nash and A. Sofer (1990), Operations Research Letters 9, 219-221 (when conjugate gradients are ended).
-
-    M. T. Hagan and M. B. Menhaj (1994), "Training feedforward networks with the Marquardt algorithm", IEEE
-    Transactions on Neural Networks 5, 989-993.
-
-    D. J. C. MacKay (1992), "Bayesian interpolation", Neural Computation 4, 415-447.
-
-    F. D. Foresee and M. T. Hagan (1997), "Gauss-Newton approximation to Bayesian learning", International Conference on
-    Neural Networks, 1930-1935.
-
-    I.-K. Yeo and R. A. Johnson (2000), "A new family of power transformations to improve normality or symmetry",
-    Biometrika 87, 954-959.
+    .. [1] K. Levenberg (1944), "A method for the solution of certain non-linear problems in least squares", Quarterly
+       of Applied Mathematics 2, 164-168.
+    .. [2] D. W. Marquardt (1963), "An algorithm for least-squares estimation of nonlinear parameters", SIAM Journal on
+       Applied Mathematics 11, 431-441.
+    .. [3] G. H. Golub and V. Pereyra (1973), "The differentiation of pseudo-inverses and nonlinear least squares
+       problems whose variables separate", SIAM Journal on Numerical Analysis 10, 413-432.
+    .. [4] M. K. Transtrum and J. P. Sethna (2012), "Improvements to the Levenberg-Marquardt algorithm for nonlinear
+       least-squares minimization", arXiv:1201.5885, eq. 9 and 15.
+    .. [5] S. G. Nash and A. Sofer (1990), "Assessing a search direction within a truncated-Newton method", Operations
+       Research Letters 9, 219-221, eq. 5 (when conjugate gradients are truncated).
+    .. [6] H. B. Nielsen (1999), "Damping parameter in Marquardt's method", report IMM-REP-1999-05, Technical University
+       of Denmark, eq. 2.5.
+    .. [7] D. J. C. MacKay (1992), "Bayesian interpolation", Neural Computation 4, 415-447, eq. 2.8, 4.2, 4.8 and 4.9.
+    .. [8] F. D. Foresee and M. T. Hagan (1997), "Gauss-Newton approximation to Bayesian learning", International
+       Conference on Neural Networks, 1930-1935.
+    .. [9] I.-K. Yeo and R. A. Johnson (2000), "A new family of power transformations to improve normality or symmetry",
+       Biometrika 87, 954-959, eq. 2.1 and 3.1.
+    .. [10] M. T. Hagan and M. B. Menhaj (1994), "Training feedforward networks with the Marquardt algorithm", IEEE
+       Transactions on Neural Networks 5, 989-993 (the algorithm for networks).
 
     Examples
     --------
@@ -367,46 +385,51 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
     # ---- fit --------------------------------------------------------------------------------------
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
-        """Fit the network.
+        """Fit the network to training data.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            A `numpy.memmap`, or a table of HDF5, Zarr and their like, is read part by part and never copied as a whole.
-            The rows of a Dask array or dataframe stay on the cluster of the active `distributed.Client`.
+            Training inputs. A `numpy.memmap`, or a table of HDF5, Zarr or similar, is read in parts and never copied as
+            a whole. The rows of a Dask array or dataframe stay on the cluster of the active `distributed.Client`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Training targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Not negative. An integer weight equals a repeated row, a zero weight a dropped one.
-        X_val, y_val : array-like, default=None
-            A validation set of your own. It switches early stopping on.
-        sample_weight_val : array-like, default=None
-            Weights of its rows.
+            Non-negative weights of the squared errors. An integer weight is equivalent to a repeated row, a zero weight
+            to a dropped one.
+        X_val : array-like of shape (n_samples_val, n_features), default=None
+            Inputs of a validation set. It switches early stopping on.
+        y_val : array-like of shape (n_samples_val,) or (n_samples_val, n_outputs), default=None
+            Targets of the validation set.
+        sample_weight_val : array-like of shape (n_samples_val,), default=None
+            Weights of the validation set.
 
         Returns
         -------
-        self : LMRegressor
+        LMRegressor
+            The fitted estimator itself.
 
         Raises
         ------
         InvalidParameterError
             If a parameter is out of its range.
         ValueError
-            If the data cannot be fitted as they are: not finite, not numbers, sparse, empty, of unequal lengths, too
-            large to square. If `checkpoint` is the file of another fit. If parameters contradict each other.
+            If the data are not finite, not numeric, sparse, empty, of inconsistent lengths or too large to be squared;
+            if `checkpoint` is the file of another fit; if parameters contradict each other.
         RuntimeError
-            If the workers of a Dask cluster are gone for 30 seconds. The best weights so far are published.
+            If a Dask cluster has no workers for 30 seconds. The best weights so far are kept.
 
         Warns
         -----
         ConvergenceWarning
             If `max_iter` or `max_time` ended the fit.
         UserWarning
-            If the penalty was found by the fit and the mean of `sample_weight` is below 0.1.
+            If the fit estimated the penalty and the mean of `sample_weight` is below 0.1.
 
         Notes
         -----
-        After Ctrl-C the best weights so far are published, with `stop_reason_` "interrupted", and the KeyboardInterrupt
-        goes on to the caller.
+        After Ctrl-C the estimator has the best weights so far and `stop_reason_` "interrupted"; the KeyboardInterrupt
+        is raised again.
         """
         given = in_blocks(FitInputs(X, y, sample_weight, X_val, y_val, sample_weight_val))
         checkpoint = open_checkpoint(self, given)
@@ -427,35 +450,34 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
 
     # ---- use --------------------------------------------------------------------------------------
     def predict(self, X, return_std=False, return_cov=False):
-        """Values of the network and, if asked, how sure they are.
+        """Predict targets and, on request, their standard deviations or covariances.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Inputs. For a Dask array or dataframe the results are Dask arrays, computed lazily.
         return_std : bool, default=False
-            Also the standard deviation of new values of y at X: of their noise, and of the network as far as the data
-            leave its parameters open (linearised Laplace approximation).
+            Return also the standard deviation of a new value of y at X. It includes the noise and the uncertainty of
+            the parameters (linearised Laplace approximation).
         return_cov : bool, default=False
-            Also their covariance.
+            Return also the covariance of new values of y at X.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            In the target's own units, with as many dimensions as the y that was fitted.
+            Predictions in units of y, with as many dimensions as the y passed to `fit`.
         std : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Only with `return_std`.
+            Standard deviations, only with `return_std`.
         cov : ndarray of shape (n_samples, n_samples) or (n_samples, n_samples, n_outputs)
-            Only with `return_cov`.
-
-        Of a Dask array or dataframe these are Dask arrays, computed when they are asked for.
+            Covariances, only with `return_cov`.
 
         Raises
         ------
         RuntimeError
-            If both `return_std` and `return_cov` are asked for.
+            If both `return_std` and `return_cov` are True.
         ValueError
-            If X is not finite, has other columns than at `fit`, or lies so far out that the prediction overflows; if
-            the covariance of several networks is asked for.
+            If X is not finite, has other columns than at `fit`, or is so far from the training data that the prediction
+            overflows; if the covariance of several networks is requested.
         """
         check_is_fitted(self)
         if return_std and return_cov:
@@ -465,18 +487,21 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         return self._predicted(X, return_std, return_cov)
 
     def score(self, X, y, sample_weight=None):
-        """R2 of the predictions, mean over outputs; see :func:`sklearn.metrics.r2_score`.
+        """Return R2 of the predictions, averaged over the outputs.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Of a Dask collection no rows and no predictions come to this process.
+            Inputs. The rows and predictions of a Dask collection stay on the workers.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
         sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
 
         Returns
         -------
-        score : float
+        float
+            R2 as in :func:`sklearn.metrics.r2_score`.
         """
         if is_dask(X):
             from ._data.dask import score

@@ -30,7 +30,7 @@ POSTERIOR_REMEDY = (
 
 
 class InferenceMixin:
-    """What `LMRegressor` says beside its predictions."""
+    """Add standard deviations, intervals and leave-one-out results to `LMRegressor`."""
 
     coefs_: list[np.ndarray]
     intercepts_: list[np.ndarray]
@@ -50,7 +50,7 @@ class InferenceMixin:
     # ---- fitted attributes that are made when asked for ------------------------------------------------
     @property
     def noise_variance_(self):
-        """Variance of the noise in squared units of y: a float, or one for each output."""
+        """Noise variance in squared units of y: a float, or one value per output."""
         variance = (
             self._of("_posterior", f"It needs the Gram matrix. {POSTERIOR_REMEDY}").noise_variance * self.y_scale_**2
         )
@@ -58,22 +58,22 @@ class InferenceMixin:
 
     @property
     def n_effective_parameters_(self):
-        """gamma = tr(H^-1 J'J), the number of parameters that the data determine."""
+        """Effective number of parameters, gamma = tr(H^-1 J'J)."""
         return self._of("_posterior", f"It needs the Gram matrix. {POSTERIOR_REMEDY}").n_effective
 
     @property
     def loo_residuals_(self):
-        """y - f of each training row, as if it had been left out of the fit; NaN for rows that took no part."""
+        """Leave-one-out residuals y - f of the training rows; NaN for rows that were not used for training."""
         return self._of("_loo", LOO_REMEDY).residuals
 
     @property
     def loo_score_(self):
-        """R2 of the leave-one-out predictions of the training rows, mean over outputs."""
+        """Leave-one-out R2 of the training rows, averaged over the outputs."""
         return self._of("_loo", LOO_REMEDY).score
 
     @property
     def press_(self):
-        """Sum of the squared leave-one-out residuals, weighted, in squared units of y."""
+        """Weighted sum of the squared leave-one-out residuals, in squared units of y."""
         return self._of("_loo", LOO_REMEDY).press
 
     def _of(self, name: str, remedy: str = "Call fit first.") -> Any:
@@ -85,19 +85,22 @@ class InferenceMixin:
 
     # ---- methods --------------------------------------------------------------------------------------
     def predict_interval(self, X, coverage=0.95):
-        """Intervals in which new values of y lie.
+        """Predict intervals that contain new values of y with a given probability.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Inputs.
         coverage : float, default=0.95
-            Share of new values that should lie inside.
+            Fraction of new values that should lie inside the intervals.
 
         Returns
         -------
-        lower, upper : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            In the units of y: the prediction and quantiles of Student's t times the standard deviation, with n - gamma
-            degrees of freedom.
+        lower : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Lower ends in units of y: prediction minus a quantile of Student's t distribution, with n - gamma degrees of
+            freedom, times the standard deviation.
+        upper : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Upper ends.
 
         Raises
         ------
@@ -111,20 +114,22 @@ class InferenceMixin:
         return mean - half, mean + half
 
     def extrapolation_score(self, X):
-        """How far rows are from what the data support.
+        """Measure how far rows lie outside the training data.
 
-        The leverage J(x) H^-1 J(x)' tells how much a prediction at x hangs on the parameters that the data leave open.
-        It is given in units of the largest leverage of the training rows (of up to 256 of them, which the model keeps):
-        up to about 1 within the data, more outside.
-        With several outputs, the largest over the outputs; with several networks, their mean.
+        The score is the leverage J(x) H^-1 J(x)', which says how much a prediction depends on parameters that the data
+        do not determine, divided by the largest leverage of the training rows (of up to 256 of them, which the model
+        stores). It is at most about 1 within the data and larger outside. With several outputs it is the maximum over
+        the outputs, with several networks the mean over the networks.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Inputs.
 
         Returns
         -------
-        score : ndarray of shape (n_samples,)
+        ndarray of shape (n_samples,)
+            Score of each row.
 
         Raises
         ------

@@ -116,22 +116,22 @@ def _health(model: Any) -> Table:
 
 
 class ReportMixin:
-    """`summary`, `history_frame` and the notebook's view, for `LMRegressor`."""
+    """Add `summary`, `history_frame` and the notebook representation to `LMRegressor`."""
 
     loss_curve_: list[float]
     history_: dict[str, np.ndarray]
 
     def summary(self):
-        """Layers, the end of the fit, errors by set, and a health report with advice.
+        """Summarise layers, stopping reason, errors and diagnostics of the fit.
 
-        The report has the rank of the Gram matrix J'J at the end of the fit, units that are saturated, constant or
-        duplicates of others on up to 256 of the training rows (the model keeps these), and parameters against
-        residuals.
+        The diagnostics report the rank of the Gram matrix J'J at the end of the fit, units that are saturated, constant
+        or duplicates of others (on up to 256 training rows, which the model stores), and the number of residuals per
+        parameter, each with advice.
 
         Returns
         -------
-        summary : Summary
-            Print it, or let a notebook show it.
+        Summary
+            Object to print; a notebook shows it as tables.
 
         Raises
         ------
@@ -142,12 +142,12 @@ class ReportMixin:
         return summarise(self)
 
     def history_frame(self):
-        """`history_` as a table, one row per iteration.
+        """Return `history_` and the loss curve as a table with one row per iteration.
 
         Returns
         -------
-        frame : pandas.DataFrame
-            Its index is the iteration; ``frame.to_csv("record.csv")`` writes it to a file.
+        pandas.DataFrame
+            Table indexed by the iteration; ``frame.to_csv("record.csv")`` writes it to a file.
 
         Raises
         ------

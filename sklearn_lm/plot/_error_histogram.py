@@ -13,6 +13,8 @@ from ._style import STYLES, legend, n_rows, plain
 class ErrorHistogramDisplay:
     """Stacked histogram of the errors, target minus output, by set.
 
+    All sets share the same bins. Create it with `from_estimator` or `from_predictions`.
+
     Parameters
     ----------
     errors : dict of {"train", "validation", "test", "all"} to array-like of shape (n_rows,)
@@ -21,32 +23,50 @@ class ErrorHistogramDisplay:
     Attributes
     ----------
     errors : dict of str to ndarray
+        Errors of each set.
     edges_ : ndarray of shape (n_bins + 1,)
-        Edges of the bins, the same for all sets.
+        Edges of the bins.
     counts_ : dict of str to ndarray of shape (n_bins,)
-        Rows of each set in each bin.
+        Number of rows of each set in each bin.
     bars_ : dict of str to matplotlib BarContainer
+        Bars of each set.
     zero_line_ : matplotlib Line2D
+        Vertical line at zero.
     ax_ : matplotlib Axes
+        Axes of the histogram.
     figure_ : matplotlib Figure
+        Figure of the axes.
+
+    See Also
+    --------
+    RegressionDisplay : Output against target.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_lm import ErrorHistogramDisplay
+    >>> display = ErrorHistogramDisplay.from_predictions([0.0, 1.0, 2.0], [0.1, 0.9, 2.1], bins=2)
+    >>> display.counts_["all"].tolist()
+    [2, 1]
     """
 
     def __init__(self, errors: Mapping[str, Any]):
         self.errors = in_order({name: np.asarray(values, dtype=float) for name, values in errors.items()})
 
     def plot(self, ax: Any = None, *, bins: Any = 20) -> "ErrorHistogramDisplay":
-        """Draw the bars.
+        """Draw the histogram.
 
         Parameters
         ----------
-        ax : matplotlib axes, default=None
-            Where to draw. None makes a figure.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None creates a figure.
         bins : int, str or array-like, default=20
             As in :func:`numpy.histogram_bin_edges`, for the errors of all sets together.
 
         Returns
         -------
-        display : ErrorHistogramDisplay
+        ErrorHistogramDisplay
+            The display itself.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
@@ -94,32 +114,37 @@ class ErrorHistogramDisplay:
 
         Parameters
         ----------
-        estimator : LMRegressor
-            Fitted; or a Pipeline, TransformedTargetRegressor or search around one, or any regressor.
+        estimator : estimator object
+            Fitted LMRegressor; or a Pipeline, TransformedTargetRegressor or search around one, or any regressor.
         X : array-like of shape (n_samples, n_features)
+            Inputs that were passed to `fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The data that were passed to `fit`.
-        X_val, y_val : array-like, default=None
-            The validation set, if it was passed to `fit`.
+            Targets that were passed to `fit`.
+        X_val : array-like of shape (n_samples_val, n_features), default=None
+            Inputs of the validation set, if it was passed to `fit`.
+        y_val : array-like of shape (n_samples_val,) or (n_samples_val, n_outputs), default=None
+            Targets of the validation set, if it was passed to `fit`.
         split : "auto", dict of str to array of int, or None, default="auto"
-            Rows of X in each set. "auto": the model's own `split_indices_`, which leave out rows of weight zero.
-            None: all rows in one set, for data that the fit did not see.
+            Row numbers of each set. "auto": `split_indices_` of the model, without rows of zero weight. None: all rows
+            in one set, for data that were not used in the fit.
         output : int or None, default=None
-            The output to show. None: all of them, pooled.
+            Number of the output to show. None: all outputs, pooled.
         bins : int, str or array-like, default=20
-            As in :func:`numpy.histogram_bin_edges`.
-        ax : matplotlib axes, default=None
+            As in :func:`numpy.histogram_bin_edges`, for the errors of all sets together.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None creates a figure.
 
         Returns
         -------
-        display : ErrorHistogramDisplay
+        ErrorHistogramDisplay
+            Object that holds the axes and artists.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the split has rows that X has not, or there is no such output.
+            If the split contains rows that X does not have, or the output does not exist.
         """
         found = parts(estimator, X, y, X_val, y_val, split)
         errors = {name: choose_output(part.target - part.output, output) for name, part in found.items()}
@@ -140,15 +165,23 @@ class ErrorHistogramDisplay:
 
         Parameters
         ----------
-        y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        y_true : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions.
         split : dict of str to array of int or None, default=None
-            Rows in each set, such as `split_indices_`. None: one set.
-        output, bins, ax
-            As in `from_estimator`.
+            Row numbers of each set, such as `split_indices_`. None: one set.
+        output : int or None, default=None
+            Number of the output to show. None: all outputs, pooled.
+        bins : int, str or array-like, default=20
+            As in :func:`numpy.histogram_bin_edges`, for the errors of all sets together.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None creates a figure.
 
         Returns
         -------
-        display : ErrorHistogramDisplay
+        ErrorHistogramDisplay
+            Object that holds the axes and artists.
         """
         error = np.asarray(y_true, dtype=float) - np.asarray(y_pred, dtype=float)
         error = error.reshape(len(error), -1)

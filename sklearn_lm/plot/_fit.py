@@ -14,33 +14,63 @@ from ._style import STYLES, legend, markers, n_rows, panels, plain
 class FitDisplay:
     """The model as a function of one input, with the data and their errors.
 
+    Create it with `from_estimator`.
+
     Parameters
     ----------
-    x, targets, errors : dict of {"train", "validation", "test", "all"} to array-like of shape (n_rows,)
-        Input, target, and target minus output of each set.
-    grid_x, grid_y : array-like of shape (n_grid,)
-        The curve of the model.
+    x : dict of {"train", "validation", "test", "all"} to array-like of shape (n_rows,)
+        Input of each set.
+    targets : dict of str to array-like of shape (n_rows,)
+        Target of each set.
+    errors : dict of str to array-like of shape (n_rows,)
+        Target minus output of each set.
+    grid_x : array-like of shape (n_grid,)
+        Input of the curve.
+    grid_y : array-like of shape (n_grid,)
+        Output of the model at `grid_x`.
     grid_std : array-like of shape (n_grid,) or None, default=None
-        Its standard deviation, for a band of two of them on either side.
-    x_name, y_name : str, default="x" and "y"
-        Labels of the axes.
+        Standard deviation at `grid_x`, for a band of two standard deviations on either side.
+    x_name : str, default="x"
+        Label of the input.
+    y_name : str, default="y"
+        Label of the output.
     note : str, default=""
-        Added to the title: what the curve keeps fixed.
+        Addition to the title that says which inputs are fixed.
 
     Attributes
     ----------
     x, targets, errors : dict of str to ndarray
+        Data of each set.
     curve_ : matplotlib Line2D
+        Curve of the model.
     band_ : matplotlib PolyCollection or None
+        Band around the curve.
     points_ : dict of str to matplotlib Line2D
+        Targets of each set.
     error_points_ : dict of str to matplotlib Line2D
-        In the lower panel; empty without one.
+        Errors of each set in the lower panel; empty without this panel.
     stems_ : dict of str to matplotlib LineCollection
-        From the model's output to the target; empty unless ``show_errors="stems"``.
+        Lines from the output to the target; empty unless ``show_errors="stems"``.
     axes_ : ndarray of matplotlib Axes
+        All axes.
     ax_ : matplotlib Axes
-        The one with the curve.
+        Axes of the curve.
     figure_ : matplotlib Figure
+        Figure of the axes.
+
+    See Also
+    --------
+    RegressionDisplay : Output against target, for any number of inputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_lm import FitDisplay, LMRegressor
+    >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
+    >>> y = np.tanh(2 * X[:, 0])
+    >>> display = FitDisplay.from_estimator(LMRegressor(3, random_state=0).fit(X, y), X, y)
+    >>> display.curve_.get_xdata().shape
+    (400,)
     """
 
     def __init__(
@@ -68,14 +98,15 @@ class FitDisplay:
 
         Parameters
         ----------
-        ax : matplotlib axes or sequence of two, default=None
-            For curve and errors; or one, whose place both take. None makes a figure.
+        ax : matplotlib Axes or sequence of two Axes, default=None
+            Axes of the curve and of the errors, or one that is replaced by both. None creates a figure.
         show_errors : {"panel", "stems"} or None, default="panel"
-            In a panel of their own below the curve, as lines from the data to the output, or not at all.
+            Show the errors in a panel below the curve, as lines from the data to the output, or not at all.
 
         Returns
         -------
-        display : FitDisplay
+        FitDisplay
+            The display itself.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         if show_errors not in ("panel", "stems", None):
@@ -152,41 +183,46 @@ class FitDisplay:
 
         Parameters
         ----------
-        estimator : LMRegressor
-            Fitted; or a Pipeline, TransformedTargetRegressor or search around one, or any regressor.
+        estimator : estimator object
+            Fitted LMRegressor; or a Pipeline, TransformedTargetRegressor or search around one, or any regressor.
         X : array-like of shape (n_samples, n_features)
+            Inputs that were passed to `fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The data that were passed to `fit`.
+            Targets that were passed to `fit`.
         feature : int or str, default=0
-            Number or, in a data frame, name of the column. The curve has the other columns at their medians (the
-            most frequent value, where a column is not numeric); the errors are those at the data themselves.
+            Number or, for a data frame, name of the column. For the curve the other columns have their medians (columns
+            that are not numeric their most frequent value); the errors are those at the data.
         output : int, default=0
-            The output to show.
-        X_val, y_val : array-like, default=None
-            The validation set, if it was passed to `fit`.
+            Number of the output to show.
+        X_val : array-like of shape (n_samples_val, n_features), default=None
+            Inputs of the validation set, if it was passed to `fit`.
+        y_val : array-like of shape (n_samples_val,) or (n_samples_val, n_outputs), default=None
+            Targets of the validation set, if it was passed to `fit`.
         split : "auto", dict of str to array of int, or None, default="auto"
-            Rows of X in each set. "auto": the model's own `split_indices_`, which leave out rows of weight zero.
-            None: all rows in one set, for data that the fit did not see.
+            Row numbers of each set. "auto": `split_indices_` of the model, without rows of zero weight. None: all rows
+            in one set, for data that were not used in the fit.
         std : bool or "auto", default="auto"
-            Draw a band of two standard deviations, by ``predict(X, return_std=True)``. "auto": if `predict` of the
-            model, or of the last step of a pipeline, takes `return_std` and the model gives it.
+            Draw a band of two standard deviations from ``predict(X, return_std=True)``. "auto": if `predict` of the
+            model, or of the last step of a pipeline, accepts `return_std` and the model has standard deviations.
         grid_resolution : int, default=400
-            Points of the curve.
+            Number of points of the curve.
         show_errors : {"panel", "stems"} or None, default="panel"
-            As in `plot`.
-        ax : matplotlib axes or sequence of two, default=None
+            Show the errors in a panel below the curve, as lines from the data to the output, or not at all.
+        ax : matplotlib Axes or sequence of two Axes, default=None
+            Axes of the curve and of the errors, or one that is replaced by both. None creates a figure.
 
         Returns
         -------
-        display : FitDisplay
+        FitDisplay
+            Object that holds the axes and artists.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If there is no such feature or output, the split has rows that X has not, or ``std=True`` and `predict`
-            has no `return_std`.
+            If the feature or output does not exist, if the split contains rows that X does not have, or if ``std=True``
+            and `predict` does not accept `return_std`.
         """
         predictor, _ = unwrap(estimator)
         found = parts(estimator, X, y, X_val, y_val, split)

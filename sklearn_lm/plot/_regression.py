@@ -11,27 +11,47 @@ from ._style import STYLES, legend, markers, padded, panels, plain
 
 
 class RegressionDisplay:
-    """The model's output against the target, one panel for each set and one for all of them.
+    """Output of the model against the target, one panel per set and one for all sets.
 
-    Every panel has the line on which output equals target, the least-squares line of output on target, and the
-    correlation coefficient R of the two.
+    Each panel shows the line output = target, the least-squares line of output on target, and Pearson's correlation
+    coefficient R. Create it with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
-    targets, outputs : dict of {"train", "validation", "test", "all"} to array-like of shape (n_rows,)
-        In units of y, with the same keys. Where there are several sets, "all" is made from them.
+    targets : dict of {"train", "validation", "test", "all"} to array-like of shape (n_rows,)
+        Targets of each set, in units of y.
+    outputs : dict of str to array-like of shape (n_rows,)
+        Outputs of each set, with the keys of `targets`. For several sets, "all" is added.
 
     Attributes
     ----------
     targets, outputs : dict of str to ndarray
+        Data of each set.
     r_ : dict of str to float
-        Pearson's correlation coefficient. NaN where target or output is constant.
+        Pearson's correlation coefficient; NaN if target or output is constant.
     slope_, intercept_ : dict of str to float
-        Of the least-squares line, ``output = intercept + slope * target``. NaN where the target is constant.
-    points_, identity_lines_, fit_lines_ : dict of str to matplotlib Line2D
-        Without a least-squares line the entry of `fit_lines_` is None.
+        Least-squares line, ``output = intercept + slope * target``; NaN if the target is constant.
+    points_, identity_lines_ : dict of str to matplotlib Line2D
+        Data and line output = target of each panel.
+    fit_lines_ : dict of str to matplotlib Line2D or None
+        Least-squares line of each panel; None if the target is constant.
     axes_ : ndarray of matplotlib Axes
+        All axes.
     figure_ : matplotlib Figure
+        Figure of the axes.
+
+    See Also
+    --------
+    ErrorHistogramDisplay : Distribution of the errors.
+    sklearn.metrics.PredictionErrorDisplay : Residuals or predictions of any regressor.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_lm import RegressionDisplay
+    >>> display = RegressionDisplay.from_predictions([0.0, 1.0, 2.0], [0.1, 0.9, 2.1])
+    >>> round(display.r_["all"], 3)
+    0.993
     """
 
     def __init__(self, targets: Mapping[str, Any], outputs: Mapping[str, Any]):
@@ -46,12 +66,13 @@ class RegressionDisplay:
 
         Parameters
         ----------
-        ax : matplotlib axes or sequence of them, default=None
-            One for each panel, or one whose place the panels take. None makes a figure.
+        ax : matplotlib Axes or sequence of Axes, default=None
+            One for each panel, or one that is replaced by the panels. None creates a figure.
 
         Returns
         -------
-        display : RegressionDisplay
+        RegressionDisplay
+            The display itself.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         n = len(self.targets)
@@ -126,30 +147,35 @@ class RegressionDisplay:
 
         Parameters
         ----------
-        estimator : LMRegressor
-            Fitted; or a Pipeline, TransformedTargetRegressor or search around one, or any regressor.
+        estimator : estimator object
+            Fitted LMRegressor; or a Pipeline, TransformedTargetRegressor or search around one, or any regressor.
         X : array-like of shape (n_samples, n_features)
+            Inputs that were passed to `fit`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            The data that were passed to `fit`.
-        X_val, y_val : array-like, default=None
-            The validation set, if it was passed to `fit`.
+            Targets that were passed to `fit`.
+        X_val : array-like of shape (n_samples_val, n_features), default=None
+            Inputs of the validation set, if it was passed to `fit`.
+        y_val : array-like of shape (n_samples_val,) or (n_samples_val, n_outputs), default=None
+            Targets of the validation set, if it was passed to `fit`.
         split : "auto", dict of str to array of int, or None, default="auto"
-            Rows of X in each set. "auto": the model's own `split_indices_`, which leave out rows of weight zero.
-            None: all rows in one set, for data that the fit did not see.
+            Row numbers of each set. "auto": `split_indices_` of the model, without rows of zero weight. None: all rows
+            in one set, for data that were not used in the fit.
         output : int or None, default=None
-            The output to show. None: all of them, pooled.
-        ax : matplotlib axes or sequence of them, default=None
+            Number of the output to show. None: all outputs, pooled.
+        ax : matplotlib Axes or sequence of Axes, default=None
+            One for each panel, or one that is replaced by the panels. None creates a figure.
 
         Returns
         -------
-        display : RegressionDisplay
+        RegressionDisplay
+            Object that holds the axes and artists.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the split has rows that X has not, or there is no such output.
+            If the split contains rows that X does not have, or the output does not exist.
         """
         found = parts(estimator, X, y, X_val, y_val, split)
         targets = {name: choose_output(part.target, output) for name, part in found.items()}
@@ -164,15 +190,21 @@ class RegressionDisplay:
 
         Parameters
         ----------
-        y_true, y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        y_true : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        y_pred : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions.
         split : dict of str to array of int or None, default=None
-            Rows in each set, such as `split_indices_`. None: one set.
-        output, ax
-            As in `from_estimator`.
+            Row numbers of each set, such as `split_indices_`. None: one set.
+        output : int or None, default=None
+            Number of the output to show. None: all outputs, pooled.
+        ax : matplotlib Axes or sequence of Axes, default=None
+            One for each panel, or one that is replaced by the panels. None creates a figure.
 
         Returns
         -------
-        display : RegressionDisplay
+        RegressionDisplay
+            Object that holds the axes and artists.
         """
         columns = [np.asarray(values, dtype=float).reshape(len(values), -1) for values in (y_true, y_pred)]
         indices = check_split({"all": np.arange(len(y_true))} if split is None else split, len(y_true))

@@ -12,30 +12,41 @@ from ._style import FEW_POINTS, STYLES, iterations, legend, log_axis, plain
 class TrainingCurveDisplay:
     """Training, validation and test error against the iteration, on a logarithmic axis.
 
-    An error of exactly zero has no place on a logarithmic axis: the curve leaves through the lower edge, and a
-    triangle stands there.
+    An error of exactly zero cannot be shown on a logarithmic axis: the curve leaves through the lower edge, where a
+    triangle marks the iteration. Create the display with `from_estimator`.
 
     Parameters
     ----------
     train_mse : array-like of shape (n_iterations + 1,)
-        Mean squared error at the start and after every iteration, in squared units of y.
-    validation_mse, test_mse : array-like of shape (n_iterations + 1,) or None, default=None
-        The same for the sets that were held out.
+        Mean squared training error at the start and after every iteration, in squared units of y.
+    validation_mse : array-like of shape (n_iterations + 1,) or None, default=None
+        Mean squared validation error.
+    test_mse : array-like of shape (n_iterations + 1,) or None, default=None
+        Mean squared test error.
     best_iter : int or None, default=None
-        The iteration to mark: that whose weights are published.
+        Iteration to mark, whose weights the model keeps.
 
     Attributes
     ----------
     curves : dict of str to ndarray
-        The errors that were given, by the name of the set.
+        Errors of each set.
+    best_iter : int or None
+        Iteration that is marked.
     lines_ : dict of str to matplotlib Line2D
-        One for each set.
+        Curve of each set.
     best_line_, best_marker_ : matplotlib Line2D or None
-        A vertical line at `best_iter`, and a ring at the validation error there, or else the training error.
+        Vertical line at `best_iter`, and ring at the validation error (without one, the training error) of it.
     zeros_ : dict of str to matplotlib Line2D
-        Triangles where an error is zero, for the sets that have any.
+        Triangles of the sets whose error is zero somewhere.
     ax_ : matplotlib Axes
+        Axes of the curves.
     figure_ : matplotlib Figure
+        Figure of the axes.
+
+    See Also
+    --------
+    TrainingStateDisplay : Gradient norm, damping and gain ratio against the iteration.
+    sklearn.model_selection.LearningCurveDisplay : Score against the number of training rows.
 
     Examples
     --------
@@ -58,12 +69,13 @@ class TrainingCurveDisplay:
 
         Parameters
         ----------
-        ax : matplotlib axes, default=None
-            Where to draw. None makes a figure.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None creates a figure.
 
         Returns
         -------
-        display : TrainingCurveDisplay
+        TrainingCurveDisplay
+            The display itself.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
@@ -106,25 +118,27 @@ class TrainingCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> "TrainingCurveDisplay":
-        """Draw the record of a fitted model.
+        """Draw the training record of a fitted model.
 
         Parameters
         ----------
-        estimator : LMRegressor
-            Fitted; or a Pipeline, TransformedTargetRegressor or search around one. The errors are then those that
-            the network saw, in the units of its own targets.
-        ax : matplotlib axes, default=None
+        estimator : estimator object
+            Fitted LMRegressor; or a Pipeline, TransformedTargetRegressor or search around one. Errors are in units of
+            the targets that the network received.
+        ax : matplotlib Axes, default=None
+            Axes to draw on. None creates a figure.
 
         Returns
         -------
-        display : TrainingCurveDisplay
+        TrainingCurveDisplay
+            Object that holds the axes and artists.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If it keeps no record.
+            If the estimator has no `history_`.
         """
         model, history = record(estimator)
         held_out = (history.get("validation_mse"), history.get("test_mse"))

@@ -19,27 +19,46 @@ LABELS = {
 class TrainingStateDisplay:
     """Gradient norm, damping, gain ratio and validation failures against the iteration, one panel each.
 
+    Create it with `from_estimator`.
+
     Parameters
     ----------
     grad_norm : array-like of shape (n_iterations + 1,)
         Norm of the gradient of F divided by the sum of the weights, in scaled units.
     mu : array-like of shape (n_iterations + 1,)
-        Damping, in units of the largest diagonal entry of the Gram matrix at the start.
+        Damping parameter, in units of the largest diagonal entry of the Gram matrix at the start.
     gain_ratio : array-like of shape (n_iterations + 1,)
-        Actual over predicted reduction of the accepted step. NaN at the start, which no step led to.
+        Actual over predicted reduction of the accepted step; NaN at the start.
     validation_failures : array-like of shape (n_iterations + 1,) or None, default=None
-        Iterations since the least validation error so far. None: no such panel.
+        Number of iterations since the smallest validation error so far. None: without this panel.
     n_iter_no_change : int or None, default=None
-        The number of failures that ends the fit, drawn as a line.
+        Number of failures that ends the fit, shown as a line.
 
     Attributes
     ----------
     columns : dict of str to ndarray
-        What was given, by name.
+        Quantity of each panel, by name.
+    n_iter_no_change : int or None
+        Number of failures that ends the fit.
     lines_ : dict of str to matplotlib Line2D
-        One for each of them.
+        Line of each panel.
     axes_ : ndarray of matplotlib Axes
+        All axes.
     figure_ : matplotlib Figure
+        Figure of the axes.
+
+    See Also
+    --------
+    TrainingCurveDisplay : Errors of the sets against the iteration.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_lm import LMRegressor, TrainingStateDisplay
+    >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
+    >>> model = LMRegressor(3, random_state=0).fit(X, np.tanh(2 * X[:, 0]))
+    >>> list(TrainingStateDisplay.from_estimator(model).lines_)
+    ['grad_norm', 'mu', 'gain_ratio']
     """
 
     def __init__(
@@ -59,12 +78,13 @@ class TrainingStateDisplay:
 
         Parameters
         ----------
-        ax : matplotlib axes or sequence of them, default=None
-            One for each panel, or one whose place the panels take. None makes a figure.
+        ax : matplotlib Axes or sequence of Axes, default=None
+            One for each panel, or one that is replaced by the panels. None creates a figure.
 
         Returns
         -------
-        display : TrainingStateDisplay
+        TrainingStateDisplay
+            The display itself.
         """
         check_matplotlib_support(f"{type(self).__name__}.plot")
         names = list(self.columns)
@@ -125,24 +145,26 @@ class TrainingStateDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> "TrainingStateDisplay":
-        """Draw the record of a fitted model.
+        """Draw the training state of a fitted model.
 
         Parameters
         ----------
-        estimator : LMRegressor
-            Fitted; or a Pipeline, TransformedTargetRegressor or search around one.
-        ax : matplotlib axes or sequence of them, default=None
+        estimator : estimator object
+            Fitted LMRegressor; or a Pipeline, TransformedTargetRegressor or search around one.
+        ax : matplotlib Axes or sequence of Axes, default=None
+            One for each panel, or one that is replaced by the panels. None creates a figure.
 
         Returns
         -------
-        display : TrainingStateDisplay
+        TrainingStateDisplay
+            Object that holds the axes and artists.
 
         Raises
         ------
         NotFittedError
             If the estimator is not fitted.
         TypeError
-            If it keeps no record.
+            If the estimator has no `history_`.
         """
         model, history = record(estimator)
         failures = None
