@@ -20,7 +20,7 @@ import llvmlite.binding as llvm  # noqa: E402
 import numpy as np  # noqa: E402
 from numba import njit  # noqa: E402
 
-from sklearn_lm import _kernels  # noqa: E402
+from sklearn_lm._kernels import tiles  # noqa: E402
 
 TRIPLE = "aarch64-unknown-linux-gnu"
 CPUS = ("neoverse-n1", "neoverse-v1", "apple-m1")
@@ -28,7 +28,7 @@ CPUS = ("neoverse-n1", "neoverse-v1", "apple-m1")
 
 @njit(error_model="numpy")
 def tile(lines, count, out):
-    for row, sums in enumerate(_kernels._tile(lines, np.uint64(0), lines, np.uint64(4), count)):
+    for row, sums in enumerate(tiles.tile(lines, np.uint64(0), lines, np.uint64(4), count)):
         for column in range(3):
             out[row, column] = sums[column]
 

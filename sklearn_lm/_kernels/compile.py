@@ -7,12 +7,14 @@ they give the same bits, and a call is free to take whichever is safe and worth 
 No threading layer is chosen and no global of numba is set: both belong to the application.
 """
 
+import hashlib
 import inspect
 import os
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import FunctionType
 from typing import Any, cast
 
@@ -50,16 +52,41 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
+def _hash_sources(folder: Path) -> str:
+    """Return a hash of the names and contents of all Python files in a folder; empty if it has none."""
+    digest = hashlib.sha256()
+    paths = sorted(folder.glob("*.py"))
+    for path in paths:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest() if paths else ""
+
+
+_sources = _hash_sources(Path(__file__).parent)
+
+
+def _invalidate_with_all_sources(dispatcher: Any) -> None:
+    """Let machine code on disk be used only while no file of this package has changed.
+
+    A kernel contains the kernels that it calls, some of them from other files, and numba itself compares the file of
+    the outer one only. Neither attribute is public; a test edits a callee and would notice if numba renamed them.
+    """
+    cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if _sources and getattr(cache_file, "_source_stamp", None) is not None:
+        cache_file._source_stamp = _sources  # type: ignore[union-attr]
+
+
 def jit(**options: Any) -> Callable[[Callable], Callable]:
-    """Decorator: compile at first call, keep the machine code on disk where a folder is writable."""
+    """Return a decorator that compiles at the first call and keeps the machine code on disk if a folder is writable."""
 
     def decorate(function: Callable) -> Callable:
         # A kernel is never passed to another one as an argument, which is what its "cfunc" wrapper would be for.
         options_in_full = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, **options}
         try:
-            return numba.njit(cache=True, **options_in_full)(function)
+            dispatcher = numba.njit(cache=True, **options_in_full)(function)
         except RuntimeError:  # no cache folder is writable: slower at start, but it works
             return numba.njit(**options_in_full)(function)
+        _invalidate_with_all_sources(dispatcher)
+        return dispatcher
 
     return decorate
 

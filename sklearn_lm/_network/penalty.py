@@ -159,7 +159,7 @@ def curvature_of_jacobian(jacobian: np.ndarray, penalty_diag: np.ndarray) -> Cur
     columns = np.zeros((_kernels.n_padded(p), V.shape[1]))
     columns[:p, :n] = scaled[:n].T
     half = np.zeros((len(columns), _kernels.n_padded(n)))
-    _kernels.whiten(V, n, columns, p, half)  # (V J)' for every parameter
+    _kernels.multiply_by_inverse_factor(V, n, columns, p, half)  # (V J)' for every parameter
     log_det = cholesky.log_determinant(L, n) + float(np.log(penalty_diag).sum())
     return Curvature(log_det, np.einsum("ji,ji->j", half, half)[:p])
 

@@ -126,7 +126,7 @@ class Posterior:
         n_outputs = len(self.squares)
         f, products, begin = np.empty((len(X), n_outputs)), np.empty((len(X), n_outputs, n_outputs)), 0
         for block in sweep(X):
-            _kernels.variances(
+            _kernels.prediction_variances(
                 len(block) * n_outputs * network.n_parameters**2 / 2, _kernels.WHOLE,
                 read_only(block), x_scaling, theta, network.layout, self.factor.inverse_factor,
                 _kernels.n_slots_for(len(block)), f[begin : begin + len(block)], products[begin : begin + len(block)],

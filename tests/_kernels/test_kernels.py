@@ -14,7 +14,8 @@ from conftest import COMPILED, size
 from sklearn_lm import _kernels
 from sklearn_lm._data.rows import make_rows, read_only
 from sklearn_lm._data.scaling import Scaling, identity_scaling
-from sklearn_lm._kernels import ACTIVATIONS, BLOCK
+from sklearn_lm._kernels import ACTIVATIONS, BLOCK, tiles
+from sklearn_lm._kernels.activations import activate, multiply_by_slope
 from sklearn_lm._network.objective import NetworkObjective, predict, sum_of_squares
 from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.topology import make_network
@@ -122,7 +123,7 @@ def test_activation_at_the_edges(activation):
     """Finite where the function is, and NaN stays NaN: rejected steps rely on it."""
     z = np.array([0.0, -0.0, 1e-300, -1e-300, 40.0, -40.0, 800.0, -800.0, np.inf, -np.inf, np.nan])
     a = z.copy()
-    _kernels._activate(ACTIVATIONS[activation], a, len(a))
+    activate(ACTIVATIONS[activation], a, len(a))
     limits = {"identity": (-np.inf, np.inf), "tanh": (-1, 1), "logistic": (0, 1)}.get(activation, (0, np.inf))
     assert np.isnan(a[-1])
     np.testing.assert_array_equal(a[[-2, -3]], limits)
@@ -131,7 +132,7 @@ def test_activation_at_the_edges(activation):
     assert not np.isnan(a[6:8]).any()
 
     slope = np.ones_like(a)
-    _kernels._times_slope(ACTIVATIONS[activation], a, slope, len(a))
+    multiply_by_slope(ACTIVATIONS[activation], a, slope, len(a))
     np.testing.assert_allclose(
         slope[:5], [reference.ACTIVATIONS[activation][1](value) for value in z[:5]], rtol=1e-12, atol=1e-16
     )
@@ -157,7 +158,7 @@ def test_gram_tiles_equal_the_plain_product(n, count, rng):
     lines = np.full((_kernels.n_padded(n), BLOCK), 1e100)
     lines[:n, :count] = rng.normal(size=(n, count))
     gram = np.zeros((_kernels.n_padded(n), _kernels.n_padded(n)))
-    _kernels._add_gram(lines, 0, n, count, gram)
+    tiles.add_gram(lines, 0, n, count, gram)
     expected = np.tril(lines[:n, :count] @ lines[:n, :count].T)
     np.testing.assert_allclose(np.tril(gram[:n, :n]), expected, rtol=1e-13, atol=1e-13)
 
@@ -169,13 +170,13 @@ def test_tanh_within_two_units_in_the_last_place(rng):
     x = np.concatenate([x, np.linspace(-25, 25, n), [5e-324, -1e-310, 22.0, 1e308]])
     a = x.copy()
     with np.errstate(over="ignore", invalid="ignore"):  # without compilation NumPy warns of 2 * 1e308
-        _kernels._tanh(a, len(a))
+        activate(ACTIVATIONS["tanh"], a, len(a))
     exact = np.tanh(x.astype(np.longdouble))
     error = np.abs(a - exact) / np.spacing(np.abs(exact.astype(np.float64)))
     assert error.max() <= 2.0
     special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan])
     with np.errstate(over="ignore", invalid="ignore"):
-        _kernels._tanh(special, 5)
+        activate(ACTIVATIONS["tanh"], special, 5)
     np.testing.assert_array_equal(special, [0, 0, 1, -1, np.nan])
     assert np.signbit(special[1])
 
@@ -186,14 +187,14 @@ def test_logistic_within_two_units_in_the_last_place(rng):
     x = np.concatenate([rng.normal(size=n) * 10.0**e for e in (-308, -100, -9, -1, 0, 1, 2)])
     x = np.concatenate([x, np.linspace(-746, -700, n), np.linspace(-40, 40, n), [5e-324, -1e-310, 1e308, -1e308]])
     a = x.copy()
-    _kernels._logistic(a, len(a))
+    activate(ACTIVATIONS["logistic"], a, len(a))
     with np.errstate(over="ignore"):  # exp(1e308), whose inverse is the 0 that we want
         exact = 1 / (1 + np.exp(-x.astype(np.longdouble)))
     error = np.abs(a - exact) / np.spacing(exact.astype(np.float64))
     assert error.max() <= 2.0
     special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan])
     with np.errstate(invalid="ignore"):
-        _kernels._logistic(special, 5)
+        activate(ACTIVATIONS["logistic"], special, 5)
     np.testing.assert_array_equal(special, [0.5, 0.5, 1, 0, np.nan])
 
 
@@ -203,10 +204,11 @@ def test_the_widest_vectors_are_used(tmp_path):
     code = """
         import numpy as np
         from numba.core.codegen import get_host_cpu_features
-        from sklearn_lm import _kernels
-        lines = np.ones((_kernels.n_padded(4), 16))
-        _kernels._add_products(lines, 4, lines, 3, 16, np.zeros((8, 8)), 0, 0)
-        (text,) = _kernels._add_products.inspect_asm().values()
+        from sklearn_lm._kernels import n_padded
+        from sklearn_lm._kernels.tiles import add_products
+        lines = np.ones((n_padded(4), 16))
+        add_products(lines, 4, lines, 3, 16, np.zeros((8, 8)), 0, 0)
+        (text,) = add_products.inspect_asm().values()
         print("+avx512f" in get_host_cpu_features(), "zmm" in text)
     """
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}  # from a cache there is no text to inspect

@@ -1,0 +1,126 @@
+"""The damped step from a Gram matrix or, by Woodbury's identity, from a Jacobian with few rows."""
+
+import math
+
+import numpy as np
+
+from .compile import jit
+from .layout import START
+from .linalg import cholesky, cholesky_solve, dot_of_first
+from .tiles import add_gram
+
+
+@jit(inline="always")
+def damped_step(gram, gradient, mu, diagonal, L, theta, step, trial):
+    """step = -(gram + mu D)^-1 gradient and trial = theta + step, with L left as the factor.
+
+    Returns the reduction of F that the quadratic model promises, -g'd - 1/2 d'Hd = 1/2 d'(mu D d - g); infinity, a
+    promise of nothing, where there is no factor or no finite step.
+    """
+    if not cholesky(gram, mu, diagonal, L):
+        return math.inf
+    for j in range(step.size):
+        step[j] = -gradient[j]
+    cholesky_solve(L, step)
+    return take_step(gradient, mu, diagonal, theta, step, trial)
+
+
+@jit(inline="always")
+def take_step(gradient, mu, diagonal, theta, step, trial):
+    """trial = theta + step, and what the step promises, see `damped_step`."""
+    predicted_reduction = 0.0
+    for j in range(step.size):
+        predicted_reduction += 0.5 * step[j] * (mu * diagonal[j] * step[j] - gradient[j])
+        trial[j] = theta[j] + step[j]
+    return predicted_reduction if math.isfinite(predicted_reduction) else math.inf
+
+
+@jit()
+def dual_factor(jacobian, damping, scaled, gram, L):
+    """L = the factor of I + J M^-1 J', M = diag(damping); False if there is none.
+
+    `scaled` gets J M^-1/2. Like those of J its rows have a multiple of VECTOR columns, zeros at their ends, and `gram`
+    and `scaled` have rows for whole tiles.
+    """
+    n, root = jacobian.shape[0], np.empty(damping.size)
+    for j in range(damping.size):
+        root[j] = 1.0 / math.sqrt(damping[j])
+    for i in range(n):
+        for j in range(damping.size):
+            scaled[i, j] = jacobian[i, j] * root[j]
+    gram[:] = 0.0
+    add_gram(scaled, START, n, scaled.shape[1], gram)
+    return cholesky(gram, 1.0, np.ones(n), L)
+
+
+@jit()
+def dual_solve(jacobian, damping, L, x):
+    """Replace x by (J'J + M)^-1 x, with L as `dual_factor` left it: M^-1 x - M^-1 J' (I + J M^-1 J')^-1 J M^-1 x."""
+    for j in range(x.size):
+        x[j] /= damping[j]
+    right = np.empty(jacobian.shape[0])
+    for i in range(right.size):
+        right[i] = dot_of_first(jacobian[i], x, x.size)
+    _subtract_dual(jacobian, damping, L, right, x)
+
+
+@jit()
+def dual_step(jacobian, residual, penalty_diag, damping, mu, diagonal, scaled, gram, L, gradient, theta, step, trial):
+    """What `damped_step` does, by a system of as many equations as there are residuals.
+
+    With M = S + mu D = diag(damping), what is not J'J, and g = J'r + S theta, the step -(J'J + M)^-1 g is
+
+        -z - M^-1 J' (I + J M^-1 J')^-1 (r - J z),   z = M^-1 S theta
+
+    (Woodbury's identity, written so that nothing large cancels as mu falls).
+    """
+    if not dual_factor(jacobian, damping, scaled, gram, L):
+        return math.inf
+    for j in range(theta.size):
+        step[j] = -penalty_diag[j] * theta[j] / damping[j]
+    right = np.empty(residual.size)
+    for i in range(residual.size):
+        right[i] = residual[i] + dot_of_first(jacobian[i], step, theta.size)
+    _subtract_dual(jacobian, damping, L, right, step)
+    return take_step(gradient, mu, diagonal, theta, step, trial)
+
+
+@jit()
+def _subtract_dual(jacobian, damping, L, right, x):
+    """x -= M^-1 J' (I + J M^-1 J')^-1 right, with L as `dual_factor` left it; `right` is overwritten."""
+    cholesky_solve(L, right)
+    product = np.zeros(x.size)
+    for i in range(right.size):
+        for j in range(x.size):
+            product[j] += jacobian[i, j] * right[i]
+    for j in range(x.size):
+        x[j] -= product[j] / damping[j]
+
+
+@jit()
+def add_dual_acceleration(jacobian, damping, diagonal, L, bend, largest, step, trial):
+    """What `add_acceleration` does, after `dual_step`: J' bend takes the place of `curvature`."""
+    acceleration = np.zeros(step.size)
+    _subtract_dual(jacobian, damping, L, bend, acceleration)
+    add_half(acceleration, diagonal, largest, step, trial)
+
+
+@jit(inline="always")
+def add_acceleration(L, curvature, diagonal, largest, step, trial):
+    """trial += a / 2 with a = -(gram + mu D)^-1 curvature, if |a| <= largest |step| in the norm of D."""
+    for j in range(step.size):
+        curvature[j] = -curvature[j]
+    cholesky_solve(L, curvature)
+    add_half(curvature, diagonal, largest, step, trial)
+
+
+@jit(inline="always")
+def add_half(acceleration, diagonal, largest, step, trial):
+    """trial += acceleration / 2, unless that is too long, see `add_acceleration`."""
+    bend, straight = 0.0, 0.0
+    for j in range(step.size):
+        bend += diagonal[j] * acceleration[j] * acceleration[j]
+        straight += diagonal[j] * step[j] * step[j]
+    if bend <= largest * largest * straight:  # and not where it is NaN
+        for j in range(step.size):
+            trial[j] += 0.5 * acceleration[j]

@@ -1,0 +1,63 @@
+"""Variances of predictions: quadratic forms of rows of the Jacobian with the inverse Hessian."""
+
+import numpy as np
+from numba import prange
+
+from .backward import backward_block, set_output_deltas
+from .compile import jit, serial_and_parallel
+from .forward import forward_rows
+from .jacobian import jacobian_lines
+from .layout import (
+    BLOCK,
+    LINE,
+    STALE,
+    START,
+    STRIP,
+    TO_OUTPUTS,
+    VECTOR,
+    block_starts,
+    first_output,
+    n_padded,
+    n_units_in,
+)
+from .linalg import dot_of_first, multiply_by_inverse_factor
+
+
+@serial_and_parallel(slots="n_slots", block=BLOCK)
+def prediction_variances(part, X, x_scaling, theta, layout, inverse_factor, n_slots, f, products):
+    """f_o(x_i), and products[i, o, q] = J_o(x_i) H^-1 J_q(x_i)', for H^-1 = V'V with a lower triangle V.
+
+    `inverse_factor` is V with zeros around it: n_padded(p) rows and a multiple of VECTOR columns.
+    """
+    slots, rounds, _, _ = part
+    for slot in prange(slots[0], min(slots[1], n_slots)):
+        for block in block_starts(slot, n_slots, rounds, X.shape[0]):
+            _block_variances(block, X, x_scaling, theta, layout, inverse_factor, f, products)
+
+
+@jit(inline="always")
+def _block_variances(block, X, x_scaling, theta, layout, inverse_factor, f, products):
+    n_outputs, width = products.shape[1], inverse_factor.shape[1]
+    units, ones = np.empty((n_units_in(layout), LINE)), np.ones(LINE)
+    deltas, lines = np.empty_like(units), np.empty((theta.size, STRIP + VECTOR))
+    rows = np.zeros((n_padded(STRIP * n_outputs), width))
+    z = np.zeros((rows.shape[0], n_padded(width)))
+    for first in range(block, min(block + BLOCK, X.shape[0]), STRIP):
+        count, padded = forward_rows(
+            X[first : first + STRIP], START, x_scaling, theta, layout, units, STALE, TO_OUTPUTS
+        )
+        for output in range(n_outputs):
+            set_output_deltas(layout, output, ones, deltas, padded)
+            backward_block(theta, layout, units, deltas, padded)
+            jacobian_lines(layout, units, deltas, lines, padded)
+            for s in range(count):
+                row = rows[s * n_outputs + output]
+                for j in range(theta.size):
+                    row[j] = lines[j, s]
+        multiply_by_inverse_factor(inverse_factor, theta.size, rows, count * n_outputs, z)
+        for s in range(count):
+            for o in range(n_outputs):
+                f[first + s, o] = units[first_output(layout) + o, s]
+                for q in range(n_outputs):
+                    at = s * n_outputs
+                    products[first + s, o, q] = dot_of_first(z[at + max(o, q)], z[at + min(o, q)], theta.size)
