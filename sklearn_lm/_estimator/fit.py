@@ -24,16 +24,14 @@ from .._kernels.interrupt import check
 from .._network.distributed import BlockObjective
 from .._network.losses import Loss, RobustObjective
 from .._network.objective import NetworkObjective, Problem, is_matrix_free
-from .._network.penalty import fixed_l2, make_groups
+from .._network.penalty import fixed_l2
 from .._network.topology import Network, is_weight, layer_matrices, make_network, pack
 from .._optimize.levenberg_marquardt import Ending
 from .._optimize.state import OptimizerSettings
 from .._training.callbacks import Tasks
 from .._training.checkpoint import Checkpoint, Part, ResumePoint, WarmStartState
-from .._training.draw_starts import affordable, draw_starts, screening_rows
-from .._training.evidence import EvidenceMultistart, draw_evidence_start, solver_between
-from .._training.history import EarlyStopping, Goal, Listener, Monitor, Progress
-from .._training.multistart import Multistart, RunFactory
+from .._training.multistart import Hooks
+from .._training.train import TrainingSettings, make_multistart
 from .._uncertainty.posterior import RowsLeftOut
 from .._uncertainty.predictive import MAX_ROWS
 from .fitted_attributes import learns_noise, model_attributes, set_fitted_attributes, wants_rows_left_out
@@ -44,8 +42,6 @@ MAY_CHANGE = {
 }  # fmt: skip
 # In units of the scaled y: beyond it, or below its inverse, squares leave the range of float64.
 MAX_LOSS_SCALE = 1e70
-# With n_starts="auto", where alpha is found.
-MAX_EVIDENCE_STARTS = 5
 
 
 class FitInputs(NamedTuple):
@@ -118,18 +114,15 @@ def fit_network(
     rows = {name: make_ready(part, scalings.y) for name, part in sets.items()}
     penalty = fixed_l2(0.0 if isinstance(model.alpha, str) else model.alpha, is_weight(network))
     kind = BlockObjective if isinstance(data, BlockSet) else objective_kind(model, scalings.y)
-    solver = solver_between(model.solver, network, rows["train"]) if by_evidence else model.solver
-    problem = Problem(network, scalings.x, scalings.y, rows, penalty, kind, solver)
+    problem = Problem(network, scalings.x, scalings.y, rows, penalty, kind, model.solver)
 
     passed = {"X": getattr(given.X, "source", given.X), "y": given.y, "metadata": None}
     if given.sample_weight is not None:
         passed["metadata"] = {"sample_weight": given.sample_weight}
-    tasks = partial(
-        Tasks, model, n_iterations=model.max_iter, data=passed, attributes=partial(model_attributes, staged)
-    )
+    tasks = Tasks(model, problem, model.max_iter, passed, partial(model_attributes, staged))
     save = partial(file.save_race, scalings, staged.split_indices_) if file else None
-    make_race = make_evidence_race if by_evidence else make_plain_race
-    race = make_race(model, problem, sets["train"], before, rng, start_time, tasks, save, is_over)
+    hooks = Hooks(start_time, tasks, save, is_over)
+    race = make_multistart(problem, sets["train"], make_settings(model, by_evidence), before, rng, hooks)
     try:
         winner = race.run()
         left_out_rows = rows_to_learn_from(model, sets["train"], network, by_evidence)
@@ -156,87 +149,14 @@ def rows_to_learn_from(model: Any, train: DataSet | BlockSet, network: Network, 
     return train.thinned(MAX_ROWS) if wants_all or (by_evidence and learns_noise(model)) else None
 
 
-# ---- races --------------------------------------------------------------------------------------------
-def make_plain_race(
-    model: Any,
-    problem: Problem,
-    train: DataSet | BlockSet,
-    before: ResumePoint | None,
-    rng: np.random.RandomState,
-    start_time: float,
-    tasks: Callable[..., Tasks],
-    save: Callable[..., None] | None,
-    is_over: threading.Event | None,
-) -> Multistart:
-    """Starts that minimise F with the penalty as it is."""
-    if before:
-        starts, n_starts = [("warm_start", before.theta)], before.n_starts
-        sample = screening_rows(problem, train, n_starts)
-    else:
-        starts, sample = draw_starts(problem, train, model.n_starts, model.init, rng)
-        n_starts = len(starts)
-    course = make_course(model, problem, n_starts == 1)
-    screening = None
-    if sample:
-        kind = objective_kind(model, problem.y_scaling)
-        screening = make_course(model, problem._replace(rows={"train": sample}, kind=kind), False)
-    settings, memory, audience = make_settings(model, problem), before and before.race, tasks(problem, n_starts)
-    return Multistart(starts, course, settings, start_time, model.n_jobs, screening, memory, audience, save, is_over)
-
-
-def make_evidence_race(
-    model: Any,
-    problem: Problem,
-    train: DataSet | BlockSet,
-    before: ResumePoint | None,
-    rng: np.random.RandomState,
-    start_time: float,
-    tasks: Callable[..., Tasks],
-    save: Callable[..., None] | None,
-    is_over: threading.Event | None,
-) -> EvidenceMultistart:
-    """The same, with a penalty that is found on the way."""
-    if is_matrix_free(model.solver, problem.network, problem.rows["train"].Y.size):
-        raise ValueError(
-            f"alpha='evidence' needs the Gram matrix, which solver={model.solver!r} does not make for "
-            f"{problem.network.n_parameters} parameters. Fit fewer units, set alpha to a number, or solver='cholesky'."
-        )
-    groups = make_groups(problem.network, model.penalty_groups)
-    n_starts = model.n_starts
-    if n_starts == "auto":
-        n_starts = min(MAX_EVIDENCE_STARTS, affordable(problem.network, train))
-    starts = [draw_evidence_start(problem.network, groups, rng) for _ in range(n_starts)]
-    if before:  # in case that it cannot go on exactly
-        starts = [starts[0].resumed(before.theta, getattr(model, "_precisions", None))]
-    memory = before and before.race
-    n_starts = len(memory.runners) if memory else len(starts)
-    course, settings = make_course(model, problem, n_starts == 1), make_settings(model, problem)
-    audience = tasks(problem, n_starts)
-    return EvidenceMultistart(
-        starts, course, settings, start_time, model.n_jobs, audience, problem, groups, memory, save, is_over,
-        remembers=model.warm_start,
-    )  # fmt: skip
-
-
-def make_course(model: Any, problem: Problem, is_alone: bool) -> RunFactory:
-    return RunFactory(problem.objective, partial(make_monitor, model, problem, is_alone), problem.negligible())
-
-
-def make_settings(model: Any, problem: Problem) -> OptimizerSettings:
-    settings = OptimizerSettings(
-        **{name: getattr(model, name) for name in OptimizerSettings._fields if hasattr(model, name)}
+def make_settings(model: Any, by_evidence: bool) -> TrainingSettings:
+    """Return what the training needs of the parameters."""
+    parameters = model.get_params(deep=False)
+    optimizer = OptimizerSettings(
+        **{name: parameters[name] for name in OptimizerSettings._fields if name in parameters}
     )
-    # A linear network is one least-squares problem: solving a part of it first would leave nothing to iterate.
-    return settings._replace(solve_output=bool(model.solve_output and problem.projects))
-
-
-def make_monitor(model: Any, problem: Problem, is_alone: bool) -> Monitor:
-    """Who watches one run: errors of all sets, the stopping rules, progress."""
-    # An error of zero ends a fit by its gradient; one that only underflows must not end it by its goal.
-    rules: list[Listener] = [Goal(model.goal)] if model.goal > 0 else []
-    stopping = EarlyStopping(model.n_iter_no_change) if "validation" in problem.rows else None
-    progress = Progress(is_live=is_alone, tells_rejected=model.verbose > 1) if model.verbose else None
-    return Monitor(problem.train_error, problem.held_out_errors(), rules, stopping, progress)
+    own = {name: parameters[name] for name in TrainingSettings._fields if name in parameters}
+    return TrainingSettings(optimizer=optimizer, by_evidence=by_evidence, **own)
 
 
 # ---- parameters ---------------------------------------------------------------------------------------
@@ -381,4 +301,5 @@ def previous(model: Any, network: Network) -> ResumePoint:
         race = known.race
         layer_matrices(network, theta)[-1][:] *= (y_scaling.scale / known.y_scale)[:, None]
         y_scaling = y_scaling._replace(scale=known.y_scale)
-    return ResumePoint(Scalings(model.x_power_, x_scaling, y_scaling), model.split_indices_, race, theta)
+    scalings, precisions = Scalings(model.x_power_, x_scaling, y_scaling), getattr(model, "_precisions", None)
+    return ResumePoint(scalings, model.split_indices_, race, theta, precisions)

@@ -34,8 +34,8 @@ class Tasks(StartListener):
     ----------
     estimator : LMRegressor
     problem : Problem
-    n_starts, n_iterations : int
-        How many of each there can be.
+    n_iterations : int
+        The largest number of iterations.
     data : dict
         X and y as the caller gave them, and `metadata` with the sample weights if there are any.
     attributes : callable
@@ -46,7 +46,6 @@ class Tasks(StartListener):
         self,
         estimator: Any,
         problem: Problem,
-        n_starts: int,
         n_iterations: int,
         data: dict[str, Any],
         attributes: Callable[[Problem, np.ndarray], dict[str, Any]],
@@ -56,6 +55,13 @@ class Tasks(StartListener):
         self._n_iterations = n_iterations + 1  # the starting point is one
         self._finals: list[tuple[Any, StartRun]] = []
         self._root: Any = None
+        self._is_race = False
+        # The optimizer ignores overflows at trial points; what a callback does is none of its trials.
+        self._numpy_errors = np.geterr()
+
+    def begin(self, n_starts: int) -> None:
+        """Begin the task of the fit."""
+        estimator, data = self._estimator, self._data
         # With callbacks of its own, or as part of a fit that may have some.
         if not (hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx")):
             return
@@ -66,8 +72,6 @@ class Tasks(StartListener):
         if not hasattr(estimator, "_skl_callbacks"):
             return
         self._root = context.call_on_fit_task_begin(estimator=estimator, **data)
-        # The optimizer ignores overflows at trial points; what a callback does is none of its trials.
-        self._numpy_errors = np.geterr()
 
     def lost(self, runner: StartRun) -> None:
         if self._root is None:

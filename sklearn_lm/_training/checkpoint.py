@@ -45,6 +45,7 @@ class ResumePoint(NamedTuple):
     split_indices: dict[str, np.ndarray]
     race: multistart.MultistartSnapshot | None
     theta: np.ndarray  # where to begin if the race cannot go on
+    precisions: Precisions | None = None  # and the precisions to begin with
 
     @property
     def n_starts(self) -> int:

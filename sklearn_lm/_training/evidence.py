@@ -19,8 +19,7 @@ formulas need one beta; the scales are part of what is found.
 """
 
 import math
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +43,7 @@ from .._optimize.state import Damping, OptimizerSettings, OptimizerState
 from . import multistart
 from .history import Monitor
 from .linear_baseline import evidence_of_linear
-from .multistart import DataChangedError, Multistart, MultistartSnapshot, RunFactory, StartListener, StartRun
+from .multistart import DataChangedError, Hooks, Multistart, MultistartSnapshot, RunFactory, StartRun
 
 # Iterations before the first evaluation, between two, and before a state may be kept. Evaluations without a larger
 # evidence that end a fit.
@@ -333,19 +332,15 @@ class EvidenceMultistart(Multistart):
     starts : sequence of Start
     course : RunFactory
     settings : OptimizerSettings
-    start_time : float
+    hooks : Hooks
     n_jobs : int, optional
         Threads, as in joblib.
-    audience : StartListener, optional
     problem : Problem
         Its penalty is not used.
     groups : Groups
         Of the penalty.
     memory : MultistartSnapshot, optional
         Where such a race was broken off; its runners' are `EvidenceSnapshot`. It goes on from there, to the same bits.
-    save : callable, optional
-    is_over : threading.Event, optional
-        As in `Multistart`.
     remembers : bool
         Whether another race may go on from the end of this one.
     """
@@ -355,21 +350,16 @@ class EvidenceMultistart(Multistart):
         starts: Sequence[Start],
         course: RunFactory,
         settings: OptimizerSettings,
-        start_time: float,
+        hooks: Hooks,
         n_jobs: int | None,
-        audience: StartListener | None,
         problem: Problem,
         groups: Groups,
         memory: MultistartSnapshot | None = None,
-        save: Callable[[MultistartSnapshot], None] | None = None,
-        is_over: threading.Event | None = None,
         remembers: bool = False,
     ):
-        if remembers and save is None:
-            save = _unsaved
-        super().__init__(
-            [], course, settings, start_time, n_jobs, memory=memory, audience=audience, save=save, is_over=is_over
-        )
+        if remembers and hooks.save is None:
+            hooks = hooks._replace(save=_unsaved)
+        super().__init__([], course, settings, hooks, n_jobs, memory=memory)
         self._varied, self._problem, self._groups = starts, problem, groups
 
     def _enter(self) -> None:

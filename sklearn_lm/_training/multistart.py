@@ -158,7 +158,10 @@ class StartRun:
 
 
 class StartListener:
-    """Hears of the starts. This one does not listen."""
+    """Listener to the starts; this one does nothing."""
+
+    def begin(self, n_starts: int) -> None:
+        """Called once, before the first start runs."""
 
     def lost(self, runner: StartRun) -> None:
         """It has left the race."""
@@ -168,6 +171,16 @@ class StartListener:
 
     def end(self, winner: StartRun) -> None:
         """The race is over, and the winner is published."""
+
+
+class Hooks(NamedTuple):
+    """What the caller of a fit has to do with it while it lasts."""
+
+    start_time: float
+    listener: StartListener = StartListener()
+    # Called after every iteration of any start with what is needed to go on from there.
+    save: "Callable[[MultistartSnapshot], None] | None" = None
+    stop: threading.Event | None = None  # ends the fit, from another thread
 
 
 class DataChangedError(Exception):
@@ -182,7 +195,7 @@ class Multistart:
     starts : sequence of (family, theta)
     course : RunFactory
     settings : OptimizerSettings
-    start_time : float
+    hooks : Hooks
     n_jobs : int, optional
         Threads, as in joblib.
     screening : RunFactory, optional
@@ -190,13 +203,6 @@ class Multistart:
     memory : MultistartSnapshot, optional
         Where an earlier race stood. The race goes on from there, unless the data are other ones: then it begins with
         `starts`.
-    audience : StartListener, optional
-        Who is told of the starts.
-    save : callable, optional
-        Called after every iteration of any start with what is needed to go on from there, by as many iterations as
-        this race has.
-    is_over : threading.Event, optional
-        Ends the race, from another thread.
 
     Attributes
     ----------
@@ -209,25 +215,22 @@ class Multistart:
         starts: Sequence[tuple[str, np.ndarray]],
         course: RunFactory,
         settings: OptimizerSettings,
-        start_time: float,
+        hooks: Hooks,
         n_jobs: int | None = None,
         screening: RunFactory | None = None,
         memory: "MultistartSnapshot | None" = None,
-        audience: "StartListener | None" = None,
-        save: "Callable[[MultistartSnapshot], None] | None" = None,
-        is_over: threading.Event | None = None,
     ):
-        self.course, self.settings, self.start_time, self.n_jobs = course, settings, start_time, n_jobs
-        self._starts, self._memory, self._audience = starts, memory, audience or StartListener()
+        self.course, self.settings, self.start_time, self.n_jobs = course, settings, hooks.start_time, n_jobs
+        self._starts, self._memory, self._audience = starts, memory, hooks.listener
         self.screening = screening
         self.runners: list[StartRun] = []
         self._screened: list[StartRun] = []  # those of the rounds: all, if these are run on the course itself
         self._survivors: dict[int, Memory] = {}
-        self._is_over = is_over or threading.Event()
+        self._is_over = hooks.stop or threading.Event()
         self._winner: StartRun | None = None
         self._all: list[StartRun] = []
         self._max_iter_before = 0  # of the races that this one goes on from
-        self._save, self._snapshots, self._saving = save, dict[StartRun, Memory](), threading.Lock()
+        self._save, self._snapshots, self._saving = hooks.save, dict[StartRun, Memory](), threading.Lock()
 
     def run(self) -> StartRun:
         """The one with the least error among those that ran to the end; the first of them where several are equal.

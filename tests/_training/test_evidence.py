@@ -35,7 +35,7 @@ from sklearn_lm._training.evidence import (
     draw_evidence_start,
 )
 from sklearn_lm._training.history import Monitor
-from sklearn_lm._training.multistart import RunFactory
+from sklearn_lm._training.multistart import Hooks, RunFactory
 
 SETTINGS = OptimizerSettings(solve_output=True, acceleration=True)
 
@@ -53,7 +53,7 @@ def fit(problem, kind="input", n_starts=1, settings=SETTINGS, seed=0, n_jobs=Non
     groups, rng = make_groups(problem.network, kind), np.random.RandomState(seed)
     starts = [draw_evidence_start(problem.network, groups, rng) for _ in range(n_starts)]
     course = RunFactory(problem.objective, lambda: Monitor(problem.train_error, problem.held_out_errors()), -math.inf)
-    race = EvidenceMultistart(starts, course, settings, 0.0, n_jobs, None, problem, groups)
+    race = EvidenceMultistart(starts, course, settings, Hooks(0.0), n_jobs, problem, groups)
     winner = race.run()
     return winner, race.runners, winner.found
 
@@ -242,7 +242,7 @@ def test_a_start_that_is_not_finite_is_an_error():
     start.theta[0] = np.nan
     course = RunFactory(problem.objective, lambda: Monitor(problem.train_error, {}), -math.inf)
     with pytest.raises(ValueError, match="not finite"):
-        EvidenceMultistart([start], course, SETTINGS, 0.0, None, None, problem, groups).run()
+        EvidenceMultistart([start], course, SETTINGS, Hooks(0.0), None, problem, groups).run()
     runner = EvidenceRun(0, start, problem, groups, course.monitor())
     runner.run(problem.objective(), SETTINGS, 0.0)
     assert runner.fate == "not finite"

@@ -8,7 +8,7 @@ from sklearn_lm import LMRegressor
 from sklearn_lm._optimize.state import OptimizerSettings
 from sklearn_lm._training import draw_starts, multistart
 from sklearn_lm._training.history import Monitor
-from sklearn_lm._training.multistart import RUNGS, Multistart, RunFactory, affordable_starts, summary
+from sklearn_lm._training.multistart import RUNGS, Hooks, Multistart, RunFactory, affordable_starts, summary
 
 
 class Bumps:
@@ -30,7 +30,7 @@ class Bumps:
 
 def run(starts, **options):
     course = RunFactory(Bumps, lambda: Monitor(lambda equations: float(equations.squares.sum()), {}), 1e-16)
-    race = Multistart([("family", np.array([x])) for x in starts], course, OptimizerSettings(), 0.0, **options)
+    race = Multistart([("family", np.array([x])) for x in starts], course, OptimizerSettings(), Hooks(0.0), **options)
     return race.run(), race.runners
 
 
