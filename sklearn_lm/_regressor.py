@@ -13,7 +13,7 @@ from ._estimator.ensemble import fit_networks, set_leave_one_out
 from ._estimator.fit import FitInputs, fit_network, in_blocks, open_checkpoint
 from ._estimator.fitted_attributes import warn_small_weights, warn_unconverged
 from ._estimator.persistence import PersistenceMixin
-from ._estimator.prediction import InferenceMixin
+from ._estimator.prediction import PredictionMixin
 from ._estimator.report import ReportMixin
 from ._estimator.size_search import grow
 from ._kernels import ACTIVATIONS
@@ -22,7 +22,7 @@ from ._network.losses import TUNING
 from ._training.callbacks import CallbackSupport
 
 
-class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport, RegressorMixin, BaseEstimator):
+class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSupport, RegressorMixin, BaseEstimator):
     """Feed-forward network fitted by nonlinear least squares with the Levenberg-Marquardt algorithm.
 
     `fit` minimises, in scaled units,
@@ -483,8 +483,10 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
         if return_std and return_cov:
             raise RuntimeError("At most one of return_std or return_cov can be requested.")
         if is_dask(X):
-            return self._lazy_prediction(X, return_std, return_cov)
-        return self._predicted(X, return_std, return_cov)
+            from ._estimator.dask_prediction import lazy_predict
+
+            return lazy_predict(self, X, return_std, return_cov)
+        return self._predict_rows(X, return_std, return_cov)
 
     def score(self, X, y, sample_weight=None):
         """Return R2 of the predictions, averaged over the outputs.
@@ -504,7 +506,7 @@ class LMRegressor(InferenceMixin, ReportMixin, PersistenceMixin, CallbackSupport
             R2 as in :func:`sklearn.metrics.r2_score`.
         """
         if is_dask(X):
-            from ._data.dask import score
+            from ._estimator.dask_prediction import score
 
             check_is_fitted(self)
             return score(self, X, y, sample_weight)

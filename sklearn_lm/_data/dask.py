@@ -1,18 +1,16 @@
-"""Dask arrays and dataframes: their chunks as the blocks of `_data/blocks.py`, a cluster that computes, lazy
-predictions.
+"""Dask arrays and dataframes: their chunks as the blocks of `_data/blocks.py`, and a cluster that computes.
 
 One chunk of rows is one block, and one pass over a block is one task. With an active `distributed.Client` blocks are
 kept by its workers, otherwise by Dask's local scheduler in this process. Blocks are made by a graph that begins where
 the caller's does: if a worker dies, the scheduler makes its blocks anew on another one.
 
-This file alone imports Dask, and it is imported when a Dask collection is passed.
+Only this file and `_estimator/dask_prediction.py` import Dask, and they are imported when a Dask collection is passed.
 """
 
 import operator
 import sys
 import time
 from collections.abc import Callable, Sequence
-from copy import copy
 from functools import partial
 from typing import Any
 
@@ -20,11 +18,8 @@ import dask
 import dask.array as da
 import numpy as np
 from dask import delayed
-from sklearn.utils.validation import validate_data
 
-from .blocks import FAN, Handle, LostWorkersError, RowBlocks, is_dask, merged, one_thread
-from .reductions import weighted_sum
-from .validation import DataSet
+from .blocks import FAN, Handle, LostWorkersError, RowBlocks, is_dask, merged
 
 # Seconds without any worker after which a fit gives up, and between two looks whether there are some.
 PATIENCE, LOOK = 30.0, 1.0
@@ -32,11 +27,6 @@ GO_ON = (
     "The best point so far, if there is one, is published. Start workers and fit again, with warm_start=True or from a "
     "checkpoint to go on from there."
 )
-# What predictions do not need, and need not travel.
-NOT_FOR_PREDICTIONS = (
-    "_callback_ctx", "_loo", "_memory", "_parent_callback_ctx", "_skl_callbacks", "growth_", "history_",
-    "loss_curve_", "split_indices_", "starts_",
-)  # fmt: skip
 
 
 # ---- who computes -------------------------------------------------------------------------------------
@@ -174,76 +164,3 @@ def _like(Z: Any, lengths: list, name: str) -> list:
 
 def _as_it_is(block: Any) -> Any:
     return block
-
-
-# ---- predictions --------------------------------------------------------------------------------------
-def map_rows(model: Any, method: str, X: Any, shape: tuple[int, ...] = (), **options: Any) -> Any:
-    """What a method says of every row, as a Dask array that is computed when it is asked for.
-
-    Parameters
-    ----------
-    model : LMRegressor
-    method : str
-        Called with rows in memory; a tuple that it returns is stacked along a new last axis.
-    X : dask.array or dask.dataframe
-    shape : tuple of int
-        Of the answer for one row.
-    options : dict
-        For the method.
-    """
-    validate_data(model, X._meta if hasattr(X, "columns") else X, reset=False, skip_check_array=True)
-    names = list(X.columns) if hasattr(X, "columns") else None
-    rows = X if isinstance(X, da.Array) else X.to_dask_array()
-    if rows.numblocks[1] > 1:
-        rows = rows.rechunk({1: -1})
-    chunks = (rows.chunks[0], *((n,) for n in shape))
-    ask: Any = predicted
-    return rows.map_blocks(
-        ask, delayed(portable(model), pure=False, traverse=False), method, names, options,
-        chunks=chunks, dtype=np.float64, meta=np.empty((0,) * len(chunks)),
-        **({"drop_axis": 1} if not shape else {"new_axis": list(range(2, len(chunks)))} if len(shape) > 1 else {}),
-    )  # fmt: skip
-
-
-def predicted(X: np.ndarray, model: Any, method: str, names: list | None, options: dict) -> np.ndarray:
-    """Of the rows of one block; the array that is returned shows this name."""
-    if names is not None:
-        import pandas as pd  # whoever has a dataframe has it
-
-        X = pd.DataFrame(X, columns=names)
-    with one_thread():
-        answer = getattr(model, method)(X, **options)
-    return np.stack(answer, axis=-1) if isinstance(answer, tuple) else answer
-
-
-def portable(model: Any) -> Any:
-    """A copy that predicts, and leaves behind what it does not need for that."""
-    light = copy(model)
-    for name in NOT_FOR_PREDICTIONS:
-        light.__dict__.pop(name, None)
-    if "estimators_" in light.__dict__:
-        light.estimators_ = [portable(member) for member in light.estimators_]
-    return light
-
-
-def score(model: Any, X: Any, y: Any, sample_weight: Any) -> float:
-    """R2 of the predictions, mean over outputs, as `sklearn.metrics.r2_score` has it."""
-    rows = adopt(X, y, sample_weight).checked(model, reset=False)
-    light = portable(model)
-    light._posterior = None
-    mean = rows.reduce(_weighted_targets) / rows.total_weight()
-    unexplained, total = rows.reduce(partial(_squares, light, mean))
-    # A constant target is explained wholly or not at all.
-    ratio = np.divide(unexplained, total, out=np.where(unexplained > 0, 1.0, 0.0), where=total > 0)
-    return float(np.mean(1 - ratio))
-
-
-def _weighted_targets(block: DataSet) -> np.ndarray:
-    return weighted_sum(block.weight, block.Y)
-
-
-def _squares(model: Any, mean: np.ndarray, block: DataSet) -> np.ndarray:
-    """Weighted sums of squares about the predictions and about the mean, (2, n_outputs)."""
-    with one_thread():
-        f = model.predict(block.X).reshape(block.Y.shape)
-    return np.stack([weighted_sum(block.weight, (block.Y - values) ** 2) for values in (f, mean)])

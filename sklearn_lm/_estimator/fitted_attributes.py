@@ -138,7 +138,7 @@ def _publish_posterior(
         return None
     if len(left_out_rows.X) < len(train.X) or isinstance(train, BlockRows):
         train = make_rows(*left_out_rows, problem.y_scaling)
-    f, products = model._posterior.at(train.X, problem.x_scaling.table(), network, theta)
+    f, products = model._posterior.linearized(train.X, problem.x_scaling.table(), network, theta)
     y_scaling = problem.y_scaling
     weight = train.root_weight**2
 

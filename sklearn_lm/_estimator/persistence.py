@@ -47,7 +47,7 @@ class PersistenceMixin:
                 arrays: list = []
                 value = state[name]
                 if isinstance(value, Posterior):
-                    value = value.memory()
+                    value = value.snapshot()
                 elif isinstance(value, NoiseModels):
                     value = value.models
                 text = json.dumps(encode(value, arrays, KINDS))
@@ -76,7 +76,7 @@ class PersistenceMixin:
                 value = decode(json.loads(state[name]["text"]), state[name]["arrays"], KINDS)
                 if name == "_noise_models":
                     value = NoiseModels(models=value)
-                state[name] = Posterior.recall(value) if isinstance(value, PosteriorSnapshot) else value
+                state[name] = Posterior.restore(value) if isinstance(value, PosteriorSnapshot) else value
         super().__setstate__(state)  # type: ignore[misc]
 
     def __copy__(self) -> Self:

@@ -1,14 +1,20 @@
-"""Standard deviations, intervals and leave-one-out of a fitted model: what the posterior says, in the units of y."""
+"""Predictions of a fitted model, their standard deviations, intervals and leave-one-out errors, in the units of y.
 
-from collections.abc import Callable
+`NetworkPredictor` is one network; `Predictor` is the estimator: the precision-weighted mixture of its networks, with the
+variance corrected by the heteroscedastic noise models. Both are made from the fitted attributes at each call, because
+`coefs_` and `intercepts_` may be set by hand.
+"""
+
+from collections.abc import Callable, Mapping
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 from sklearn.utils.validation import check_is_fitted
 
 from .._data.blocks import is_dask
+from .._data.out_of_core import Source
 from .._data.scaling import Scaling, check_finite_predictions
 from .._data.validation import check_inputs
 from .._data.yeo_johnson import Power
@@ -22,63 +28,154 @@ LOO_REMEDY = (
     "Leave-one-out residuals cost as much as an iteration; for problems as large as this one set leave_one_out=True "
     "before fit."
 )
-
 POSTERIOR_REMEDY = (
     "It was not made: for so many parameters, or because the fit was interrupted. Fit to the end, with "
     "solver='cholesky', or fewer units."
 )
+GRAM_REMEDY = f"It needs the Gram matrix. {POSTERIOR_REMEDY}"
 
 
-class InferenceMixin:
+class NetworkPredictor(NamedTuple):
+    """One fitted network. Its methods take inputs that are mapped by the power maps, and not scaled."""
+
+    network: Network
+    theta: np.ndarray
+    x_scaling: Scaling
+    y_scaling: Scaling
+    posterior: Posterior | None
+    sample_X: np.ndarray  # some training rows
+
+    @classmethod
+    def from_attributes(cls, fitted: Mapping[str, Any]) -> "NetworkPredictor":
+        """Return the network that fitted attributes describe."""
+        coefs, intercepts = fitted["coefs_"], fitted["intercepts_"]
+        hidden = [len(b) for b in intercepts[:-1]]
+        return cls(
+            make_network(len(coefs[0]), hidden, fitted["n_outputs_"], fitted["hidden_activations_"]),
+            pack(coefs, intercepts),
+            Scaling(fitted["x_offset_"], fitted["x_scale_"]),
+            Scaling(fitted["y_offset_"], fitted["y_scale_"]),
+            fitted["_posterior"],
+            fitted["_sample_X"],
+        )
+
+    def values(self, X: np.ndarray | Source) -> np.ndarray:
+        """Return f(X) in the units of y, (n_rows, n_outputs)."""
+        return predict(X, self.x_scaling, self.y_scaling, self.network, self.theta)
+
+    def required_posterior(self) -> Posterior:
+        """Return the posterior; ValueError if the fit made none."""
+        if self.posterior is None:
+            raise ValueError(f"Standard deviations need the Gram matrix. {POSTERIOR_REMEDY}")
+        return self.posterior
+
+    def leverages(self, X: np.ndarray | Source) -> tuple[np.ndarray, np.ndarray]:
+        """Return f(X) in the units of y and the leverages J H^-1 J', both (n_rows, n_outputs)."""
+        posterior = self.required_posterior()
+        f, covariances = posterior.linearized(X, self.x_scaling.table(), self.network, self.theta)
+        return self.y_scaling.offset + self.y_scaling.scale * f, np.einsum("ioo->io", covariances)
+
+    def distribution(self, X: np.ndarray | Source) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and variance of new values of y at X: f and sigma^2 (1 + J H^-1 J'), both (n_rows, n_outputs)."""
+        mean, leverages = self.leverages(X)
+        return mean, self.y_scaling.scale**2 * self.required_posterior().noise_variance * (1 + leverages)
+
+    def covariance(self, X: np.ndarray | Source) -> np.ndarray:
+        """Return the covariance of new values of y at X under a constant noise, (n_rows, n_rows, n_outputs)."""
+        posterior = self.required_posterior()
+        Z = posterior.solved_rows(X, self.x_scaling.table(), self.network, self.theta)
+        covariance = np.einsum("iop,jop->ijo", Z, Z, optimize=True)
+        covariance[np.diag_indices(len(X))] += 1.0
+        covariance *= posterior.noise_variance * self.y_scaling.scale**2
+        return covariance
+
+    def max_leverage(self) -> float:
+        """Return the largest leverage of the training rows that the model keeps."""
+        posterior = self.required_posterior()
+        if posterior.max_leverage is None:
+            posterior.max_leverage = float(self.leverages(self.sample_X)[1].max())
+        return posterior.max_leverage
+
+
+class Predictor(NamedTuple):
+    """All networks of a fitted model. Its methods take inputs that are mapped by the power maps, and not scaled."""
+
+    networks: list[NetworkPredictor]
+    noise_models: NoiseModels
+
+    @classmethod
+    def from_attributes(cls, fitted: Mapping[str, Any]) -> "Predictor":
+        """Return the predictor that fitted attributes describe."""
+        members = [vars(network) for network in fitted.get("estimators_", ())] or [fitted]
+        return cls([NetworkPredictor.from_attributes(member) for member in members], fitted["_noise_models"])
+
+    def mean(self, X: np.ndarray | Source) -> np.ndarray:
+        """Return the mean of the mixture, (n_rows, n_outputs); with equal weights where a network has no posterior."""
+        if len(self.networks) == 1:
+            return self.networks[0].values(X)
+        if all(network.posterior is not None for network in self.networks):
+            return self._mixture(X)[0]
+        return np.mean([network.values(X) for network in self.networks], axis=0)
+
+    def distribution(self, X: np.ndarray | Source) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and variance of new values of y at X, both (n_rows, n_outputs)."""
+        mean, variance = self._mixture(X)
+        return mean, correct(variance, self.noise_models.models, X, mean)
+
+    def _mixture(self, X: np.ndarray | Source) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and variance of the mixture, with the constant noise of each network."""
+        means, variances = zip(*(network.distribution(X) for network in self.networks), strict=True)
+        return mix(means, variances)
+
+    def covariance(self, X: np.ndarray | Source) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean, (n_rows, n_outputs), and the covariance, (n_rows, n_rows, n_outputs), of new values of y."""
+        if len(self.networks) > 1:
+            raise ValueError("return_cov=True needs n_networks=1: a mixture of networks has no such covariance.")
+        mean, covariance = self.networks[0].values(X), self.networks[0].covariance(X)
+        root = np.sqrt(correct(np.ones(mean.shape), self.noise_models.models, X, mean))
+        return mean, covariance * root[:, None] * root[None, :]
+
+    def extrapolation_scores(self, X: np.ndarray | Source) -> np.ndarray:
+        """Return the largest leverage of each row over that of the training rows, (n_networks, n_rows)."""
+        return np.stack([network.leverages(X)[1].max(axis=1) / network.max_leverage() for network in self.networks])
+
+
+class PredictionMixin:
     """Add standard deviations, intervals and leave-one-out results to `LMRegressor`."""
 
-    coefs_: list[np.ndarray]
-    intercepts_: list[np.ndarray]
-    hidden_activations_: tuple[str, ...]
-    n_outputs_: int
-    x_offset_: np.ndarray
-    x_scale_: np.ndarray
-    y_scale_: np.ndarray
-    y_offset_: np.ndarray
-    _posterior: Posterior
-    _sample_X: np.ndarray
-    _y_is_1d: bool
-    _noise_models: NoiseModels
-    x_power_: Power
     predict: Callable[..., Any]
 
     # ---- fitted attributes that are made when asked for ------------------------------------------------
     @property
     def noise_variance_(self):
         """Noise variance in squared units of y: a float, or one value per output."""
-        variance = (
-            self._of("_posterior", f"It needs the Gram matrix. {POSTERIOR_REMEDY}").noise_variance * self.y_scale_**2
-        )
-        return float(variance[0]) if self._y_is_1d else variance
+        fitted = vars(self)
+        variance = self._required("_posterior", GRAM_REMEDY).noise_variance * fitted["y_scale_"] ** 2
+        return float(variance[0]) if fitted["_y_is_1d"] else variance
 
     @property
     def n_effective_parameters_(self):
         """Effective number of parameters, gamma = tr(H^-1 J'J)."""
-        return self._of("_posterior", f"It needs the Gram matrix. {POSTERIOR_REMEDY}").n_effective
+        return self._required("_posterior", GRAM_REMEDY).n_effective
 
     @property
     def loo_residuals_(self):
         """Leave-one-out residuals y - f of the training rows; NaN for rows that were not used for training."""
-        return self._of("_loo", LOO_REMEDY).residuals
+        return self._required("_loo", LOO_REMEDY).residuals
 
     @property
     def loo_score_(self):
         """Leave-one-out R2 of the training rows, averaged over the outputs."""
-        return self._of("_loo", LOO_REMEDY).score
+        return self._required("_loo", LOO_REMEDY).score
 
     @property
     def press_(self):
         """Weighted sum of the squared leave-one-out residuals, in squared units of y."""
-        return self._of("_loo", LOO_REMEDY).press
+        return self._required("_loo", LOO_REMEDY).press
 
-    def _of(self, name: str, remedy: str = "Call fit first.") -> Any:
-        """A private fitted attribute; AttributeError, as for any that does not exist, if there is none."""
-        value = self.__dict__.get(name)
+    def _required(self, name: str, remedy: str) -> Any:
+        """Return a private fitted attribute; AttributeError, as for any that does not exist, if there is none."""
+        value = vars(self).get(name)
         if value is None:
             raise AttributeError(f"{type(self).__name__} does not have this attribute. {remedy}")
         return value
@@ -110,7 +207,7 @@ class InferenceMixin:
         if not isinstance(coverage, Real) or not 0 < float(coverage) < 1:
             raise ValueError(f"coverage={coverage!r} must lie between 0 and 1, and be a number.")
         mean, std = self.predict(X, return_std=True)
-        half = stats.t.ppf(0.5 + float(coverage) / 2, self._posterior.degrees_of_freedom) * std
+        half = stats.t.ppf(0.5 + float(coverage) / 2, vars(self)["_posterior"].degrees_of_freedom) * std
         return mean - half, mean + half
 
     def extrapolation_score(self, X):
@@ -137,123 +234,38 @@ class InferenceMixin:
             If a leverage overflows.
         """
         check_is_fitted(self)
+        predictor = Predictor.from_attributes(vars(self))
         if is_dask(X):
-            from .._data.dask import map_rows
+            from .dask_prediction import map_rows
 
-            for member in self._members():
-                member._largest_leverage()  # here and once, not by every block
+            for network in predictor.networks:
+                network.max_leverage()  # computed once, and not for every block
             return map_rows(self, "extrapolation_score", X)
-        given = check_inputs(self, X)
-        X = self.x_power_.forward(given)
-        scores = [member._extrapolation(X) for member in self._members()]
-        check_finite_predictions(np.column_stack(scores), given, "The leverage")
+        rows = check_inputs(self, X)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is an error below
+            scores = predictor.extrapolation_scores(vars(self)["x_power_"].forward(rows))
+        check_finite_predictions(scores.T, rows, "The leverage")
         return np.mean(scores, axis=0)
 
-    def _lazy_prediction(self, X: Any, return_std: bool, return_cov: bool) -> Any:
-        """What `predict` returns for a Dask array: Dask arrays."""
-        from .._data.dask import map_rows
-
-        if return_cov:
-            raise ValueError("return_cov=True with a Dask array: pass some rows as a NumPy array, X[:100].compute().")
-        shape = () if self._y_is_1d else (self.n_outputs_,)
-        if not return_std:
-            return map_rows(self, "predict", X, shape)
-        self._need_posterior()
-        both = map_rows(self, "predict", X, (*shape, 2), return_std=True)
-        return both[..., 0], both[..., 1]
-
-    # ---- for predict ----------------------------------------------------------------------------------
-    def _shaped(self, values: np.ndarray) -> np.ndarray:
-        """Without the last axis if y came without it."""
-        return values[..., 0] if self._y_is_1d else values
-
-    def _predicted(self, X: Any, return_std: bool, return_cov: bool) -> Any:
-        """What `predict` returns for rows that are here."""
-        given, variance = check_inputs(self, X), None
-        X = self.x_power_.forward(given)
-        if return_cov:
-            if len(self._members()) > 1:
-                raise ValueError("return_cov=True needs n_networks=1: a mixture of networks has no such covariance.")
-            mean, variance = self._mean(X), self._covariance(X)
-        elif return_std:
-            mean, variance = self._distribution(X)
-        else:
-            mean = self._mean(X)
-        check_finite_predictions(mean, given)
-        if variance is None:
-            return self._shaped(mean)
-        own = np.einsum("iio->io", variance) if return_cov else variance
-        check_finite_predictions(own, given, "The variance of the prediction")
-        return self._shaped(mean), self._shaped(variance if return_cov else np.sqrt(variance))
-
-    def _members(self) -> list[Any]:
-        """The networks that are mixed, each as an estimator."""
-        return self.__dict__.get("estimators_", [self])
-
-    def _network_of(self, X: np.ndarray) -> tuple[Scaling, Network, np.ndarray]:
-        """Scaling of the inputs, network and theta of the fitted model, for rows like X."""
-        sizes = [len(b) for b in self.intercepts_[:-1]]
-        network = make_network(X.shape[1], sizes, self.n_outputs_, self.hidden_activations_)
-        return Scaling(self.x_offset_, self.x_scale_), network, pack(self.coefs_, self.intercepts_)
-
-    def _values(self, X: np.ndarray) -> np.ndarray:
-        """What this network says of mapped X, (n_rows, n_outputs)."""
-        x_scaling, network, theta = self._network_of(X)
-        return predict(X, x_scaling, Scaling(self.y_offset_, self.y_scale_), network, theta)
-
-    @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused
-    def _values_and_leverages(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What this network says of mapped X, and J H^-1 J' there, both (n_rows, n_outputs)."""
-        self._need_posterior()
-        x_scaling, network, theta = self._network_of(X)
-        f, products = self._posterior.at(X, x_scaling.table(), network, theta)
-        return self.y_offset_ + self.y_scale_ * f, np.einsum("ioo->io", products)
-
-    @np.errstate(over="ignore", invalid="ignore")  # `predict` refuses what overflows
-    def _mean(self, X: np.ndarray) -> np.ndarray:
-        """At mapped X, of all networks together; with equal weights where nothing is known of their precision."""
-        members = self._members()
-        if len(members) > 1 and all(member._posterior is not None for member in members):
-            return self._distribution(X)[0]
-        if len(members) == 1:
-            return members[0]._values(X)
-        return np.mean([member._values(X) for member in members], axis=0)
-
-    def _own_distribution(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of new values at mapped X by this network alone: f and sigma^2 (1 + J H^-1 J')."""
-        mean, leverages = self._values_and_leverages(X)
-        return mean, self.y_scale_**2 * self._posterior.noise_variance * (1 + leverages)
-
-    @np.errstate(over="ignore", invalid="ignore")
-    def _distribution(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance at mapped X, of all networks together."""
-        means, variances = zip(*(member._own_distribution(X) for member in self._members()), strict=True)
-        mean, variance = mix(means, variances)
-        return mean, correct(variance, self._noise_models.models, X, mean)
-
-    @np.errstate(over="ignore", invalid="ignore")
-    def _covariance(self, X: np.ndarray) -> np.ndarray:
-        """Of new values at mapped X, (n_rows, n_rows, n_outputs)."""
-        self._need_posterior()
-        x_scaling, network, theta = self._network_of(X)
-        Z = self._posterior.whitened_rows(X, x_scaling.table(), network, theta)
-        covariance = np.einsum("iop,jop->ijo", Z, Z, optimize=True)
-        covariance[np.diag_indices(len(X))] += 1.0
-        covariance *= self._posterior.noise_variance * self.y_scale_**2
-        models = self._noise_models.models
-        root = np.sqrt(correct(np.ones((len(X), self.n_outputs_)), models, X, self._values(X)))
-        return covariance * root[:, None] * root[None, :]
-
-    def _need_posterior(self) -> None:
-        if self._posterior is None:
-            raise ValueError(f"Standard deviations need the Gram matrix. {POSTERIOR_REMEDY}")
-
-    def _extrapolation(self, X: np.ndarray) -> np.ndarray:
-        return self._values_and_leverages(X)[1].max(axis=1) / self._largest_leverage()
-
-    def _largest_leverage(self) -> float:
-        """Of the training rows that the model keeps."""
-        self._need_posterior()
-        if self._posterior.largest is None:
-            self._posterior.largest = float(self._values_and_leverages(self._sample_X)[1].max())
-        return self._posterior.largest
+    def _predict_rows(self, X: Any, return_std: bool, return_cov: bool) -> Any:
+        """Return what `predict` returns for rows in memory."""
+        rows, fitted = check_inputs(self, X), vars(self)
+        power: Power = fitted["x_power_"]
+        mapped, predictor = power.forward(rows), Predictor.from_attributes(fitted)
+        variance: np.ndarray | None = None
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is an error below
+            if return_cov:
+                mean, variance = predictor.covariance(mapped)
+            elif return_std:
+                mean, variance = predictor.distribution(mapped)
+            else:
+                mean = predictor.mean(mapped)
+        check_finite_predictions(mean, rows)
+        results = [mean]
+        if variance is not None:
+            diagonal = np.einsum("iio->io", variance) if return_cov else variance
+            check_finite_predictions(diagonal, rows, "The variance of the prediction")
+            results.append(variance if return_cov else np.sqrt(variance))
+        if fitted["_y_is_1d"]:
+            results = [result[..., 0] for result in results]
+        return results[0] if variance is None else tuple(results)

@@ -1,12 +1,12 @@
-"""What the fit knows about its own uncertainty: the factor of the last normal equations, kept.
+"""Posterior distribution of the parameters: the Cholesky factor of the last normal equations.
 
-At the published weights, with J the Jacobian of all residuals (rows times root weights) and S the penalty's diagonal,
+At the fitted weights, with J the Jacobian of all residuals (rows times root weights) and S the penalty's diagonal,
 
     H = J'J + S,        Cov(theta) = sigma^2 H^-1,        Var f(x) = sigma^2 J(x) H^-1 J(x)',
 
 the linearised Laplace approximation (D. J. C. MacKay, "A practical Bayesian framework for backpropagation networks",
 Neural Computation 4 (1992), eq. 3.6 and 4.3; for S = 0 the delta method of nonlinear regression, Seber & Wild 1989,
-section 5.1). What is kept is V, the inverse of the Cholesky factor of H: V'V = H^-1, and J H^-1 J' = |V J'|^2.
+section 5.1). The model keeps V, the inverse of the Cholesky factor of H: V'V = H^-1, and J H^-1 J' = |V J'|^2.
 
 The same factor gives the effective number of parameters and the leverages, and with them leave-one-out residuals.
 """
@@ -22,26 +22,27 @@ from .._data.out_of_core import SWEEP, Source, sweep
 from .._data.rows import read_only
 from .._network.topology import Network
 from .._optimize import cholesky
+from .._optimize.linearization import GramLinearization, JacobianLinearization
 
 EPS = float(np.finfo(np.float64).eps)
-# The noise is estimated from at least this share of the residuals: a network that reproduces its data has no
-# residuals left to estimate it from, and n - gamma would be nothing.
+# The noise is estimated from at least this share of the residuals: a network that reproduces its data leaves no
+# residuals to estimate it from, and n - gamma would be zero.
 MIN_FREEDOM = 0.1
 
 
 class Factor(NamedTuple):
-    """H by the inverse of its Cholesky factor."""
+    """H, represented by the inverse of its Cholesky factor."""
 
-    inverse_factor: np.ndarray  # V with zeros around it, as `variances` takes it
+    inverse_factor: np.ndarray  # V, padded with zeros for the kernel `variances`
     n_effective: float  # gamma = tr(H^-1 J'J)
-    ridge: np.ndarray  # that H has on its diagonal beside the penalty
+    ridge: np.ndarray  # added to the diagonal of H beside the penalty
 
     @property
     def rank(self) -> int:
-        """Combinations of parameters that H = L L' holds more of than the ridge, as far as float64 can tell.
+        """Number of combinations of parameters whose part of H = L L' exceeds the ridge, to the precision of float64.
 
-        H is scaled to a unit diagonal, so that units of parameters play no part; those that have nothing but the ridge
-        on their diagonal are left out.
+        H is scaled to a unit diagonal, so that the units of the parameters do not matter. Parameters with only the
+        ridge on their diagonal are left out.
         """
         p = len(self.ridge)
         L = solve_triangular(self.inverse_factor[:p, :p], np.eye(p), lower=True)
@@ -55,89 +56,104 @@ class Factor(NamedTuple):
 
 
 class Posterior:
-    """The uncertainty of one fitted network, in scaled units; the factor is made when it is first asked for.
+    """Posterior of one fitted network, in scaled units. The factor is computed at its first use.
 
     Parameters
     ----------
-    equations : GramLinearization or JacobianLinearization
-        At the published weights.
+    linearization : GramLinearization or JacobianLinearization
+        At the fitted weights.
     penalty_diag : ndarray of shape (n_parameters,)
-        Of the penalty: S.
+        Diagonal of S.
     weight : float
         Sum of the weights.
     noise_variance : ndarray of shape (n_outputs,), optional
-        If it is known otherwise than from the squared residuals.
+        Variance of the noise, unless it is to be estimated from the squared residuals.
     """
 
     def __init__(
-        self, equations: Any, penalty_diag: np.ndarray, weight: float, noise_variance: np.ndarray | None = None
+        self,
+        linearization: GramLinearization | JacobianLinearization,
+        penalty_diag: np.ndarray,
+        weight: float,
+        noise_variance: np.ndarray | None = None,
     ):
-        self._noise_variance = noise_variance
-        self._equations, self._strength, self.weight = equations, penalty_diag, weight
-        self.squares = equations.squares  # weighted sums of squared residuals, one per output
-        self.largest: float | None = None  # leverage of a training row, once it was asked for
+        self._linearization: GramLinearization | JacobianLinearization | None = linearization
+        self._penalty_diag, self.weight, self._noise_variance = penalty_diag, weight, noise_variance
+        self.squares = linearization.squares  # weighted sums of squared residuals, one per output
+        self.max_leverage: float | None = None  # of a training row, computed at its first use
         self._factor: Factor | None = None
         self._lock = threading.Lock()
 
-    def memory(self) -> "PosteriorSnapshot":
-        """Plain data."""
+    def snapshot(self) -> "PosteriorSnapshot":
+        """Return the state as plain data."""
         return PosteriorSnapshot(
-            self._equations, self._strength, self.weight, self.squares, self._noise_variance, self._factor, self.largest
-        )
+            self._linearization, self._penalty_diag, self.weight, self.squares, self._noise_variance, self._factor,
+            self.max_leverage,
+        )  # fmt: skip
 
     @classmethod
-    def recall(cls, memory: "PosteriorSnapshot") -> "Posterior":
-        posterior = cls(memory, memory.penalty_diag, memory.weight, memory.noise_variance)
-        posterior._equations, posterior._factor, posterior.largest = memory.equations, memory.factor, memory.largest
+    def restore(cls, snapshot: "PosteriorSnapshot") -> "Posterior":
+        """Return the posterior of a snapshot."""
+        posterior = cls.__new__(cls)
+        (
+            posterior._linearization, posterior._penalty_diag, posterior.weight, posterior.squares,
+            posterior._noise_variance, posterior._factor, posterior.max_leverage,
+        ) = snapshot  # fmt: skip
+        posterior._lock = threading.Lock()
         return posterior
 
     def __reduce__(self) -> tuple:
-        return Posterior.recall, (self.memory(),)
+        return Posterior.restore, (self.snapshot(),)
 
     @property
     def factor(self) -> Factor:
+        """Factor of H."""
         with self._lock:
             if self._factor is None:
-                self._factor = make_factor(full_gram(self._equations, self._strength), self._strength)
-                self._equations = None  # as large as the factor, and no longer needed
+                self._factor = make_factor(full_gram(self._linearization, self._penalty_diag), self._penalty_diag)
+                self._linearization = None  # as large as the factor, and no longer needed
         return self._factor
 
     @property
     def n_effective(self) -> float:
+        """gamma, the effective number of parameters."""
         return self.factor.n_effective
 
     @property
     def degrees_of_freedom(self) -> float:
-        """n - gamma, of each output; see `MIN_FREEDOM`."""
+        """n - gamma for each output, bounded by `MIN_FREEDOM`."""
         return max(self.weight - self.n_effective / len(self.squares), MIN_FREEDOM * self.weight)
 
     @property
     def noise_variance(self) -> np.ndarray:
-        """sigma^2 of each output: sum_i w_i r_i^2 / (n - gamma)."""
+        """sigma^2 of each output, sum_i w_i r_i^2 / (n - gamma)."""
         if self._noise_variance is not None:
             return self._noise_variance
         return self.squares / self.degrees_of_freedom
 
     @np.errstate(over="ignore", invalid="ignore")  # as in `objective.predict`
-    def at(
+    def linearized(
         self, X: np.ndarray | Source, x_scaling: np.ndarray, network: Network, theta: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """f(x_i), (n_rows, n_outputs), and J_o(x_i) H^-1 J_q(x_i)', (n_rows, n_outputs, n_outputs)."""
+        """Return f(x_i), (n_rows, n_outputs), and J_o(x_i) H^-1 J_q(x_i)', (n_rows, n_outputs, n_outputs)."""
         n_outputs = len(self.squares)
-        f, products, begin = np.empty((len(X), n_outputs)), np.empty((len(X), n_outputs, n_outputs)), 0
+        f, covariances, begin = np.empty((len(X), n_outputs)), np.empty((len(X), n_outputs, n_outputs)), 0
         for block in sweep(X):
             _kernels.prediction_variances(
                 len(block) * n_outputs * network.n_parameters**2 / 2, _kernels.WHOLE,
                 read_only(block), x_scaling, theta, network.layout, self.factor.inverse_factor,
-                _kernels.n_slots_for(len(block)), f[begin : begin + len(block)], products[begin : begin + len(block)],
+                _kernels.n_slots_for(len(block)), f[begin : begin + len(block)], covariances[begin : begin + len(block)],
             )  # fmt: skip
             begin += len(block)
-        return f, products
+        return f, covariances
 
-    def whitened_rows(
+    def solved_rows(
         self, X: np.ndarray | Source, x_scaling: np.ndarray, network: Network, theta: np.ndarray
     ) -> np.ndarray:
-        """V J_o(x_i)' for all rows and outputs, (n_rows, n_outputs, n_parameters): products of two are covariances."""
+        """Return V J_o(x_i)' for all rows and outputs, (n_rows, n_outputs, n_parameters).
+
+        The scalar product of two of them is J_o(x_i) H^-1 J_q(x_j)'.
+        """
         n_outputs, p = len(self.squares), network.n_parameters
         J = np.empty((len(X) * n_outputs, p))
         _kernels.jacobian_rows(read_only(X[:]), np.ones(len(X)), x_scaling, theta, network.layout, J)
@@ -145,15 +161,15 @@ class Posterior:
 
 
 class PosteriorSnapshot(NamedTuple):
-    """What a `Posterior` is made of."""
+    """State of a `Posterior` as plain data."""
 
-    equations: Any
+    linearization: GramLinearization | JacobianLinearization | None
     penalty_diag: np.ndarray
     weight: float
     squares: np.ndarray
     noise_variance: np.ndarray | None
     factor: Factor | None
-    largest: float | None
+    max_leverage: float | None
 
 
 def full_gram(equations: Any, penalty_diag: np.ndarray) -> np.ndarray:
@@ -169,11 +185,11 @@ def full_gram(equations: Any, penalty_diag: np.ndarray) -> np.ndarray:
 
 
 def make_factor(gram: np.ndarray, penalty_diag: np.ndarray) -> Factor:
-    """Factor of H from its lower triangle.
+    """Return the factor of H from its lower triangle.
 
-    Where some combination of parameters has no influence H is singular. A ridge of the size of its rounding errors,
-    relative to each diagonal entry, makes the variance there large but finite; elsewhere it changes nothing that
-    float64 can tell.
+    H is singular if a combination of parameters has no influence. A ridge of the size of the rounding errors, relative
+    to each diagonal entry, makes the variance of that combination large but finite. For all others the ridge is below
+    the resolution of float64.
     """
     p = len(gram)
     diagonal = gram.diagonal()
@@ -187,50 +203,51 @@ def make_factor(gram: np.ndarray, penalty_diag: np.ndarray) -> Factor:
 
 
 class LeftOut(NamedTuple):
-    """What the fit would say of each training row had it not seen it, in the target's own units."""
+    """Predictions for training rows as if each had been left out of the fit, in the target's own units."""
 
     mean: np.ndarray  # (n_rows, n_outputs)
-    variance: np.ndarray  # (n_rows, n_outputs), of an observation there, its noise included
+    variance: np.ndarray  # (n_rows, n_outputs), of a new observation, its noise included
 
 
 class RowsLeftOut(NamedTuple):
-    """The same in two ways, which differ where weights are above 1."""
+    """Leave-one-out predictions by two definitions, which differ for rows with a weight above 1."""
 
-    whole: LeftOut  # all repetitions of a row together: the errors for rows that were never seen
-    one: LeftOut  # one of them alone, so that a weight says of the noise what as many rows would
+    whole: LeftOut  # all repetitions of a row are left out together: the error for new rows
+    one: LeftOut  # one repetition is left out, so that an integer weight equals repeated rows in the noise model
 
 
 def leave_one_out(
-    products: np.ndarray, residuals: np.ndarray, Y: np.ndarray, weight: np.ndarray, noise_variance: np.ndarray
+    covariances: np.ndarray, residuals: np.ndarray, Y: np.ndarray, weight: np.ndarray, noise_variance: np.ndarray
 ) -> LeftOut:
-    """From the leverages: exact for a linear network whose scaling is given, else of the linearised one.
+    """Return leave-one-out predictions from the leverages.
 
-    Let P_i = J_i H^-1 J_i' be the product of a row of which the weight w is left out. Then its residuals would be
+    They are exact for a linear network with given scalings, and those of the linearised network otherwise. Let
+    P_i = J_i H^-1 J_i', and let the weight w of row i be left out. Its residuals become
 
-        (I - w P_i)^-1 r_i    (PRESS; D. M. Allen, Technometrics 16 (1974) 125-127; of several outputs a matrix),
+        (I - w P_i)^-1 r_i    (PRESS; D. M. Allen, Technometrics 16 (1974) 125-127; a matrix for several outputs),
 
-    and the variance of one observation there sigma^2 (I + P_i (I - w P_i)^-1), as H without the row is H - w J_i'J_i.
+    and the variance of one observation there is sigma^2 (I + P_i (I - w P_i)^-1), as H without the row is H - w J_i'J_i.
 
     Parameters
     ----------
-    products : ndarray of shape (n_rows, n_outputs, n_outputs)
-        From `Posterior.at`.
+    covariances : ndarray of shape (n_rows, n_outputs, n_outputs)
+        P_i, from `Posterior.linearized`.
     residuals, Y : ndarray of shape (n_rows, n_outputs)
         y - f and y, scaled.
     weight : ndarray of shape (n_rows,)
-        What is left out: the weight of the row, or of one of its repetitions.
+        Weight that is left out: that of the row, or of one of its repetitions.
     noise_variance : ndarray of shape (n_outputs,)
     """
-    # Rows that are fitted whatever they say have a leverage of 1: there rounding must not turn the sign.
-    if products.shape[1] == 1:
-        product = products[:, :, 0]
-        rest = np.maximum(1.0 - weight[:, None] * product, EPS)
-        left_out, excess = residuals / rest, product / rest
+    # A row that the fit reproduces whatever its target has a leverage of 1: rounding must not turn the sign of 1 - w P.
+    if covariances.shape[1] == 1:
+        leverage = covariances[:, :, 0]
+        rest = np.maximum(1.0 - weight[:, None] * leverage, EPS)
+        left_out, excess = residuals / rest, leverage / rest
     else:
         left_out, excess = np.empty_like(residuals), np.empty_like(residuals)
-        for begin in range(0, len(products), SWEEP):
+        for begin in range(0, len(covariances), SWEEP):
             part = slice(begin, begin + SWEEP)
-            values, vectors = np.linalg.eigh(products[part])
+            values, vectors = np.linalg.eigh(covariances[part])
             rest = np.maximum(1.0 - weight[part, None] * values, EPS)
             left_out[part] = np.einsum("ioe,ie,iqe,iq->io", vectors, 1 / rest, vectors, residuals[part], optimize=True)
             excess[part] = np.einsum("ioe,ie->io", vectors**2, values / rest)
