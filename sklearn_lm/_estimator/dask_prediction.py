@@ -1,6 +1,7 @@
 """Predictions and scores for the rows of a Dask array or dataframe.
 
-Each block of rows is one task: a copy of the model, without what predictions do not need, predicts for it on one thread.
+Each block of rows is one task. A copy of the model, without the attributes that predictions do not need, predicts on
+one thread.
 """
 
 from collections.abc import Callable

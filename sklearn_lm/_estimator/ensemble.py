@@ -140,4 +140,4 @@ def set_leave_one_out(model: Any, fits: Sequence[FittedNetwork]) -> None:
         loo = score_left_out(train, mean, rows, model._n_rows)
         model._loo = loo._replace(residuals=loo.residuals[:, 0] if model._y_is_1d else loo.residuals)
     if learns_noise(model):
-        model._noise_models = NoiseModels(Errors.of(train, [part.one for part in left_out]))
+        model._noise_models = NoiseModels(Errors.from_left_out(train, [part.one for part in left_out]))

@@ -1,8 +1,8 @@
 """Predictions of a fitted model, their standard deviations, intervals and leave-one-out errors, in the units of y.
 
-`NetworkPredictor` is one network; `Predictor` is the estimator: the precision-weighted mixture of its networks, with the
-variance corrected by the heteroscedastic noise models. Both are made from the fitted attributes at each call, because
-`coefs_` and `intercepts_` may be set by hand.
+`NetworkPredictor` is one network. `Predictor` is the precision-weighted mixture of all networks of the estimator, with
+the variance corrected by the heteroscedastic noise models. Both are made from the fitted attributes at each call,
+because `coefs_` and `intercepts_` may be set by hand.
 """
 
 from collections.abc import Callable, Mapping

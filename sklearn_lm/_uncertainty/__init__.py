@@ -1,1 +1,1 @@
-"""Posterior of a fitted network, mixtures of networks, and the noise that depends on the inputs."""
+"""Posterior of a fitted network, ensembles of networks, and noise whose variance depends on the inputs."""

@@ -1,15 +1,16 @@
-"""A variance that depends on where one is: a correction learnt from what was left out.
+"""Heteroscedastic noise: a correction of the predicted variance, fitted to leave-one-out errors.
 
-The linearised posterior says v(x), with one noise variance for all x. Leave-one-out predictions say how far that is
-true: z_i^2 = (y_i - mean_{-i})^2 / v_{-i} should be 1 on the average everywhere. Where it is not, v(x) is multiplied by
+The linearised posterior predicts the variance v(x) with one noise variance for all x. Leave-one-out predictions test
+it: z_i^2 = (y_i - mean_{-i})^2 / v_{-i} should have the mean 1 for all x. The correction multiplies v(x) by
 
     exp(phi(x) b),   phi = [1, x, mean],
 
-with inputs standardised and clipped, and b from the likelihood of the z, N(0, exp(phi b)), under a ridge penalty,
+with standardised and clipped inputs. b minimises minus the log likelihood of the z, N(0, exp(phi b)), plus a ridge
+penalty,
 
     1/2 sum_i w_i (phi_i b + z_i^2 exp(-phi_i b)) + n/8 b_0^2 + lambda/2 |b_1, b_2, ...|^2
 
-(multiplicative heteroscedasticity: A. C. Harvey, Econometrica 44, 1976). lambda comes from cross-validation.
+(multiplicative heteroscedasticity: A. C. Harvey, Econometrica 44, 1976). lambda is chosen by cross-validation.
 """
 
 from typing import NamedTuple
@@ -19,24 +20,26 @@ import numpy as np
 from .._data.reductions import combined, weighted_gram, weighted_sum
 from .._data.scaling import standard_scaling
 
-# From strong to weak; the first leaves nothing but a common factor. A weaker one must gain more than so many nats.
+# Penalties lambda, from strong to weak; the first allows a common factor only. A weaker one is chosen only if it gains
+# more than MIN_GAIN nats.
 PENALTIES = (np.inf, 300.0, 100.0, 30.0, 10.0)
 MIN_GAIN = 0.5
 N_FOLDS = 5
-# Largest z^2, largest standardised input, and largest |phi b|: no single point rules, no prediction runs away.
+# Largest z^2, largest standardised input, and largest |phi b|: they bound the influence of one point, and the
+# correction far from the data.
 MAX_SQUARE, MAX_INPUT, MAX_LOGARITHM = 16.0, 3.0, 1.5
 N_NEWTON = 50
 
 
 class NoiseModel(NamedTuple):
-    """Logarithm of the factor, for each output."""
+    """Log-linear model of the factor by which the variance of one output is multiplied."""
 
-    offset: np.ndarray  # (n_inputs + 1,), of the inputs and of the mean
+    offset: np.ndarray  # (n_inputs + 1,), for the inputs and the mean
     scale: np.ndarray  # (n_inputs + 1,)
     coefficients: np.ndarray  # (n_inputs + 2,)
 
     def factor(self, X: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        """By which to multiply the variance at X, where the mean prediction is `mean`; (n_rows,)."""
+        """Return the factor for the variance at X, where the mean prediction is `mean`; (n_rows,)."""
         logarithm = combined(_features(X, mean, self.offset, self.scale), self.coefficients)
         return np.exp(np.clip(logarithm, -MAX_LOGARITHM, MAX_LOGARITHM))
 
@@ -44,17 +47,17 @@ class NoiseModel(NamedTuple):
 def fit_noise(
     X: np.ndarray, mean: np.ndarray, z_squared: np.ndarray, weight: np.ndarray, fold: np.ndarray
 ) -> NoiseModel:
-    """The correction for one output.
+    """Fit the correction for one output.
 
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_inputs)
     mean, z_squared : ndarray of shape (n_rows,)
-        Of the leave-one-out predictions.
+        Leave-one-out predictions and their squared errors in units of the predicted variance.
     weight : ndarray of shape (n_rows,)
     fold : ndarray of int of shape (n_rows,)
-        Fold of each row in the cross-validation, 0 to `N_FOLDS` - 1. Where one is empty there are too few rows to
-        choose by, and the correction is a common factor.
+        Fold of each row in the cross-validation, 0 to `N_FOLDS` - 1. An empty fold means too few rows for a choice,
+        and the correction is a common factor.
     """
     columns = np.column_stack([X, mean])
     offset, scale = standard_scaling(columns, weight)
@@ -74,7 +77,7 @@ def fit_noise(
 
 
 def fit_coefficients(phi: np.ndarray, z_squared: np.ndarray, weight: np.ndarray, penalty: float) -> np.ndarray:
-    """b by Newton's method: the objective is convex, with a step halved until it falls."""
+    """Return b by Newton's method for a convex objective; steps are halved until the objective falls."""
     b = np.zeros(phi.shape[1])
     n_used = 1 if np.isinf(penalty) else len(b)
     phi = phi[:, :n_used]
@@ -104,12 +107,12 @@ def fit_coefficients(phi: np.ndarray, z_squared: np.ndarray, weight: np.ndarray,
 def _solve(H: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     try:
         return np.linalg.solve(H, gradient)
-    except np.linalg.LinAlgError:  # weights so large that the ridge vanishes beside them
+    except np.linalg.LinAlgError:  # the ridge is lost to rounding beside very large weights
         return np.linalg.lstsq(H, gradient, rcond=None)[0]
 
 
 def _features(X: np.ndarray, mean: np.ndarray, offset: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """[1, x, mean], standardised, the inputs clipped."""
+    """Return phi = [1, x, mean], standardised, with clipped inputs."""
     with np.errstate(over="ignore"):
         columns = (np.column_stack([X, mean]) - offset) / scale
     columns[:, :-1] = np.clip(columns[:, :-1], -MAX_INPUT, MAX_INPUT)

@@ -33,7 +33,7 @@ MIN_FREEDOM = 0.1
 class Factor(NamedTuple):
     """H, represented by the inverse of its Cholesky factor."""
 
-    inverse_factor: np.ndarray  # V, padded with zeros for the kernel `variances`
+    inverse_factor: np.ndarray  # V, padded with zeros for the kernel `prediction_variances`
     n_effective: float  # gamma = tr(H^-1 J'J)
     ridge: np.ndarray  # added to the diagonal of H beside the penalty
 
@@ -139,10 +139,11 @@ class Posterior:
         n_outputs = len(self.squares)
         f, covariances, begin = np.empty((len(X), n_outputs)), np.empty((len(X), n_outputs, n_outputs)), 0
         for block in sweep(X):
+            part = slice(begin, begin + len(block))
             _kernels.prediction_variances(
                 len(block) * n_outputs * network.n_parameters**2 / 2, _kernels.WHOLE,
                 read_only(block), x_scaling, theta, network.layout, self.factor.inverse_factor,
-                _kernels.n_slots_for(len(block)), f[begin : begin + len(block)], covariances[begin : begin + len(block)],
+                _kernels.n_slots_for(len(block)), f[part], covariances[part],
             )  # fmt: skip
             begin += len(block)
         return f, covariances
@@ -226,7 +227,8 @@ def leave_one_out(
 
         (I - w P_i)^-1 r_i    (PRESS; D. M. Allen, Technometrics 16 (1974) 125-127; a matrix for several outputs),
 
-    and the variance of one observation there is sigma^2 (I + P_i (I - w P_i)^-1), as H without the row is H - w J_i'J_i.
+    and the variance of one observation there is sigma^2 (I + P_i (I - w P_i)^-1): without the row, H is
+    H - w J_i'J_i.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ def test_the_correction_of_each_output_is_learnt_from_its_own_errors(rng):
     X = rng.normal(size=(500, 1))
     Y = np.column_stack([rng.normal(size=500) * np.exp(0.5 * X[:, 0]), rng.normal(size=500)])
     left_out = LeftOut(np.zeros((500, 2)), np.ones((500, 2)))
-    models = fit_noise_models(Errors.of(DataSet(X, Y, np.ones(500)), [left_out]))
+    models = fit_noise_models(Errors.from_left_out(DataSet(X, Y, np.ones(500)), [left_out]))
     variance = correct(np.ones((2, 2)), models, np.array([[-1.0], [1.0]]), np.zeros((2, 2)))
     np.testing.assert_allclose(np.log(variance[1] / variance[0]), [2, 0], atol=0.5)
 
@@ -24,7 +24,7 @@ def test_leave_one_out_predictions_are_mixed_as_predictions_are(rng):
     """Two networks that are far apart are unsure together, so errors of the size of their distance are expected."""
     X, Y = rng.normal(size=(200, 1)), rng.normal(size=(200, 1))
     parts = [LeftOut(np.full((200, 1), mean), np.full((200, 1), 0.1)) for mean in (-1.0, 1.0)]
-    (model,) = fit_noise_models(Errors.of(DataSet(X, Y, np.ones(200)), parts))
+    (model,) = fit_noise_models(Errors.from_left_out(DataSet(X, Y, np.ones(200)), parts))
     factor = model.factor(X[:5], np.zeros(5))
     np.testing.assert_allclose(factor, 1 / 1.1, rtol=0.2)
 
@@ -33,8 +33,8 @@ def test_it_is_learnt_when_asked_for_from_rows_of_its_own(rng):
     X, Y = rng.normal(size=(100, 2)), rng.normal(size=(100, 1))
     parts = [LeftOut(np.zeros((100, 1)), np.ones((100, 1)))]
     Y[:, 0], weight = np.round(Y[:, 0]), rng.uniform(0.5, 2, size=100)  # equal targets share a fold
-    expected = fit_noise_models(Errors.of(DataSet(X, Y, weight), parts))
-    noise = NoiseModels(Errors.of(DataSet(X, Y, weight), parts))
+    expected = fit_noise_models(Errors.from_left_out(DataSet(X, Y, weight), parts))
+    noise = NoiseModels(Errors.from_left_out(DataSet(X, Y, weight), parts))
     for part in (X, Y, weight):
         part[:] = 0  # the caller's business
     np.testing.assert_array_equal(noise.models[0].coefficients, expected[0].coefficients)
@@ -45,7 +45,7 @@ def test_it_is_learnt_when_asked_for_from_rows_of_its_own(rng):
 def test_no_noise_needs_no_correction():
     X = np.arange(20.0)[:, None]
     nothing = LeftOut(X, np.zeros((20, 1)))
-    (model,) = fit_noise_models(Errors.of(DataSet(X, X.copy(), np.ones(20)), [nothing]))
+    (model,) = fit_noise_models(Errors.from_left_out(DataSet(X, X.copy(), np.ones(20)), [nothing]))
     np.testing.assert_allclose(model.factor(X, X[:, 0]), 1)
 
 
