@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ._data.blocks import is_dask
+from ._data.block_inputs import is_dask
 from ._estimator.ensemble import fit_networks, set_leave_one_out
 from ._estimator.fit import FitInputs, fit_network, in_blocks, open_checkpoint
 from ._estimator.fitted_attributes import warn_small_weights, warn_unconverged
@@ -165,7 +165,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         `x_power_`.
     x_scale_ : ndarray of shape (n_features_in_,)
         Scale of each input.
-    x_power_ : Power
+    x_power_ : PowerTransform
         Power transforms: arrays `column`, `centre`, `spread` and `exponent`, empty if no column is transformed.
     y_offset_ : ndarray of shape (n_outputs_,)
         Offset of each target. Predictions are ``y_offset_ + y_scale_ * output``.

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from sklearn_lm import LMRegressor
-from sklearn_lm._data import validation
+from sklearn_lm._data import ranges
 
 EXAMPLES = settings(
     derandomize=True, deadline=None, database=None, max_examples=size(300, 8), suppress_health_check=list(HealthCheck)
@@ -360,7 +360,7 @@ def test_denormal_columns():
 
 def test_weights_of_the_least_size_allowed():
     """Naive: weights squared, which are zero then."""
-    least = 2 / validation.LARGEST
+    least = 2 / ranges.MAX_SQUARED
     X = np.random.RandomState(0).normal(size=(30, 2))
     assert fit_or_refuse(X, X[:, 0], np.full(30, least)) is not None
 

@@ -11,8 +11,9 @@ import numpy as np
 from distributed import Client, LocalCluster
 
 from sklearn_lm import LMRegressor
-from sklearn_lm._data.blocks import InProcess, RowBlocks
+from sklearn_lm._data.block_inputs import RowBlocks
 from sklearn_lm._data.dask import adopt
+from sklearn_lm._data.executors import InProcess
 from sklearn_lm._data.scaling import make_scaling
 from sklearn_lm._network.distributed import BlockObjective
 from sklearn_lm._network.penalty import fixed_l2
@@ -26,7 +27,7 @@ REPEATS = 5
 def make_objective(rows: RowBlocks, n_hidden: int = 10) -> BlockObjective:
     """As `fit` makes it, without a fit."""
     checked = rows.checked(LMRegressor(), reset=True)
-    x_scaling, y_scaling = make_scaling("minmax", checked.X, checked.Y, None)
+    x_scaling, y_scaling = make_scaling("minmax", checked.input_columns(), checked.target_columns())
     network = make_network(N_COLUMNS, [n_hidden], 1, ["tanh"])
     penalty = fixed_l2(1e-3, is_weight(network))
     return BlockObjective(network, checked.rows(y_scaling), x_scaling.table(), penalty)

@@ -1,8 +1,8 @@
 """Dask arrays and dataframes: their chunks as the blocks of `_data/blocks.py`, and a cluster that computes.
 
-One chunk of rows is one block, and one pass over a block is one task. With an active `distributed.Client` blocks are
-kept by its workers, otherwise by Dask's local scheduler in this process. Blocks are made by a graph that begins where
-the caller's does: if a worker dies, the scheduler makes its blocks anew on another one.
+One chunk of rows is one block, and one pass over a block is one task. With an active `distributed.Client` its workers
+keep the blocks, otherwise Dask's local scheduler keeps them in this process. Blocks are made by a graph that begins
+with the caller's: if a worker dies, the scheduler makes its blocks again on another one.
 
 Only this file and `_estimator/dask_prediction.py` import Dask, and they are imported when a Dask collection is passed.
 """
@@ -19,36 +19,42 @@ import dask.array as da
 import numpy as np
 from dask import delayed
 
-from .blocks import FAN, Handle, LostWorkersError, RowBlocks, is_dask, merged
+from .block_inputs import RowBlocks, is_dask
+from .executors import FAN_IN, Handle, LostWorkersError, T, merge_tree
 
-# Seconds without any worker after which a fit gives up, and between two looks whether there are some.
-PATIENCE, LOOK = 30.0, 1.0
-GO_ON = (
-    "The best point so far, if there is one, is published. Start workers and fit again, with warm_start=True or from a "
-    "checkpoint to go on from there."
+# Seconds without any worker after which a fit ends, and between two checks for workers.
+WORKER_TIMEOUT, POLL_INTERVAL = 30.0, 1.0
+REMEDY = (
+    "The estimator has the attributes of the best point so far, if there is one. Start workers and fit again, with "
+    "warm_start=True or from a checkpoint to continue from there."
 )
 
 
-# ---- who computes -------------------------------------------------------------------------------------
 class DaskExecutor:
-    """The active `distributed.Client`, or Dask's local scheduler; see `blocks.Executor`."""
+    """The active `distributed.Client`, or Dask's local scheduler; see `executors.Executor`."""
 
     def __init__(self) -> None:
         self.client = active_client()
 
-    def keep(self, functions: Sequence[Callable], *handles: Sequence[Handle]) -> list[Handle]:
+    def persist(self, functions: Sequence[Callable[..., object]], *handles: Sequence[Handle]) -> list[Handle]:
         tasks = [task(function, *of_block) for function, *of_block in zip(functions, *handles, strict=True)]
         return list(dask.persist(*tasks) if self.client is None else self.client.persist(tasks))
 
-    def gather(self, functions: Sequence[Callable], handles: Sequence[Handle]) -> list[Any]:
+    def gather(self, functions: Sequence[Callable[..., T]], handles: Sequence[Handle]) -> list[T]:
         leaves = [task(partial(_listed, function), handle) for function, handle in zip(functions, handles, strict=True)]
         return self._result(_tree(leaves, operator.add))
 
-    def reduce(self, function: Callable, handles: Sequence[Handle], merge: Callable = np.add) -> Any:
+    def reduce(self, function: Callable[..., T], handles: Sequence[Handle], merge: Callable[..., T] = np.add) -> T:
         return self._result(_tree([task(function, handle) for handle in handles], merge))
 
     def _result(self, root: Any) -> Any:
-        """Wait for as long as there are workers, however long they take."""
+        """Return the result of a task, however long it takes while there are workers.
+
+        Raises
+        ------
+        LostWorkersError
+            If there is no worker for `WORKER_TIMEOUT` seconds, a block killed its workers or the cluster was closed.
+        """
         if self.client is None:
             return root.compute()
         from distributed import KilledWorker, wait
@@ -58,28 +64,28 @@ class DaskExecutor:
             future = self.client.compute(root)
             while True:
                 try:
-                    wait(future, timeout=LOOK)
-                    return future.result(timeout=PATIENCE)
+                    wait(future, timeout=POLL_INTERVAL)
+                    return future.result(timeout=WORKER_TIMEOUT)
                 except TimeoutError:
                     if self.client.nthreads():
                         seen = time.monotonic()
-                    elif time.monotonic() - seen >= PATIENCE:
-                        raise LostWorkersError(f"No Dask worker answered for {PATIENCE:g} s. {GO_ON}") from None
+                    elif time.monotonic() - seen >= WORKER_TIMEOUT:
+                        raise LostWorkersError(f"No Dask worker answered for {WORKER_TIMEOUT:g} s. {REMEDY}") from None
         except KilledWorker as error:
             raise LostWorkersError(
                 f"Dask workers died, one after the other, on the same block: {error} If they ran out of memory, cut "
-                f"the rows into smaller chunks. {GO_ON}"
+                f"the rows into smaller chunks. {REMEDY}"
             ) from error
         except Exception as error:
             if self.client.status == "running":
                 raise
-            raise LostWorkersError(f"The Dask cluster was closed during the fit. {GO_ON}") from error
+            raise LostWorkersError(f"The Dask cluster was closed during the fit. {REMEDY}") from error
 
 
 def active_client() -> Any:
-    """The `distributed.Client` that Dask itself would use; None: its local scheduler."""
-    named = dask.config.get("scheduler", None)
-    if "distributed" not in sys.modules or named not in (None, "distributed", "dask.distributed"):
+    """Return the `distributed.Client` that Dask itself would use, or None for its local scheduler."""
+    scheduler = dask.config.get("scheduler", None)
+    if "distributed" not in sys.modules or scheduler not in (None, "distributed", "dask.distributed"):
         return None
     from distributed import Client
 
@@ -90,28 +96,27 @@ def active_client() -> Any:
 
 
 def task(function: Callable, *handles: Handle) -> Any:
-    """A call that will be made once."""
+    """Return a delayed call that is made once."""
     return delayed(function, pure=False, traverse=False)(*handles)
 
 
-def _tree(level: list[Any], merge: Callable) -> Any:
-    """One task from many: each merges `FAN` neighbours of the level below."""
+def _tree(level: list[Handle], merge: Callable[..., object]) -> Any:
+    """Return one task that merges the results of many: each task merges `FAN_IN` neighbours of the level below."""
     while len(level) > 1:
-        level = [task(partial(_merged, merge), *level[i : i + FAN]) for i in range(0, len(level), FAN)]
+        level = [task(partial(_merge, merge), *level[i : i + FAN_IN]) for i in range(0, len(level), FAN_IN)]
     return level[0]
 
 
-def _merged(merge: Callable, *parts: Any) -> Any:
-    return merged(parts, merge)
+def _merge(merge: Callable[..., T], *parts: T) -> T:
+    return merge_tree(parts, merge)
 
 
-def _listed(function: Callable, block: Any) -> list[Any]:
+def _listed(function: Callable[..., T], block: Handle) -> list[T]:
     return [function(block)]
 
 
-# ---- blocks -------------------------------------------------------------------------------------------
 def adopt(X: Any, y: Any, sample_weight: Any) -> RowBlocks:
-    """The rows of a Dask array or dataframe X, its targets and weights, in blocks. Nothing is computed yet."""
+    """Return the rows of a Dask array or dataframe X, its targets and weights, in blocks. Nothing is computed yet."""
     if not hasattr(X, "to_delayed"):
         raise ValueError(f"X is a Dask collection of type {type(X).__name__}: pass a dask.array or a dask.dataframe.")
     if X.ndim != 2:
@@ -120,20 +125,20 @@ def adopt(X: Any, y: Any, sample_weight: Any) -> RowBlocks:
         raise ValueError("y is missing: pass the targets of the rows of X.")
     executor = DaskExecutor()
 
-    def cut() -> tuple[list, list, list]:
+    def make_blocks() -> tuple[list, list, list]:
         blocks, lengths = _row_blocks(X)
         if None in lengths and not all(is_dask(part) for part in (y, sample_weight) if part is not None):
-            blocks = executor.keep([_as_it_is] * len(blocks), blocks)
+            blocks = executor.persist([_identity] * len(blocks), blocks)
             lengths = executor.gather([len] * len(blocks), blocks)
-        weight = [None] * len(blocks) if sample_weight is None else _like(sample_weight, lengths, "sample_weight")
-        return blocks, _like(y, lengths, "y"), weight
+        weight = [None] * len(blocks) if sample_weight is None else _cut_like(sample_weight, lengths, "sample_weight")
+        return blocks, _cut_like(y, lengths, "y"), weight
 
     head = X._meta if hasattr(X, "columns") else np.empty((0, X.shape[1]))
-    return RowBlocks(executor, cut, head, np.ndim(y) == 1 if not is_dask(y) else y.ndim == 1, X)
+    return RowBlocks(executor, make_blocks, head, np.ndim(y) == 1 if not is_dask(y) else y.ndim == 1, X)
 
 
 def _row_blocks(Z: Any) -> tuple[list, list]:
-    """Chunks of rows, and how many rows each has: None where that is not known."""
+    """Return the chunks of rows, and the number of rows of each, None if it is not known."""
     if not isinstance(Z, da.Array):
         return list(Z.to_delayed()), [None] * Z.npartitions
     if Z.ndim > 1 and Z.numblocks[1] > 1:
@@ -142,8 +147,8 @@ def _row_blocks(Z: Any) -> tuple[list, list]:
     return list(Z.to_delayed().ravel()), lengths
 
 
-def _like(Z: Any, lengths: list, name: str) -> list:
-    """y or weights, cut where X is."""
+def _cut_like(Z: Any, lengths: list, name: str) -> list:
+    """Return the blocks of y or of the weights, cut into the same `lengths` as X."""
     if not is_dask(Z):
         Z, n_rows = np.asarray(Z), sum(lengths)
         if Z.ndim == 0 or len(Z) != n_rows:
@@ -162,5 +167,5 @@ def _like(Z: Any, lengths: list, name: str) -> list:
     return blocks  # the blocks themselves are compared when they are loaded
 
 
-def _as_it_is(block: Any) -> Any:
+def _identity(block: T) -> T:
     return block

@@ -5,8 +5,7 @@ other source gives them a part at a time. Sums over its parts have the bits that
 parts are whole multiples of what the slots of a kernel take in one turn (see `BEGINS`).
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,15 +15,12 @@ from .._kernels import BEGINS, BLOCK, ENDS, MAX_SLOTS, WHOLE
 from .._kernels.interrupt import check
 
 Part = tuple[int, np.ndarray, np.ndarray, np.ndarray]
-Range = tuple[np.ndarray, np.ndarray]  # least and largest value of each column
+Range = tuple[np.ndarray, np.ndarray]  # smallest and largest value of each column
 
-TURN = MAX_SLOTS * BLOCK  # rows
-PART_BYTES = 2**24  # of float64 in a part, but for very many columns
-SWEEP = 2**16  # rows that are taken at once by sums in NumPy
-
-
-# Rows of X that a model keeps for its diagnostics.
-SAMPLE = 256
+TURN = MAX_SLOTS * BLOCK  # rows that the slots of a kernel take in one turn
+PART_BYTES = 2**24  # size of a part in float64; with very many columns a part is one turn
+SWEEP = 2**16  # rows that sums in NumPy take at once
+SAMPLE = 256  # rows of X that a model keeps for its diagnostics
 
 
 class Source:
@@ -36,25 +32,32 @@ class Source:
         With `shape`, `dtype` and row slices. It is only read.
     rows : ndarray of int, optional
         Which of its rows, in ascending order; all, if not given.
-    power : Power, optional
-        Maps that the rows go through as they are read; see `yeo_johnson`.
+    transform : callable, optional
+        Applied to every block of rows as it is read, such as the power transform of `yeo_johnson`.
     """
 
     ndim, dtype = 2, np.dtype(np.float64)
 
-    def __init__(self, array: Any, rows: np.ndarray | None = None, power: Any = None):
-        self.array, self.rows, self.power = array, rows, power
+    def __init__(
+        self,
+        array: Any,
+        rows: np.ndarray | None = None,
+        transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    ):
+        self.array, self.rows, self.transform = array, rows, transform
         self.shape = (int(array.shape[0]) if rows is None else len(rows), int(array.shape[1]))
+        self.size = self.shape[0] * self.shape[1]
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, which: Any) -> np.ndarray:
-        """Rows by a slice or by numbers in any order: a new array, or a view where they lie as the kernels read."""
+    def __getitem__(self, which: slice | np.ndarray) -> np.ndarray:
+        """Return rows by a slice or by numbers in any order: a new array, or a view if they lie as the kernels read."""
         rows = self._read(which)
-        return rows if self.power is None else self.power.applied(rows)
+        return rows if self.transform is None else self.transform(rows)
 
-    def _read(self, which: Any) -> np.ndarray:
+    def _read(self, which: slice | np.ndarray) -> np.ndarray:
+        """Return rows by a slice or by numbers in any order, not transformed."""
         if isinstance(which, slice):
             first, last, step = which.indices(len(self))
             if self.rows is None and step == 1:
@@ -76,17 +79,17 @@ class Source:
         return found
 
     def take(self, rows: np.ndarray) -> "Source":
-        """Some of the rows, by ascending numbers; nothing is read."""
-        return Source(self.array, rows if self.rows is None else self.rows[rows], self.power)
+        """Return some of the rows, by ascending numbers; nothing is read."""
+        return Source(self.array, rows if self.rows is None else self.rows[rows], self.transform)
 
-    def mapped(self, power: Any) -> "Source":
-        """Read through power maps; nothing is read now."""
-        return Source(self.array, self.rows, power)
+    def mapped(self, transform: Callable[[np.ndarray], np.ndarray]) -> "Source":
+        """Return a source that transforms what it reads; nothing is read now."""
+        return Source(self.array, self.rows, transform)
 
     def in_place(self) -> "np.ndarray | Source":
-        """The array itself where the kernels can read it as it lies."""
+        """Return the array itself if the kernels can read it as it lies, else this source."""
         array = self.array
-        if self.power is not None or not (
+        if self.transform is not None or not (
             isinstance(array, np.ndarray) and array.dtype == self.dtype and array.flags.c_contiguous
         ):
             return self
@@ -96,32 +99,17 @@ class Source:
         return array[int(self.rows[0]) : int(self.rows[-1]) + 1] if is_range(self.rows) else self
 
 
-class Elsewhere(ABC):
-    """Columns whose rows are not here (`blocks.Columns`): what is asked of all rows they find out themselves."""
-
-    shape: tuple[int, int]
-
-    @abstractmethod
-    def __len__(self) -> int: ...
-
-    @abstractmethod
-    def column_range(self) -> Range: ...
-
-    @abstractmethod
-    def weighted_mean(self, box: Any, centre: np.ndarray, power: int) -> np.ndarray: ...
-
-
 def _as_float(rows: Any) -> np.ndarray:
     return np.ascontiguousarray(rows, dtype=np.float64)
 
 
 def is_range(rows: np.ndarray) -> bool:
-    """Whether ascending numbers leave none out."""
+    """Return whether ascending numbers leave none out."""
     return len(rows) > 0 and int(rows[-1]) - int(rows[0]) == len(rows) - 1
 
 
 def is_source(X: Any) -> bool:
-    """Whether X is to be read part by part: a mapped file, or no array of NumPy but a table of numbers with slices."""
+    """Return whether X is to be read part by part: a mapped file, or a table of numbers with slices beyond NumPy."""
     if isinstance(X, np.ndarray):
         is_read = isinstance(X, np.memmap)
     else:
@@ -130,16 +118,17 @@ def is_source(X: Any) -> bool:
 
 
 def part_rows(n_columns: int) -> int:
-    """Rows of a part."""
+    """Return the number of rows of a part."""
     return max(1, PART_BYTES // (8 * max(1, n_columns) * TURN)) * TURN
 
 
 def parts(X: np.ndarray | Source, Y: np.ndarray, root_weight: np.ndarray) -> "tuple[Part, ...] | Iterator[Part]":
-    """(part, X, Y, root weights) for the kernels, in order; all at once where X is an array."""
+    """Return (part, X, Y, root weights) for the kernels, in order; all rows at once if X is an array."""
     return ((WHOLE, X, Y, root_weight),) if isinstance(X, np.ndarray) else _read_parts(X, Y, root_weight)
 
 
 def _read_parts(X: Source, Y: np.ndarray, root_weight: np.ndarray) -> Iterator[Part]:
+    """Yield the parts of a source; the first and the last are marked, so that sums begin and end with them."""
     n_rows, step = len(X), part_rows(X.shape[1])
     for first in range(0, n_rows, step):
         last = min(first + step, n_rows)
@@ -150,15 +139,19 @@ def _read_parts(X: Source, Y: np.ndarray, root_weight: np.ndarray) -> Iterator[P
 
 
 def sweep(Z: np.ndarray | Source) -> Iterator[np.ndarray]:
-    """Z in blocks of `SWEEP` rows, for sums that must not make a copy of all of it."""
-    for first in range(0, len(Z), SWEEP):
+    """Yield Z in blocks of `SWEEP` rows, for sums that must not make a copy of all of it."""
+    return (block for (block,) in sweep_together(Z))
+
+
+def sweep_together(*arrays: np.ndarray | Source) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield the same blocks of `SWEEP` rows of arrays of equal length."""
+    for first in range(0, len(arrays[0]), SWEEP):
         check()
-        yield Z[first : first + SWEEP]
+        yield tuple(Z[first : first + SWEEP] for Z in arrays)
 
 
-def column_range(Z: np.ndarray | Source | Elsewhere) -> Range:
-    if isinstance(Z, Elsewhere):
-        return Z.column_range()
+def column_range(Z: np.ndarray | Source) -> Range:
+    """Return the smallest and largest value of each column."""
     low, high = np.full(Z.shape[1], np.inf), np.full(Z.shape[1], -np.inf)
     for block in sweep(Z):
         np.minimum(low, block.min(axis=0), out=low)
@@ -167,6 +160,6 @@ def column_range(Z: np.ndarray | Source | Elsewhere) -> Range:
 
 
 def sample_of(X: np.ndarray | Source) -> np.ndarray:
-    """Up to `SAMPLE` rows, evenly spread."""
+    """Return up to `SAMPLE` rows, evenly spread."""
     step = -(-len(X) // SAMPLE)
     return X[::step].copy()

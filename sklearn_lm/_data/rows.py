@@ -1,17 +1,163 @@
-"""Rows with their weights, ready for the kernels."""
+"""Sets of rows: in the caller's units (`RowSet`), and ready for the kernels (`KernelRows`).
+
+Each protocol has two implementations: rows that this process reads (`DataSet`, `Rows`; an array, or a `Source` that is
+read in parts), and rows in blocks that may be on a cluster (`blocks.BlockSet`, `blocks.BlockRows`).
+"""
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from .out_of_core import Part, Source, parts, sweep
+from .hashing import distinct_rows, fingerprint, thin_rows
+from .out_of_core import Part, Source, is_range, parts, sample_of, sweep_together
 from .reductions import weighted_sum
-from .scaling import Scaling
+from .scaling import ArrayColumns, Columns, Scaling
+from .yeo_johnson import PowerTransform
+
+
+class Table(Protocol):
+    """Size of an array that may be elsewhere."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+
+class RowSet(Protocol):
+    """Rows with their targets and weights, in the caller's units."""
+
+    @property
+    def is_distributed(self) -> bool:
+        """Return whether the rows may be in other processes."""
+
+    @property
+    def X(self) -> Table: ...
+
+    @property
+    def Y(self) -> Table: ...
+
+    def input_columns(self) -> Columns:
+        """Return the columns of X, for sums over the rows."""
+
+    def target_columns(self) -> Columns:
+        """Return the columns of Y, for sums over the rows."""
+
+    def take(self, rows: np.ndarray) -> "RowSet":
+        """Return some of the rows, by ascending numbers."""
+
+    def total_weight(self) -> float:
+        """Return the sum of the weights."""
+
+    def weighted_rows(self) -> np.ndarray:
+        """Return the numbers of the rows whose weight is not zero."""
+
+    def mapped(self, power: PowerTransform) -> "RowSet":
+        """Return the rows with transformed inputs."""
+
+    def distinct(self, n_max: int) -> "DataSet":
+        """Return at most `n_max` distinct rows, chosen by their hashes, each with the weight of all its copies."""
+
+    def thinned(self, n_max: int) -> "DataSet":
+        """Return at most `n_max` rows, chosen by their hashes."""
+
+    def local(self, n_max: int) -> "DataSet":
+        """Return all rows if this process reads them, else at most `n_max` of them."""
+
+    def rows(self, y_scaling: Scaling) -> "KernelRows":
+        """Return the rows ready for the kernels."""
+
+    def fingerprint(self) -> str:
+        """Return a digest that is the same for equal rows, and practically never for others."""
+
+
+class KernelRows(Protocol):
+    """Rows with scaled targets and square roots of weights, ready for the kernels."""
+
+    @property
+    def is_distributed(self) -> bool:
+        """Return whether the rows may be in other processes."""
+
+    @property
+    def X(self) -> Table: ...
+
+    @property
+    def Y(self) -> Table: ...
+
+    @property
+    def weight(self) -> float: ...
+
+    @property
+    def sample(self) -> np.ndarray:
+        """Inputs of some rows, evenly spread, for the model to keep."""
+
+    def total(self, function: Callable[..., np.ndarray], *arguments: object) -> np.ndarray:
+        """Return the sum over the blocks of the array that the function makes of each, given the arguments."""
+
+    def rescaled(self, factor: np.ndarray) -> "KernelRows":
+        """Return the rows with targets multiplied by a factor for each output."""
+
+    def mean_power(self, centre: np.ndarray, power: int) -> np.ndarray:
+        """Return the weighted mean of (y - centre)^power over the rows."""
+
+
+class DataSet(NamedTuple):
+    """Rows that this process reads, in the caller's units; see `RowSet`."""
+
+    X: np.ndarray | Source  # (n_rows, n_inputs) float64, C order
+    Y: np.ndarray  # (n_rows, n_outputs) float64
+    weight: np.ndarray  # (n_rows,)
+
+    @property
+    def is_distributed(self) -> bool:
+        return False
+
+    def input_columns(self) -> ArrayColumns:
+        return ArrayColumns(self.X, self.weight)
+
+    def target_columns(self) -> ArrayColumns:
+        return ArrayColumns(self.Y, self.weight)
+
+    def take(self, rows: np.ndarray) -> "DataSet":
+        """Return some of the rows. No copy is made of neighbouring rows, nor of a source."""
+        if len(rows) == len(self.X):
+            return self
+        where = slice(int(rows[0]), int(rows[-1]) + 1) if is_range(rows) else rows
+        X = self.X.take(rows) if isinstance(self.X, Source) else self.X[where]
+        return DataSet(X, self.Y[where], self.weight[where])
+
+    def total_weight(self) -> float:
+        return float(self.weight.sum())
+
+    def weighted_rows(self) -> np.ndarray:
+        return np.flatnonzero(self.weight > 0)
+
+    def mapped(self, power: PowerTransform) -> "DataSet":
+        return self._replace(X=power.forward(self.X))
+
+    def distinct(self, n_max: int) -> "DataSet":
+        rows, weight = distinct_rows(*self, n_max)
+        return DataSet(self.X[rows], self.Y[rows], weight)
+
+    def thinned(self, n_max: int) -> "DataSet":
+        return self.take(thin_rows(self.X, self.Y, n_max))
+
+    def local(self, n_max: int) -> "DataSet":
+        return self
+
+    def rows(self, y_scaling: Scaling) -> "Rows":
+        return make_rows(*self, y_scaling)
+
+    def fingerprint(self) -> str:
+        return fingerprint(self)
 
 
 class Rows(NamedTuple):
-    """A set of rows with their weights, ready for the kernels (`make_rows`)."""
+    """Rows that this process reads, ready for the kernels (`make_rows`); see `KernelRows`."""
 
     # (n_rows, n_inputs), as the caller gave it: kernels scale it block by block, and a source is read part by part
     X: np.ndarray | Source
@@ -19,29 +165,33 @@ class Rows(NamedTuple):
     root_weight: np.ndarray  # (n_rows,), square roots of the weights
     weight: float  # sum of the weights
 
+    @property
+    def is_distributed(self) -> bool:
+        return False
+
+    @property
+    def sample(self) -> np.ndarray:
+        return sample_of(self.X)
+
     def parts(self) -> Iterable[Part]:
-        """What the kernels take, one part after the other; all rows at once if they are in memory."""
+        """Return what the kernels take, one part after the other; all rows at once if they are in memory."""
         return parts(self.X, self.Y, self.root_weight)
 
-    def total(self, function: Callable, *arguments: Any) -> np.ndarray:
-        """Return an array that the function makes of these rows, given the arguments."""
+    def total(self, function: Callable[..., np.ndarray], *arguments: object) -> np.ndarray:
         return function(self, *arguments)
 
     def rescaled(self, factor: np.ndarray) -> "Rows":
-        """The same with targets multiplied by a factor per output."""
         return self._replace(Y=read_only(self.Y * factor))
 
     def mean_power(self, centre: np.ndarray, power: int) -> np.ndarray:
-        """Weighted mean of (y - centre)^power over the rows."""
-        sums, begin = np.zeros_like(centre), 0
-        for Y in sweep(self.Y):
-            share = self.root_weight[begin : begin + len(Y)] ** 2 / self.weight
-            sums += weighted_sum(share, (Y - centre) ** power)
-            begin += len(Y)
+        sums = np.zeros_like(centre)
+        for Y, root_weight in sweep_together(self.Y, self.root_weight):
+            sums += weighted_sum(root_weight**2 / self.weight, (Y - centre) ** power)
         return sums
 
 
 def make_rows(X: np.ndarray | Source, Y: np.ndarray, weight: np.ndarray, y_scaling: Scaling) -> Rows:
+    """Return rows with scaled targets, in arrays that the kernels can read and nobody can change."""
     with np.errstate(over="ignore"):  # a validation set may be far away from the training set: its error is inf
         Y = np.ascontiguousarray(y_scaling.forward(Y))
     if isinstance(X, Source):
@@ -52,7 +202,7 @@ def make_rows(X: np.ndarray | Source, Y: np.ndarray, weight: np.ndarray, y_scali
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """A contiguous, read-only view: one compiled variant for every caller, and nobody's data can be changed."""
+    """Return a contiguous, read-only view: one compiled variant for every caller, and the data cannot be changed."""
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view

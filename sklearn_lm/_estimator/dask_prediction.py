@@ -14,10 +14,10 @@ import numpy as np
 from dask import delayed
 from sklearn.utils.validation import validate_data
 
-from .._data.blocks import one_thread
 from .._data.dask import adopt
+from .._data.executors import one_thread
 from .._data.reductions import weighted_sum
-from .._data.validation import DataSet
+from .._data.rows import DataSet
 from .prediction import Predictor
 
 # Attributes that predictions do not need: they are not sent to the workers.

@@ -12,13 +12,15 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import InvalidParameterError
 
-from .._data.blocks import POWER_ROWS, BlockRows, BlockSet, LostWorkersError, RowBlocks, is_dask
+from .._data.block_inputs import RowBlocks, is_dask
+from .._data.executors import LostWorkersError
 from .._data.hashing import fingerprint
-from .._data.out_of_core import column_range
-from .._data.rows import Rows, make_rows
-from .._data.scaling import Scaling, check_column_range, make_scaling
-from .._data.validation import DataSet, check_rows, check_validation_set, divide
-from .._data.yeo_johnson import Scalings, make_power, no_power
+from .._data.ranges import check_input_range
+from .._data.rows import DataSet, RowSet
+from .._data.scaling import Scaling, make_scaling
+from .._data.splitting import divide
+from .._data.validation import check_rows, check_validation_set
+from .._data.yeo_johnson import POWER_ROWS, Scalings, identity_power, make_power
 from .._kernels import ACTIVATIONS
 from .._kernels.interrupt import check
 from .._network.distributed import BlockObjective
@@ -102,7 +104,7 @@ def fit_network(
         model.alpha == "evidence" or not is_matrix_free(model.solver, network, data.Y.size)
     )
     check()
-    if isinstance(data, BlockSet):
+    if data.is_distributed:
         check_network_size(network)
 
     before = (file.load() if file else None) or (previous(model, network) if is_warm else None)
@@ -111,9 +113,9 @@ def fit_network(
     scalings = before.scalings if before else make_scalings(model, sets["train"], by_evidence)
     sets = {name: part.mapped(scalings.power) for name, part in sets.items()}
     staged.x_power_ = scalings.power
-    rows = {name: make_ready(part, scalings.y) for name, part in sets.items()}
+    rows = {name: part.rows(scalings.y) for name, part in sets.items()}
     penalty = fixed_l2(0.0 if isinstance(model.alpha, str) else model.alpha, is_weight(network))
-    kind = BlockObjective if isinstance(data, BlockSet) else objective_kind(model, scalings.y)
+    kind = BlockObjective if data.is_distributed else objective_kind(model, scalings.y)
     problem = Problem(network, scalings.x, scalings.y, rows, penalty, kind, model.solver)
 
     passed = {"X": getattr(given.X, "source", given.X), "y": given.y, "metadata": None}
@@ -136,17 +138,12 @@ def fit_network(
     return FittedNetwork(winner.ending, left_out_rows, left_out)
 
 
-def make_ready(part: DataSet | BlockSet, y_scaling: Scaling) -> Rows | BlockRows:
-    """Rows for the kernels."""
-    return part.rows(y_scaling) if isinstance(part, BlockSet) else make_rows(*part, y_scaling)
-
-
-def rows_to_learn_from(model: Any, train: DataSet | BlockSet, network: Network, by_evidence: bool) -> DataSet | None:
+def rows_to_learn_from(model: Any, train: RowSet, network: Network, by_evidence: bool) -> DataSet | None:
     """Training rows that are left out: all, where that is cheap or asked for; as many as the noise is learnt from."""
     wants_all = wants_rows_left_out(model, len(train.X) * network.sizes[-1] * network.n_parameters**2 / 2)
-    if wants_all and isinstance(train, DataSet):
-        return train
-    return train.thinned(MAX_ROWS) if wants_all or (by_evidence and learns_noise(model)) else None
+    if wants_all:
+        return train.local(MAX_ROWS)
+    return train.thinned(MAX_ROWS) if by_evidence and learns_noise(model) else None
 
 
 def make_settings(model: Any, by_evidence: bool) -> TrainingSettings:
@@ -239,18 +236,18 @@ def hidden_layers(model: Any) -> tuple[tuple[int, ...], tuple[str, ...]]:
     return tuple(int(size) for size in sizes), tuple(str(name) for name in names)
 
 
-def make_scalings(model: Any, train: DataSet | BlockSet, by_evidence: bool) -> Scalings:
+def make_scalings(model: Any, train: RowSet, by_evidence: bool) -> Scalings:
     """Of a new fit."""
     kind = model.scaling
     if kind == "auto":
         kind = "power" if by_evidence else "minmax"
     if kind != "power":
-        return Scalings(no_power(), *make_scaling(kind, train.X, train.Y, train.weight))
-    check_column_range(column_range(train.X))
+        return Scalings(identity_power(), *make_scaling(kind, train.input_columns(), train.target_columns()))
+    check_input_range(train.input_columns().range())
     seen = train.thinned(POWER_ROWS)
     power = make_power(seen.X[:], seen.weight)
     train = train.mapped(power)
-    return Scalings(power, *make_scaling("standard", train.X, train.Y, train.weight))
+    return Scalings(power, *make_scaling("standard", train.input_columns(), train.target_columns()))
 
 
 def objective_kind(model: Any, y_scaling: Scaling) -> Callable[..., NetworkObjective]:
@@ -280,8 +277,8 @@ def open_checkpoint(model: Any, given: FitInputs) -> Checkpoint | None:
     seed = model.random_state if isinstance(model.random_state, Integral) else None
     owner = {name: repr(value) for name, value in model.get_params().items() if name not in MAY_CHANGE}
     owner["random_state"] = repr(seed)
-    owner["the training data"] = data.fingerprint() if isinstance(data, BlockSet) else fingerprint(data)
-    owner["the validation set"] = own.fingerprint() if isinstance(own, BlockSet) else fingerprint(own or [])
+    owner["the training data"] = data.fingerprint()
+    owner["the validation set"] = fingerprint([]) if own is None else own.fingerprint()
     return Checkpoint(model.checkpoint, owner)
 
 

@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from .._data.blocks import BlockRows, LostWorkersError
-from .._data.out_of_core import sample_of
-from .._data.rows import make_rows
-from .._data.validation import DataSet
+from .._data.executors import LostWorkersError
+from .._data.rows import DataSet
 from .._network.losses import RobustObjective
 from .._network.objective import Problem
 from .._network.topology import unpack
@@ -53,7 +51,7 @@ def set_fitted_attributes(
     model.stop_reason_ = winner.ending.sentence
     model._set_sizes = {name: len(rows.X) for name, rows in problem.rows.items()}
     train = problem.rows["train"]
-    model._sample_X = train.sample if isinstance(train, BlockRows) else sample_of(train.X)
+    model._sample_X = train.sample
     model._noise_models = NoiseModels()
     if isinstance(winner, EvidenceRun):
         _publish_evidence(model, winner, problem)
@@ -136,8 +134,8 @@ def _publish_posterior(
     model._posterior = Posterior(equations, penalty_diag, train.weight, noise)
     if is_hasty or left_out_rows is None:
         return None
-    if len(left_out_rows.X) < len(train.X) or isinstance(train, BlockRows):
-        train = make_rows(*left_out_rows, problem.y_scaling)
+    if len(left_out_rows.X) < len(train.X) or train.is_distributed:
+        train = left_out_rows.rows(problem.y_scaling)
     f, products = model._posterior.linearized(train.X, problem.x_scaling.table(), network, theta)
     y_scaling = problem.y_scaling
     weight = train.root_weight**2

@@ -7,7 +7,7 @@ estimator's own, so that skops needs to trust no other.
 import json
 from typing import Any, Self
 
-from .._data.yeo_johnson import Power
+from .._data.yeo_johnson import PowerTransform
 from .._network.penalty import Precisions
 from .._optimize.linearization import GramLinearization, JacobianLinearization
 from .._training.checkpoint import TUPLES, WarmStartState, decode, encode
@@ -27,7 +27,7 @@ KINDS = {
     "noise": NoiseModel,
     "normal": GramLinearization,
     "posterior": PosteriorSnapshot,
-    "power": Power,
+    "power": PowerTransform,
     "precisions": Precisions,
     "remembered": WarmStartState,
 }

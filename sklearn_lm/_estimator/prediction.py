@@ -13,11 +13,12 @@ import numpy as np
 from scipy import stats
 from sklearn.utils.validation import check_is_fitted
 
-from .._data.blocks import is_dask
+from .._data.block_inputs import is_dask
 from .._data.out_of_core import Source
-from .._data.scaling import Scaling, check_finite_predictions
+from .._data.ranges import check_finite_predictions
+from .._data.scaling import Scaling
 from .._data.validation import check_inputs
-from .._data.yeo_johnson import Power
+from .._data.yeo_johnson import PowerTransform
 from .._network.objective import predict
 from .._network.topology import Network, make_network, pack
 from .._uncertainty.ensemble import mix
@@ -250,7 +251,7 @@ class PredictionMixin:
     def _predict_rows(self, X: Any, return_std: bool, return_cov: bool) -> Any:
         """Return what `predict` returns for rows in memory."""
         rows, fitted = check_inputs(self, X), vars(self)
-        power: Power = fitted["x_power_"]
+        power: PowerTransform = fitted["x_power_"]
         mapped, predictor = power.forward(rows), Predictor.from_attributes(fitted)
         variance: np.ndarray | None = None
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is an error below

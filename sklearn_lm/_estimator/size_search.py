@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from .._data.blocks import RowBlocks
+from .._data.block_inputs import RowBlocks
 from .._network.objective import MAX_MATRIX
 from .._training.checkpoint import Checkpoint
 from .ensemble import copy_fitted_attributes, fit_networks, set_leave_one_out

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._data.scaling import Scaling
-from .._data.yeo_johnson import Power, Scalings
+from .._data.yeo_johnson import PowerTransform, Scalings
 from .._network.penalty import Precisions
 from .._optimize import levenberg_marquardt, state
 from . import evidence, history, multistart
@@ -31,7 +31,7 @@ TUPLES = {
     "evidence": evidence.EvidenceSnapshot,
     "found": evidence.BestEvidenceSnapshot,
     "precisions": Precisions,
-    "power": Power,
+    "power": PowerTransform,
     "scaling": Scaling,
     "scalings": Scalings,
 }

@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from .._data.blocks import BlockSet
-from .._data.rows import Rows, make_rows
-from .._data.validation import DataSet
+from .._data.rows import DataSet, Rows, RowSet
 from .._network.initialization import Sample, draw, mix
 from .._network.objective import Problem
 from .._network.topology import Network
@@ -14,7 +12,7 @@ Start = tuple[str, np.ndarray]  # family, theta
 
 
 def draw_starts(
-    problem: Problem, train: DataSet | BlockSet, n_starts: int | str, init: str, rng: np.random.RandomState
+    problem: Problem, train: RowSet, n_starts: int | str, init: str, rng: np.random.RandomState
 ) -> tuple[list[Start], Rows | None]:
     """New starts, and the rows to choose among them by, if not all rows."""
     if n_starts == "auto":
@@ -32,12 +30,12 @@ def draw_starts(
     return starts, _sample_rows(problem, train, distinct, n_starts)
 
 
-def screening_rows(problem: Problem, train: DataSet | BlockSet, n_starts: int) -> Rows | None:
+def screening_rows(problem: Problem, train: RowSet, n_starts: int) -> Rows | None:
     """The rows alone, for a race that goes on."""
     return _sample_rows(problem, train, train.distinct(SAMPLE_ROWS), n_starts) if n_starts > 1 else None
 
 
-def affordable(network: Network, train: DataSet | BlockSet) -> int:
+def affordable(network: Network, train: RowSet) -> int:
     """With n_starts="auto"."""
     if not network.is_nonlinear:
         return 1
@@ -45,9 +43,9 @@ def affordable(network: Network, train: DataSet | BlockSet) -> int:
     return affordable_starts(n_residuals, network.n_parameters, sum(network.sizes[1:-1]))
 
 
-def _sample_rows(problem: Problem, train: DataSet | BlockSet, distinct: DataSet, n_starts: int) -> Rows | None:
+def _sample_rows(problem: Problem, train: RowSet, distinct: DataSet, n_starts: int) -> Rows | None:
     if len(distinct.X) < SAMPLE_ROWS or n_starts <= RUNGS[-1].at_least:
         return None
     # Each row stands for those that were left out, so that the penalty keeps its proportion.
     weight = distinct.weight * (train.total_weight() / distinct.weight.sum())
-    return make_rows(distinct.X, distinct.Y, weight, problem.y_scaling)
+    return distinct._replace(weight=weight).rows(problem.y_scaling)

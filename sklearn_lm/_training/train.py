@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._data.blocks import BlockSet
-from .._data.validation import DataSet
+from .._data.rows import RowSet
 from .._network.objective import NetworkObjective, Problem, is_matrix_free
 from .._network.penalty import make_groups
 from .._optimize.state import OptimizerSettings
@@ -37,7 +36,7 @@ class TrainingSettings(NamedTuple):
 
 def make_multistart(
     problem: Problem,
-    train: DataSet | BlockSet,
+    train: RowSet,
     settings: TrainingSettings,
     resume_point: ResumePoint | None,
     rng: np.random.RandomState,
@@ -49,7 +48,7 @@ def make_multistart(
     ----------
     problem : Problem
         Its penalty is that of the fit, and not used if the penalty is found by the evidence.
-    train : DataSet or BlockSet
+    train : RowSet
         The training rows of the problem, from which the screening rows are taken.
     settings : TrainingSettings
     resume_point : ResumePoint or None
@@ -72,7 +71,7 @@ def make_multistart(
 
 def _make_plain_multistart(
     problem: Problem,
-    train: DataSet | BlockSet,
+    train: RowSet,
     settings: TrainingSettings,
     resume_point: ResumePoint | None,
     rng: np.random.RandomState,
@@ -87,7 +86,7 @@ def _make_plain_multistart(
         n_starts = len(starts)
     screening = None
     if sample:  # rows in memory, wherever all of them are
-        kind = NetworkObjective if isinstance(train, BlockSet) else problem.kind
+        kind = NetworkObjective if train.is_distributed else problem.kind
         screening = _run_factory(problem._replace(rows={"train": sample}, kind=kind), settings, False)
     hooks.listener.begin(n_starts)
     return Multistart(
@@ -98,7 +97,7 @@ def _make_plain_multistart(
 
 def _make_evidence_multistart(
     problem: Problem,
-    train: DataSet | BlockSet,
+    train: RowSet,
     settings: TrainingSettings,
     resume_point: ResumePoint | None,
     rng: np.random.RandomState,

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._data.reductions import combined, weighted_gram, weighted_sum
-from .._data.scaling import standard_scaling
+from .._data.scaling import ArrayColumns, standard_scaling
 
 # Penalties lambda, from strong to weak; the first allows a common factor only. A weaker one is chosen only if it gains
 # more than MIN_GAIN nats.
@@ -60,7 +60,7 @@ def fit_noise(
         and the correction is a common factor.
     """
     columns = np.column_stack([X, mean])
-    offset, scale = standard_scaling(columns, weight)
+    offset, scale = standard_scaling(ArrayColumns(columns, weight))
     phi = _features(X, mean, offset, scale)
     z_squared = np.minimum(z_squared, MAX_SQUARE)
     chosen, least = PENALTIES[0], np.inf

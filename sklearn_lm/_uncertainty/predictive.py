@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._data.hashing import assign_folds, thin_rows
 from .._data.out_of_core import Source, sweep
 from .._data.reductions import weighted_sum
-from .._data.validation import DataSet, folds_of, thinned
+from .._data.rows import DataSet
 from .ensemble import mix
 from .heteroscedastic import N_FOLDS, NoiseModel, fit_noise
 from .posterior import LeftOut
@@ -35,7 +36,7 @@ class Errors(NamedTuple):
         error = (train.Y - mean) ** 2
         # A variance of zero needs no correction.
         z_squared = np.divide(error, variance, out=np.ones_like(error), where=variance > 0)
-        rows = thinned(train, MAX_ROWS)  # all of them if they are not more
+        rows = thin_rows(train.X, train.Y, MAX_ROWS)  # all of them if they are not more
         # Copies, because the models are fitted at their first use: the caller may have changed the arrays by then.
         train = DataSet(*(np.array(part[:]) for part in train.take(rows)))
         return cls(train, mean[rows], z_squared[rows])
@@ -71,7 +72,7 @@ class NoiseModels:
 def fit_noise_models(errors: Errors) -> list[NoiseModel]:
     """Return the noise model of each output."""
     train, mean, z_squared = errors
-    fold = folds_of(train, N_FOLDS)
+    fold = assign_folds(train.X, train.Y, N_FOLDS)
     return [fit_noise(train.X[:], mean[:, o], z_squared[:, o], train.weight, fold) for o in range(train.Y.shape[1])]
 
 

@@ -22,7 +22,9 @@ from sklearn.model_selection import GridSearchCV
 
 from sklearn_lm import LMRegressor
 from sklearn_lm._data import dask as dask_rows
-from sklearn_lm._data.blocks import BlockRows, InProcess, LostWorkersError, RowBlocks
+from sklearn_lm._data.block_inputs import RowBlocks
+from sklearn_lm._data.blocks import BlockRows
+from sklearn_lm._data.executors import InProcess, LostWorkersError
 from sklearn_lm._data.rows import make_rows
 from sklearn_lm._data.scaling import identity_scaling
 from sklearn_lm._network.distributed import equation_moments
@@ -396,7 +398,7 @@ def test_a_killed_worker_costs_time_only(data, own_cluster, monkeypatch):
 def test_without_workers_the_best_point_is_published(data, cluster, own_cluster, monkeypatch, tmp_path):
     """And the checkpoint of such a fit goes on elsewhere: on another cluster, or on none."""
     reference = fitted(model(max_iter=6), in_memory(*data), data[1])
-    monkeypatch.setattr(dask_rows, "PATIENCE", 2.0)
+    monkeypatch.setattr(dask_rows, "WORKER_TIMEOUT", 2.0)
     file = tmp_path / "fit.npz"
     own = model(max_iter=6, checkpoint=file)
 

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from sklearn_lm._data.out_of_core import column_range
-from sklearn_lm._data.scaling import check_underflow, identity_scaling, make_scaling, minmax_scaling, standard_scaling
+from sklearn_lm._data.ranges import check_underflow
+from sklearn_lm._data.scaling import ArrayColumns, identity_scaling, make_scaling, minmax_scaling, standard_scaling
+
+
+def columns(*arrays):
+    return [ArrayColumns(Z, np.ones(len(Z))) for Z in arrays]
 
 
 def test_minmax_brings_columns_to_one():
@@ -14,7 +19,7 @@ def test_minmax_brings_columns_to_one():
 
 def test_standard_scaling_has_weighted_moments(rng):
     Z, weight = rng.normal(3, 5, size=(50, 3)), rng.uniform(0, 2, size=50)
-    scaling = standard_scaling(Z, weight)
+    scaling = standard_scaling(ArrayColumns(Z, weight))
     mean = np.average(Z, axis=0, weights=weight)
     np.testing.assert_allclose(scaling.offset, mean, rtol=1e-13)
     np.testing.assert_allclose(scaling.scale**2, np.average((Z - mean) ** 2, axis=0, weights=weight), rtol=1e-13)
@@ -22,8 +27,8 @@ def test_standard_scaling_has_weighted_moments(rng):
 
 def test_standard_scaling_takes_weights_as_repetitions(rng):
     Z, times = rng.normal(size=(9, 2)), np.arange(1, 10)
-    weighted = standard_scaling(Z, times.astype(float))
-    repeated = standard_scaling(np.repeat(Z, times, axis=0), np.ones(times.sum()))
+    weighted = standard_scaling(ArrayColumns(Z, times.astype(float)))
+    repeated = standard_scaling(ArrayColumns(np.repeat(Z, times, axis=0), np.ones(times.sum())))
     np.testing.assert_allclose(weighted.offset, repeated.offset, rtol=1e-13)
     np.testing.assert_allclose(weighted.scale, repeated.scale, rtol=1e-13)
 
@@ -32,7 +37,7 @@ def test_standard_scaling_takes_weights_as_repetitions(rng):
 def test_constant_column_has_scale_one(value):
     """Although the mean of equal numbers is not always that number."""
     Z = np.full((7, 1), value)
-    for scaling in (minmax_scaling(column_range(Z)), standard_scaling(Z, np.ones(7))):
+    for scaling in (minmax_scaling(column_range(Z)), standard_scaling(ArrayColumns(Z, np.ones(7)))):
         assert scaling.scale[0] == 1.0
         np.testing.assert_array_equal(scaling.forward(Z), 0)
 
@@ -41,14 +46,14 @@ def test_constant_column_has_scale_one(value):
 def test_moments_in_any_unit(unit):
     """Squares of these numbers underflow or overflow; the scale does not."""
     Z = np.linspace(-9, 9, 10)[:, None]
-    scaling = standard_scaling(Z * unit, np.ones(10))
+    scaling = standard_scaling(ArrayColumns(Z * unit, np.ones(10)))
     assert scaling.scale[0] / unit == pytest.approx(Z.std(), rel=1e-9 if unit > 1e-300 else 1e-3)
     assert np.abs(scaling.forward(Z * unit)).max() < 2
 
 
 def test_no_scaling_leaves_everything():
     Z = np.array([[1.0, 2.0], [3.0, 4.0]])
-    for scaling in make_scaling(None, Z, Z, np.ones(2)):
+    for scaling in make_scaling(None, *columns(Z, Z)):
         np.testing.assert_array_equal(scaling.forward(Z), Z)
     assert identity_scaling(2).table().shape == (2, 2)
 
@@ -56,7 +61,7 @@ def test_no_scaling_leaves_everything():
 def test_overflow_is_refused_with_a_remedy():
     good, large = np.array([[0.0, 1.0], [1.0, 2.0]]), np.array([[0.0, 1.0], [1.0, -1e200]])
     with pytest.raises(ValueError, match=r"X reaches 1e\+200 in column 1.*scaling='minmax'"):
-        make_scaling(None, large, good, np.ones(2))
+        make_scaling(None, *columns(large, good))
 
 
 def test_underflow_is_refused_with_a_remedy():
@@ -68,11 +73,11 @@ def test_underflow_is_refused_with_a_remedy():
 
 def test_all_weight_on_one_value_leaves_a_usable_scale():
     """The variance underflows although the values differ."""
-    scaling = standard_scaling(np.array([[0.0], [0.0], [1.0]]), np.array([1e100, 1e100, 1e-300]))
+    scaling = standard_scaling(ArrayColumns(np.array([[0.0], [0.0], [1.0]]), np.array([1e100, 1e100, 1e-300])))
     assert scaling.scale[0] > 0
 
 
 def test_scaling_makes_large_inputs_harmless():
     X = np.array([[-1e300], [1e300]])
-    x_scaling, _ = make_scaling("minmax", X, X / 1e300, np.ones(2))
+    x_scaling, _ = make_scaling("minmax", *columns(X, X / 1e300))
     np.testing.assert_array_equal(x_scaling.forward(X), [[-1], [1]])

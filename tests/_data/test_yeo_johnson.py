@@ -4,7 +4,7 @@ from scipy import stats
 
 from sklearn_lm._data import yeo_johnson as yeo_johnson_module
 from sklearn_lm._data.out_of_core import Source
-from sklearn_lm._data.yeo_johnson import best_exponent, make_power, no_power, yeo_johnson
+from sklearn_lm._data.yeo_johnson import best_exponent, identity_power, make_power, yeo_johnson
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_nothing_to_map_is_no_copy(skewed, rng):
     constant = np.ones((200, 1))
     for X in (rng.normal(size=(50, 2)), rare, constant):
         assert make_power(X, np.ones(len(X))).forward(X) is X
-    assert no_power().forward(skewed) is skewed
+    assert identity_power().forward(skewed) is skewed
 
 
 def test_a_large_array_is_mapped_as_it_is_read(skewed, monkeypatch):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sklearn_lm._data.validation import DataSet, distinct_rows
+from sklearn_lm._data.rows import DataSet
 from sklearn_lm._network.initialization import FAMILIES, Sample, _quantiles, draw, mix
 from sklearn_lm._network.topology import layer_matrices, make_network
 
@@ -97,7 +97,7 @@ def test_order_and_repetition_of_rows_do_not_matter(family, rng):
     rng.shuffle(rows)
     starts = []
     for data in (DataSet(X, Y, times.astype(float)), DataSet(X[rows], Y[rows], np.ones(len(rows)))):
-        distinct = distinct_rows(data, 1000)
+        distinct = data.distinct(1000)
         starts.append(
             first_layer(family, sample_of(distinct.X, distinct.Y, distinct.weight), 6, np.random.RandomState(0))
         )

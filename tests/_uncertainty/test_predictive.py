@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sklearn_lm._data.validation import DataSet
+from sklearn_lm._data.rows import DataSet
 from sklearn_lm._uncertainty.posterior import LeftOut
 from sklearn_lm._uncertainty.predictive import Errors, NoiseModels, correct, fit_noise_models, score_left_out
 
