@@ -41,14 +41,14 @@ def may_end_early() -> Iterator[None]:
 def before_evaluations(monkeypatch: pytest.MonkeyPatch, call: Callable[[int], None]) -> list[int]:
     """Call `call` with the number of each evaluation of normal equations before it is made; none is made ahead."""
     numbers: list[int] = []
-    original = NetworkObjective.normal_equations
+    original = NetworkObjective.linearize
 
     def watched(self, *arguments):
         numbers.append(len(numbers) + 1)
         call(numbers[-1])
         return original(self, *arguments)
 
-    monkeypatch.setattr(NetworkObjective, "normal_equations", watched)
+    monkeypatch.setattr(NetworkObjective, "linearize", watched)
     monkeypatch.setattr(NetworkObjective, "iterate", None)
     return numbers
 

@@ -43,7 +43,7 @@ def iterate(objective: BlockObjective) -> None:
     theta = np.random.default_rng(0).normal(size=objective.network.n_parameters)
     objective.curvature(theta, theta)
     objective.solve_output(theta)
-    objective.normal_equations(theta)
+    objective.linearize(theta)
 
 
 def seconds(objective: BlockObjective) -> float:

@@ -54,12 +54,12 @@ class Evaluations:
         self.objective = NetworkObjective(network, rows, identity_scaling(n_inputs).table(), penalty)
         self.points = [rng.normal(size=network.n_parameters) for _ in range(3)]  # one more than are kept
         self.turn = 0
-        self.objective.normal_equations(self.points[0])
+        self.objective.linearize(self.points[0])
         self.objective.curvature(self.points[0], self.points[1])
         self.objective.solve_output(self.points[0])
 
     def time_normal_equations(self, shape):
-        self.objective.normal_equations(self.points[0])
+        self.objective.linearize(self.points[0])
 
     def time_curvature(self, shape):
         self.objective.curvature(self.points[0], self.points[1])
@@ -78,7 +78,7 @@ class Evaluations:
 
         with threadpool_limits(1):
             dense = best_of(floor)
-        return best_of(lambda: self.objective.normal_equations(self.points[0])) / dense
+        return best_of(lambda: self.objective.linearize(self.points[0])) / dense
 
 
 class Cholesky:

@@ -13,7 +13,6 @@ from .._network.losses import RobustObjective
 from .._network.objective import Problem
 from .._network.topology import unpack
 from .._optimize.levenberg_marquardt import Ending
-from .._optimize.linearization import GramLinearization, JacobianLinearization
 from .._training.checkpoint import WarmStartState
 from .._training.evidence import EvidenceRun
 from .._training.history import print_starts
@@ -113,7 +112,7 @@ def _publish_posterior(
         assert isinstance(objective, RobustObjective)
         objective.scale = winner.scale
         if not is_hasty:
-            equations, train = objective.normal_equations(theta), objective.rows  # of the weighted squares
+            equations, train = objective.linearize(theta), objective.rows  # of the weighted squares
             noise = objective.sigma(theta) ** 2
         model.loss_scale_ = float(objective.scale * (problem.y_scaling.scale[0] if n_outputs == 1 else 1.0))
         model.loss_weights_ = np.full(model._n_rows, np.nan)
@@ -124,11 +123,11 @@ def _publish_posterior(
         equations = standing and standing.point
     elif winner.state is not None and winner.state.iteration == model.best_iter_:  # the last one may not be told yet
         equations = winner.state.point
-    has_factor = isinstance(equations, GramLinearization | JacobianLinearization)
+    has_factor = equations is not None and equations.is_direct
     if not is_hasty and (equations is None or (problem.has_matrix and not has_factor)):
         with suppress(LostWorkersError):  # they ended the fit: the weights are known, what they are sure of is not
-            equations = problem.objective(with_matrix=True).normal_equations(theta)
-    if not isinstance(equations, GramLinearization | JacobianLinearization):  # there is no factor
+            equations = problem.objective(with_matrix=True).linearize(theta)
+    if equations is None or not equations.is_direct:  # there is no factor
         model._posterior = None
         return None
     model._posterior = Posterior(equations, penalty_diag, train.weight, noise)

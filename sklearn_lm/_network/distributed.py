@@ -15,13 +15,14 @@ from .._data.blocks import BlockRows
 from .._data.rows import Rows
 from .._kernels.buffers import aligned_zeros
 from .._optimize.linearization import GramLinearization
+from .._optimize.objective import Objective
 from .gram_tables import make_gram_tables
 from .objective import sum_of_squares
 from .penalty import Penalty
 from .topology import Network
 
 
-class BlockObjective:
+class BlockObjective(Objective):
     """F for one network on rows in blocks; takes the place of `objective.NetworkObjective`.
 
     Parameters
@@ -65,7 +66,8 @@ class BlockObjective:
         _kernels.gradient_of_sums(self.network.layout, sums, gradient)
         return gradient
 
-    def normal_equations(self, theta: np.ndarray) -> GramLinearization:
+    def linearize(self, theta: np.ndarray) -> GramLinearization:
+        """Return the linearization at theta."""
         layout, p, products = self.network.layout, theta.size, make_gram_tables(self.network.layout)
         gram, gradient, squares = np.empty((p, p)), np.empty(p), np.empty(self.network.sizes[-1])
         moments = self.rows.total(equation_moments, self.x_scaling, layout, theta)

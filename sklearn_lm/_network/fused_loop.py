@@ -110,7 +110,7 @@ class SmallProblem:
         return thetas[0], cost
 
     def equations(self, rows: tuple, penalty_diag: np.ndarray, theta: np.ndarray) -> GramLinearization:
-        """As `NetworkObjective.normal_equations`."""
+        """As `NetworkObjective.linearize`."""
         (*_, cost, _), (gradient, gram, _, squares, _) = self._at(rows, penalty_diag, theta, solves=False)
         return GramLinearization(cost, gradient, gram, squares[0])
 

@@ -13,7 +13,7 @@ only fall, so that F does: from a wide loss, which sees the outliers and has few
 """
 
 from copy import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -21,7 +21,8 @@ from scipy import stats
 from .._data.reductions import weighted_sum
 from .._data.rows import Rows, read_only
 from .._data.scaling import Scaling
-from .objective import Equations, NetworkObjective, predict
+from .._optimize.linearization import Linearization
+from .objective import NetworkObjective, predict
 
 # Efficiency of 95 % under normal noise.
 TUNING = {"huber": 1.3450, "soft_l1": 1.2871, "cauchy": 2.3849}
@@ -73,6 +74,14 @@ class RobustObjective(NetworkObjective):
         """None: at every trial point the rows are weighed anew."""
         return None
 
+    @property
+    def loss_scale(self) -> float:
+        return self.scale
+
+    @loss_scale.setter
+    def loss_scale(self, scale: float) -> None:
+        self.scale = scale
+
     def fork(self) -> "RobustObjective":
         """The same with a scale of its own, for another run in the same thread."""
         return copy(self)
@@ -92,15 +101,15 @@ class RobustObjective(NetworkObjective):
         self._weigh(self._norms(theta))
         return super().curvature(theta, direction)
 
-    def normal_equations(self, theta: np.ndarray) -> Equations:
+    def linearize(self, theta: np.ndarray) -> Linearization:
         """Those of the weighted squares, but with F itself, and with `squares` that rho' does not weigh."""
         residuals = self._residuals(theta)
         norms = self._norms_of(residuals)
         if self.loss.scale is None:
             self.scale = min(self.scale, self._scale_of(norms))
         self._weigh(norms)
-        equations = super().normal_equations(theta)
-        return equations._replace(cost=self._cost(norms, theta), squares=weighted_sum(self._weight, residuals**2))
+        linearization: Any = super().linearize(theta)
+        return linearization._replace(cost=self._cost(norms, theta), squares=weighted_sum(self._weight, residuals**2))
 
     def sigma(self, theta: np.ndarray) -> np.ndarray:
         """Standard deviation of the residuals of each output, as far as the outliers let it be known."""

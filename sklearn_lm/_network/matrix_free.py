@@ -15,23 +15,40 @@ import numpy as np
 
 from .. import _kernels
 from .._kernels import N_IN, N_OUT, OFFSET, SOURCE
+from .._optimize.linear_solvers import TruncatedCGSolver
+from .._optimize.linearization import Linearization
+from .preconditioners import BlockPreconditioner
 
 MAX_BLOCK = 64  # parameters
 KEPT_BLOCKS = 4  # blocks of rows from which correlations are taken
 
 
-class MatrixFreeLinearization(NamedTuple):
-    """As `objective.GramLinearization`, with products in place of the Gram matrix."""
-
+class _MatrixFreeFields(NamedTuple):
     cost: float
     gradient: np.ndarray  # (n_parameters,)
     squares: np.ndarray  # (n_outputs,)
-    diagonal: np.ndarray  # (n_parameters,), of J'J
+    data_diagonal: np.ndarray  # (n_parameters,), of J'J
     penalty_diag: np.ndarray  # (n_parameters,), of the penalty
     theta: np.ndarray
     rows: Any  # `objective.Rows`
     kept: np.ndarray  # lines of some rows, see `first_order`
     operator: "GramOperator"
+
+
+class MatrixFreeLinearization(_MatrixFreeFields, Linearization):
+    """Linearization with products with H in place of a matrix."""
+
+    def diagonal(self) -> np.ndarray:
+        """Return the diagonal of H."""
+        return self.data_diagonal + self.penalty_diag
+
+    def make_solver(self) -> TruncatedCGSolver:
+        """Return a solver by conjugate gradients."""
+        return TruncatedCGSolver(self)
+
+    def make_preconditioner(self) -> BlockPreconditioner:
+        """Return a preconditioner of diagonal blocks."""
+        return BlockPreconditioner()
 
     def times(self, v: np.ndarray) -> np.ndarray:
         """H v, with H = J'W J + S."""

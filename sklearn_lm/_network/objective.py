@@ -23,11 +23,12 @@ from .._data.out_of_core import Source
 from .._data.rows import Rows, read_only
 from .._data.scaling import Scaling
 from .._kernels.buffers import aligned_zeros
-from .._optimize.linearization import GramLinearization, JacobianLinearization
+from .._optimize.linearization import GramLinearization, JacobianLinearization, Linearization
+from .._optimize.objective import Objective
 from .activation_cache import Activations
 from .fused_loop import Iterations, SmallProblem, n_ahead
 from .gram_tables import make_gram_tables, without_pairs
-from .matrix_free import GramOperator, MatrixFreeLinearization
+from .matrix_free import GramOperator
 from .penalty import Penalty
 from .subsample import SubsampledLinearization, draw_sample, is_quicker, n_large_subsample, n_small_subsample
 from .topology import Network
@@ -37,9 +38,6 @@ EPS = float(np.finfo(np.float64).eps)
 MAX_MATRIX = 5000**2
 # Inputs of the output layer up to which it is solved for where there is no Gram matrix: 64 MiB of products.
 MAX_PROJECTION = 1000
-
-
-Equations = GramLinearization | JacobianLinearization | SubsampledLinearization | MatrixFreeLinearization
 
 
 def sum_of_squares(rows: Rows, x_scaling: np.ndarray, network: Network, theta: np.ndarray) -> np.ndarray:
@@ -87,8 +85,8 @@ def subsample_sizes(solver: str, network: Network, rows: Rows) -> SubsampleSizes
     return SubsampleSizes(n_small_subsample(n_rows, n_outputs, p, network.sizes[0]), many)
 
 
-class NetworkObjective:
-    """F for one network on one set of rows. The optimizer sees `cost`, `normal_equations` and `weight`.
+class NetworkObjective(Objective):
+    """F for one network on one set of rows. The optimizer sees `cost`, `linearize` and `weight`.
 
     Parameters
     ----------
@@ -220,8 +218,8 @@ class NetworkObjective:
     def _few_rows(self) -> tuple:
         return self.rows.X, self.rows.Y, self.rows.root_weight
 
-    def normal_equations(self, theta: np.ndarray) -> Equations:
-        """What an iteration needs at an accepted point."""
+    def linearize(self, theta: np.ndarray) -> Linearization:
+        """Return the linearization at theta."""
         rows, penalty_diag = self.rows, self.penalty.penalty_diag
         if self.is_matrix_free:
             return self._operator.equations(rows, penalty_diag, theta)
@@ -339,7 +337,7 @@ class Problem(NamedTuple):
         solver = "cholesky" if with_matrix and self.has_matrix else self.solver
         return self.kind(self.network, self.rows["train"], self.x_scaling.table(), self.penalty, solver)
 
-    def train_error(self, equations: Equations) -> float:
+    def train_error(self, equations: Linearization) -> float:
         """Mean squared training error, in the target's own squared units, of a point already evaluated."""
         return mean_squared_error(self.rows["train"], equations.squares, self.y_scaling)
 

@@ -29,11 +29,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import _kernels
-from .._optimize import cholesky
 from .topology import Network, layer_matrices
 
-EPS = float(np.finfo(np.float64).eps)
 # Prior precision of output biases, in scaled units: next to none. They belong to no group.
 BIAS_PRECISION = 1e-3
 # Weak gamma priors on the precisions, so that a group without use, or one without weights, has finite values.
@@ -88,13 +85,6 @@ class Precisions(NamedTuple):
     beta: float
 
 
-class Curvature(NamedTuple):
-    """What the evidence needs of H."""
-
-    log_det: float  # of H
-    gamma: np.ndarray  # (n_parameters,)
-
-
 def make_groups(network: Network, kind: str) -> Groups:
     """Groups of the parameters of a network.
 
@@ -123,45 +113,6 @@ def make_groups(network: Network, kind: str) -> Groups:
 def penalty_of(precisions: Precisions, groups: Groups) -> Penalty:
     """In units of the noise: its precision is that of the residuals in F."""
     return Penalty(groups.spread(precisions.alpha, BIAS_PRECISION) / precisions.beta)
-
-
-def curvature_of_gram(gram: np.ndarray, penalty_diag: np.ndarray) -> Curvature:
-    """From the lower triangle of H; a log determinant of infinity where it has no factor.
-
-    Where the noise is next to none, prior precisions vanish beside J'J by rounding: then, and only then, the diagonal
-    grows by as much as rounding takes from it.
-    """
-    p = len(penalty_diag)
-    for jitter in (0.0, p * EPS * float(gram.diagonal().max())):
-        L = cholesky.factor(gram, jitter, np.ones(p))
-        if L is not None:
-            V = cholesky.inverse(L, p)
-            diagonal = np.einsum("ij,ij->j", V, V)[:p]  # of H^-1 = V'V
-            return Curvature(cholesky.log_determinant(L, p), 1.0 - (penalty_diag + jitter) * diagonal)
-    return Curvature(np.inf, np.zeros(p))
-
-
-def curvature_of_jacobian(jacobian: np.ndarray, penalty_diag: np.ndarray) -> Curvature:
-    """From J, which has fewer rows than columns.
-
-    With A = I + J S^-1 J' (Sylvester, Woodbury): det H = det A det S, and gamma_j = (J' A^-1 J)_jj / s_j. A log
-    determinant of infinity where A has no factor.
-    """
-    n, p = jacobian.shape
-    scaled = np.zeros((_kernels.n_padded(n), p))
-    scaled[:n] = jacobian / np.sqrt(penalty_diag)
-    products = np.empty((_kernels.n_padded(n), _kernels.n_padded(n)))
-    _kernels.gram_of(scaled, n, p, np.ones(n), products)
-    L = cholesky.factor(products[:n], 0.0, np.ones(n))
-    if L is None:  # no eigenvalue of A is below 1, but products may overflow, or lose the identity to rounding
-        return Curvature(np.inf, np.zeros(p))
-    V = cholesky.inverse(L, n)
-    columns = np.zeros((_kernels.n_padded(p), V.shape[1]))
-    columns[:p, :n] = scaled[:n].T
-    half = np.zeros((len(columns), _kernels.n_padded(n)))
-    _kernels.multiply_by_inverse_factor(V, n, columns, p, half)  # (V J)' for every parameter
-    log_det = cholesky.log_determinant(L, n) + float(np.log(penalty_diag).sum())
-    return Curvature(log_det, np.einsum("ji,ji->j", half, half)[:p])
 
 
 def log_evidence(cost: float, precisions: Precisions, penalty_diag: np.ndarray, log_det: float, n: float) -> float:

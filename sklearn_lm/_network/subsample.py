@@ -20,7 +20,10 @@ import numpy as np
 
 from .._data.out_of_core import sweep
 from .._data.reductions import combined, squares_of_columns, weighted_sum
+from .._optimize.linear_solvers import TruncatedCGSolver
+from .._optimize.linearization import Linearization, change_penalty
 from .matrix_free import GramOperator
+from .preconditioners import SubsamplePreconditioner
 
 # Residuals of the sample for each parameter: at least so many, and twice as many where that is no more than this share
 # of all. Two products solve a system then.
@@ -45,13 +48,11 @@ WORTHWHILE_BETWEEN = 0.2
 CONSTANT = 1e-12
 
 
-class SubsampledLinearization(NamedTuple):
-    """As `objective.GramLinearization`, with products with H, and with what makes a matrix near it."""
-
+class _SubsampledFields(NamedTuple):
     cost: float
     gradient: np.ndarray  # (n_parameters,)
     gram: np.ndarray | None  # (n_parameters, n_parameters), H of the sample in its lower triangle; or, in its place,
-    few: np.ndarray | None  # J of the small sample, as in `objective.JacobianLinearization`
+    small_jacobian: np.ndarray | None  # J of the small subsample, as in `JacobianLinearization`
     squares: np.ndarray  # (n_outputs,)
     theta: np.ndarray
     rows: Any  # `objective.Rows`
@@ -59,13 +60,37 @@ class SubsampledLinearization(NamedTuple):
     operator: GramOperator
     sample: Any  # `objective.Subsample`
 
+
+class SubsampledLinearization(_SubsampledFields, Linearization):
+    """Linearization with products with H, preconditioned by the Gram matrix or Jacobian of a subsample of the rows."""
+
     @property
-    def diagonal(self) -> np.ndarray:
-        """Of the sample's J'J."""
-        if self.few is not None:
-            return squares_of_columns(self.few)[: len(self.penalty_diag)]
+    def data_diagonal(self) -> np.ndarray:
+        """Diagonal of the subsample's J'J."""
+        if self.small_jacobian is not None:
+            return squares_of_columns(self.small_jacobian)[: len(self.penalty_diag)]
         assert self.gram is not None
         return self.gram.diagonal() - self.penalty_diag
+
+    def diagonal(self) -> np.ndarray:
+        """Return the diagonal of H, as far as the subsample tells."""
+        return self.data_diagonal + self.penalty_diag
+
+    def make_solver(self) -> TruncatedCGSolver:
+        """Return a solver by conjugate gradients."""
+        return TruncatedCGSolver(self)
+
+    def make_preconditioner(self) -> SubsamplePreconditioner:
+        """Return a preconditioner made of the subsample."""
+        return SubsamplePreconditioner(self)
+
+    def with_penalty(self, theta: np.ndarray, old: np.ndarray, new: np.ndarray) -> "SubsampledLinearization":
+        """Return the linearization at the same theta under another penalty: no row is read again."""
+        cost, gradient = change_penalty(self, theta, old, new)
+        gram = None if self.gram is None else self.gram.copy()  # others may hold the old one
+        if gram is not None:
+            gram[np.diag_indices(len(gram))] += new - old
+        return self._replace(cost=cost, gradient=gradient, penalty_diag=new, gram=gram)
 
     def times(self, v: np.ndarray) -> np.ndarray:
         """H v, with H = J'W J + S of all rows."""

@@ -1,20 +1,6 @@
 """The Levenberg-Marquardt loop: damped step, gain ratio, damping, endings.
 
-It sees an objective, never a network: anything with
-
-    cost(theta)                   F at a trial point
-    normal_equations(theta)       an object with .cost, .gradient and .gram: F, its gradient, and the lower triangle of
-                                  J'J plus penalty; or those of `WoodburySolver`, with J in place of the last
-    weight                        what F is a sum over (1 if it is no sum); gradients are reported per unit of it
-
-and, for the settings of these names,
-
-    solve_output(theta)           solve_output: theta with its linear part solved for, and F there
-    curvature(theta, direction)   acceleration: J'r_vv, r_vv the second derivative of the residuals along direction
-
-and, if it has something better than these one by one,
-
-    iterate(theta, ...)           what `_search` does, several times, as `Iterations`; None where it has not
+It sees an `Objective`, never a network.
 
 The step delta solves (H + mu D) delta = -g with H the Gram matrix and g the gradient (Levenberg 1944; Marquardt 1963).
 D = I, or for parameters of unlike size D = the largest diagonal of H met so far (Moré 1978). Non-finite trial
@@ -32,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _kernels
-from .state import Ahead, Damping, Objective, OptimizerSettings, OptimizerState, Record, Seconds, Step
+from .objective import Objective
+from .state import Ahead, Damping, OptimizerSettings, OptimizerState, Record, Seconds, Step, is_finite
 
 EPS = float(np.finfo(np.float64).eps)
 # Relative changes of F below this are its rounding errors.
@@ -142,8 +129,7 @@ def advance(
     on_reject: Callable[[Rejection], None] | None = None,
 ) -> Ending | None:
     """Iterate until something ends the fit, or until iteration `pause_at` (then None is returned)."""
-    has_own_way = on_reject is None and not state.metric.follows_gram
-    own: Callable | None = getattr(objective, "iterate", None) if has_own_way else None
+    own = objective.iterate if on_reject is None and not state.metric.follows_gram else None
     state.settle(objective)  # the last call may have been interrupted before it did
     try:
         while True:
@@ -156,7 +142,7 @@ def advance(
             if state.iteration == pause_at:
                 return None
             if state.metric.follows_gram:
-                state.metric.update(state.system.diagonal(state.point))
+                state.metric.update(state.point.diagonal())
             if own is None:
                 ending = _search(objective, state, settings, on_reject)
             else:
@@ -190,7 +176,7 @@ def _made(own: Callable, state: OptimizerState, settings: OptimizerSettings, pau
     last = settings.max_iter if pause_at is None else min(pause_at, settings.max_iter)
     seconds = math.inf if settings.max_time is None else settings.max_time - (start - state.start_time)
     made = own(
-        state.theta, state.point, state.metric.diagonal, state.system,
+        state.theta, state.point, state.metric.diagonal, state.solver,
         (*state.damping, settings.rule, state.metric.least_mu, float(settings.mu_max * state.metric.unit)),
         (settings.acceleration, settings.solve_output, RESOLUTION, MAX_ACCELERATION),
         max(1, last - state.iteration), seconds,
@@ -245,7 +231,7 @@ def _search(
             gain_ratio = math.nan if is_flat else (point.cost - made.cost) / made.predicted_reduction
         if new is not None:
             improves = _halves_gradient(point, new) if is_flat else new.cost < point.cost
-            if improves and state.is_finite(new):
+            if improves and is_finite(new):
                 gain_ratio = math.nan if is_flat else (point.cost - new.cost) / made.predicted_reduction
                 damping = state.damping.after(True, 1.0 if is_flat else gain_ratio, settings, state.metric.least_mu)
                 step = Step(
@@ -283,7 +269,7 @@ def _attempt(objective: Objective, state: OptimizerState, settings: OptimizerSet
     evaluated = clock()
     # A NaN fails this comparison, as it should. Gradient and Gram matrix can overflow where F does not.
     is_less = trial_cost < (1 + RESOLUTION * is_flat) * cost
-    new = objective.normal_equations(trial) if is_less else None
+    new = objective.linearize(trial) if is_less else None
     seconds = Seconds(clock() - evaluated, stepped - start, evaluated - stepped)
     return Attempt(trial, predicted_reduction, trial_cost, new, seconds)
 
@@ -298,9 +284,7 @@ def _bend(objective: Objective, state: OptimizerState, trial: np.ndarray) -> Non
     matters: leaving it out after steps whose gain ratio was within 0.01 of 1 took half as many iterations more.
     """
     curvature = objective.curvature(state.theta, state.step)
-    state.system.add_acceleration(
-        state.point, state.damping.mu, state.metric.diagonal, curvature, MAX_ACCELERATION, state.step, trial
-    )
+    state.solver.add_acceleration(state.point, state.metric.diagonal, curvature, MAX_ACCELERATION, state.step, trial)
 
 
 def _halves_gradient(point: Any, new: Any) -> bool:

@@ -7,31 +7,17 @@ moves through them one by one, and of those in between it knows F alone.
 
 import math
 import time
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _kernels
-from .linear_solvers import make_linear_solver
 from .linearization import PassedPoint
+from .objective import Objective
 
 # The least damping, as a multiple of its unit.
 MIN_MU = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
-
-
-class Objective(Protocol):
-    """See the top of `_optimize/levenberg_marquardt.py`. The last two are needed only by the settings that use them."""
-
-    weight: float
-
-    def cost(self, theta: np.ndarray) -> float: ...
-
-    def normal_equations(self, theta: np.ndarray) -> Any: ...
-
-    def solve_output(self, theta: np.ndarray) -> tuple[np.ndarray, float]: ...
-
-    def curvature(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray: ...
 
 
 class OptimizerSettings(NamedTuple):
@@ -68,7 +54,7 @@ class Record(NamedTuple):
     n_evaluations: int  # of the objective so far, trial points included
     time: float  # seconds since `start_time`, until it was made
     seconds: "Seconds"  # that this iteration took, by phase
-    equations: Any  # what `normal_equations` gave at theta, or `PassedPoint`
+    equations: Any  # what `linearize` gave at theta, or `PassedPoint`
 
 
 class Seconds(NamedTuple):
@@ -142,23 +128,23 @@ class OptimizerState:
         standing: OptimizerSnapshot | None = None,
     ):
         started = time.perf_counter()
-        # An objective with a robust loss has a scale that belongs to where this run stands.
-        self._scaled: Any = objective if hasattr(objective, "scale") else None
+        # A robust loss has a scale that belongs to the state of this run.
+        self._scaled = objective if objective.loss_scale is not None else None
         self.start_time = started if start_time is None else start_time
         self.theta = np.array(theta, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             if settings.solve_output and standing is None:
                 self.theta = objective.solve_output(self.theta)[0]
             evaluated = time.perf_counter()
-            self.point = objective.normal_equations(self.theta)
-        self.system = make_linear_solver(self.point)
-        if not self.is_finite(self.point):
+            self.point = objective.linearize(self.theta)
+        self.solver = self.point.make_solver()
+        if not is_finite(self.point):
             raise ValueError(
                 "The objective is not finite at the starting point: residuals or their derivatives overflow. "
                 "Scale the data, or start from smaller weights."
             )
         self.seconds = Seconds(time.perf_counter() - evaluated, 0.0, evaluated - started)
-        self.metric = DampingScale(settings, self.system.diagonal(self.point))
+        self.metric = DampingScale(settings, self.point.diagonal())
         self.damping = Damping(max(settings.mu * self.metric.unit, TINY))
         self.costs = [self.point.cost]
         self.norm = _kernels.norm(self.point.gradient)  # of the gradient
@@ -183,8 +169,7 @@ class OptimizerState:
     ) -> "OptimizerState | None":
         """The state that stood so; None if F there is not what it was, for then the data are other ones."""
         if standing.scale is not None:
-            scaled: Any = objective
-            scaled.scale = standing.scale
+            objective.loss_scale = standing.scale
         state = cls(objective, standing.theta, settings, start_time, standing)
         return state if state.point.cost == standing.costs[-1] else None
 
@@ -203,7 +188,7 @@ class OptimizerState:
     @property
     def scale(self) -> float | None:
         """Of the objective's robust loss, if it has one."""
-        return None if self._scaled is None else self._scaled.scale
+        return None if self._scaled is None else self._scaled.loss_scale
 
     def time(self) -> float:
         """Seconds since the fit began."""
@@ -234,7 +219,7 @@ class OptimizerState:
         """Forget the steps that were made ahead and not told, and know the point where it stands as a whole."""
         self.ahead = None
         if isinstance(self.point, PassedPoint):
-            self.point = objective.normal_equations(self.theta)
+            self.point = objective.linearize(self.theta)
 
     def damped_step(self) -> tuple[np.ndarray, float]:
         """theta + d with (H + mu D) d = -g, and the reduction of F that the quadratic model promises for it.
@@ -242,13 +227,15 @@ class OptimizerState:
         Infinity where there is no such step: that promises nothing, and is no reason to stop. `step` is d.
         """
         trial = np.empty_like(self.theta)
-        predicted_reduction = self.system.step(
+        predicted_reduction = self.solver.step(
             self.point, self.damping.mu, self.metric.diagonal, self.theta, self.step, trial
         )
         return trial, predicted_reduction
 
-    def is_finite(self, point: Any) -> bool:
-        return math.isfinite(point.cost) and self.system.is_finite(point)
+
+def is_finite(point: Any) -> bool:
+    """Return whether F, its gradient and H are finite."""
+    return math.isfinite(point.cost) and point.is_finite()
 
 
 class DampingScale:

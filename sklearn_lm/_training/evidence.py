@@ -26,19 +26,16 @@ import numpy as np
 
 from .._network.objective import Problem
 from .._network.penalty import (
-    Curvature,
     Groups,
-    Penalty,
     Precisions,
-    curvature_of_gram,
-    curvature_of_jacobian,
     log_evidence,
     penalty_of,
     updated,
 )
-from .._network.subsample import SubsampledLinearization, is_quicker
+from .._network.subsample import is_quicker
 from .._network.topology import Network, layer_matrices
 from .._optimize.levenberg_marquardt import Ending, advance, is_late
+from .._optimize.linearization import Curvature, Linearization
 from .._optimize.state import Damping, OptimizerSettings, OptimizerState
 from . import multistart
 from .history import Monitor
@@ -156,7 +153,7 @@ class EvidenceRun(StartRun):
         while self._n_evaluations < settings.max_iter:
             self.ending = advance(objective, state, settings, self.monitor, self._pause, self.monitor.on_reject)
             point = self._with_matrix(state)
-            curvature = _curvature(point, self.problem.penalty)
+            curvature = point.curvature(self.problem.penalty.penalty_diag)
             if state.iteration != self._hyperparameter_history_at or point is not state.point:
                 self._hyperparameter_history, self._hyperparameter_history_at = [self.precisions], state.iteration
             if state.iteration >= self._begun + SETTLED or self.ending is not None:
@@ -229,11 +226,11 @@ class EvidenceRun(StartRun):
         runner._standing = known.standing
         return runner
 
-    def _with_matrix(self, state: OptimizerState) -> Any:
-        """The normal equations where it stands, with the matrix of all rows: the evidence asks for it."""
-        if not isinstance(state.point, SubsampledLinearization):
+    def _with_matrix(self, state: OptimizerState) -> Linearization:
+        """Return the linearization of the state with the matrix of all rows, which the evidence needs."""
+        if state.point.is_direct:
             return state.point
-        return self.problem.objective(with_matrix=True).normal_equations(state.theta)
+        return self.problem.objective(with_matrix=True).linearize(state.theta)
 
     def _keep_better(self, state: OptimizerState, point: Any, curvature: Curvature) -> bool:
         """Keep this state if its evidence is as large as any; whether that is a rise."""
@@ -272,7 +269,7 @@ class EvidenceRun(StartRun):
         penalty = penalty_of(precisions, self.groups)
         problem, theta = self.problem._replace(penalty=penalty), state.theta
         if len(betas) == 1:
-            point = _with_penalty(point, theta, self.problem.penalty, penalty)
+            point = point.with_penalty(theta, self.problem.penalty.penalty_diag, penalty.penalty_diag)
             self._move(objective, state, problem, precisions, theta, point)
             self._hyperparameter_history.append(precisions)
         else:
@@ -314,7 +311,7 @@ class EvidenceRun(StartRun):
         Where that is lost with the workers that had to find it out, everything stands as it was.
         """
         self._adjust(objective, problem)
-        state.replace(theta, objective.normal_equations(theta) if point is None else point)
+        state.replace(theta, objective.linearize(theta) if point is None else point)
         self.problem, self.precisions = problem, precisions
 
     def _adjust(self, objective: Any, problem: Problem) -> None:
@@ -430,10 +427,10 @@ def _recalled(found: BestEvidenceSnapshot, problem: Problem, groups: Groups) -> 
     first, *moved = found.hyperparameter_history
     problem = problem._replace(penalty=penalty_of(first, groups))
     with np.errstate(over="ignore", invalid="ignore"):  # as in `advance`
-        point = problem.objective(with_matrix=True).normal_equations(found.theta)
+        point = problem.objective(with_matrix=True).linearize(found.theta)
     for precisions in moved:
         penalty = penalty_of(precisions, groups)
-        point = _with_penalty(point, found.theta, problem.penalty, penalty)
+        point = point.with_penalty(found.theta, problem.penalty.penalty_diag, penalty.penalty_diag)
         problem = problem._replace(penalty=penalty)
     return BestEvidence(
         found.log_evidence, found.iteration, found.theta, problem, found.hyperparameter_history[-1], found.gamma, point,
@@ -446,29 +443,6 @@ def _out_of_room(state: OptimizerState, settings: OptimizerSettings) -> Ending |
     if state.iteration >= settings.max_iter:
         return Ending.MAX_ITER
     return Ending.MAX_TIME if is_late(settings, state.start_time) else None
-
-
-def _curvature(point: Any, penalty: Penalty) -> Curvature:
-    if hasattr(point, "jacobian"):
-        return curvature_of_jacobian(point.jacobian[:, : len(penalty.penalty_diag)], penalty.penalty_diag)
-    return curvature_of_gram(point.gram, penalty.penalty_diag)
-
-
-def _with_penalty(point: Any, theta: np.ndarray, old: Penalty, new: Penalty) -> Any:
-    """The normal equations at theta under another penalty: cost, gradient and the diagonal change by its parts."""
-    change = new.penalty_diag - old.penalty_diag
-    changed = point._replace(
-        cost=0.5 * float(point.squares.sum()) + new.cost(theta), gradient=point.gradient + change * theta
-    )
-    if hasattr(point, "jacobian"):
-        return changed._replace(penalty_diag=new.penalty_diag)
-    if isinstance(point, SubsampledLinearization):
-        changed = changed._replace(penalty_diag=new.penalty_diag)
-        if point.gram is None:
-            return changed
-    gram = point.gram.copy()  # others may hold the old one
-    gram[np.diag_indices(len(gram))] += change
-    return changed._replace(gram=gram)
 
 
 def _gamma_of_outputs(network: Network, gamma: np.ndarray) -> np.ndarray:

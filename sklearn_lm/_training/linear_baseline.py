@@ -9,7 +9,6 @@ from .._network.penalty import (
     Groups,
     Penalty,
     Precisions,
-    curvature_of_gram,
     log_evidence,
     make_groups,
     penalty_of,
@@ -36,7 +35,7 @@ def evidence_of_linear(problem: Problem, kind: str) -> float:
     theta = np.zeros(network.n_parameters)
     objective = problem._replace(network=network, penalty=Penalty(theta), solver="cholesky").objective()
     objective.is_dual = False
-    zero = objective.normal_equations(theta)
+    zero = objective.linearize(theta)
     assert isinstance(zero, GramLinearization)
     # The outputs have no parameter in common, and each has precisions of its own.
     groups, n = make_groups(make_network(n_inputs, (), 1, ()), kind), n_inputs + 1
@@ -54,11 +53,11 @@ def _summit(zero: GramLinearization, groups: Groups, weight: float) -> float:
     precisions, best = Precisions(np.ones(len(groups.size)), 1.0), -math.inf
     for _ in range(N_LINEAR):
         penalty = penalty_of(precisions, groups)
-        gram = moments + np.diag(penalty.penalty_diag)
-        theta = -np.linalg.solve(gram, zero.gradient)
+        H = moments + np.diag(penalty.penalty_diag)
+        theta = -np.linalg.solve(H, zero.gradient)
         squares = float(zero.squares[0] + 2 * zero.gradient @ theta + theta @ moments @ theta)
         cost = 0.5 * squares + penalty.cost(theta)
-        curvature = curvature_of_gram(gram, penalty.penalty_diag)
+        curvature = zero._replace(gram=H).curvature(penalty.penalty_diag)
         best = max(best, log_evidence(cost, precisions, penalty.penalty_diag, curvature.log_det, weight))
         gamma = curvature.gamma
         alpha, beta = updated(precisions, groups, gamma, theta, np.array([squares]), gamma.sum(keepdims=True), weight)

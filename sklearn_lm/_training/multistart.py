@@ -15,7 +15,8 @@ from joblib import effective_n_jobs
 
 from .._kernels import interrupt
 from .._optimize.levenberg_marquardt import Ending, advance, is_late
-from .._optimize.state import Objective, OptimizerSettings, OptimizerSnapshot, OptimizerState
+from .._optimize.objective import Objective
+from .._optimize.state import OptimizerSettings, OptimizerSnapshot, OptimizerState
 from . import history
 from .history import Monitor
 
@@ -104,9 +105,8 @@ class StartRun:
         """Iterate to `pause_at` (None: to the end). A start that overflows is lost, and no reason to stop a race."""
         if self.ending is not None or self.fate or (pause_at is not None and self.iteration >= pause_at):
             return
-        if hasattr(objective, "fork"):  # it has a scale, which is another one for each run
-            self._own = self._own or objective.fork()
-            objective = self._own
+        if objective.loss_scale is not None:  # each run has a scale of its own
+            objective = self._own = self._own or objective.fork()
         if self.state is None:
             try:
                 self._begin(objective, settings, start_time)

@@ -12,7 +12,7 @@ The same factor gives the effective number of parameters and the leverages, and 
 """
 
 import threading
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -110,7 +110,8 @@ class Posterior:
         """Factor of H."""
         with self._lock:
             if self._factor is None:
-                self._factor = make_factor(full_gram(self._linearization, self._penalty_diag), self._penalty_diag)
+                assert self._linearization is not None
+                self._factor = make_factor(self._linearization.full_gram(), self._penalty_diag)
                 self._linearization = None  # as large as the factor, and no longer needed
         return self._factor
 
@@ -171,18 +172,6 @@ class PosteriorSnapshot(NamedTuple):
     noise_variance: np.ndarray | None
     factor: Factor | None
     max_leverage: float | None
-
-
-def full_gram(equations: Any, penalty_diag: np.ndarray) -> np.ndarray:
-    """Lower triangle of H from either form of the normal equations."""
-    if not hasattr(equations, "jacobian"):
-        return equations.gram
-    p = len(penalty_diag)
-    lines = np.zeros((_kernels.n_padded(p), len(equations.jacobian)))
-    lines[:p] = equations.jacobian[:, :p].T
-    gram = np.empty((_kernels.n_padded(p), _kernels.n_padded(p)))
-    _kernels.gram_of(lines, p, lines.shape[1], penalty_diag, gram)
-    return gram[:p, :p]
 
 
 def make_factor(gram: np.ndarray, penalty_diag: np.ndarray) -> Factor:

@@ -67,7 +67,7 @@ def test_jacobian_and_gram(activation, depth, n_outputs):
     weight = np.repeat(rows.root_weight**2, n_outputs)
     residual = reference.forward(theta, network.sizes, network.activations, Z) - rows.Y
     objective = gram_objective(network, rows, x_scaling, theta)
-    equations = objective.normal_equations(theta)
+    equations = objective.linearize(theta)
     np.testing.assert_allclose(
         np.tril(equations.gram), np.tril(oracle.T @ (weight[:, None] * oracle)), rtol=1e-12, atol=1e-12
     )
@@ -92,7 +92,7 @@ def test_blocks_equal_the_whole(n_rows):
     residual = (rows.root_weight[:, None] * (f - rows.Y)).ravel()
 
     objective = gram_objective(network, rows, x_scaling, theta)
-    equations = objective.normal_equations(theta)
+    equations = objective.linearize(theta)
     np.testing.assert_allclose(np.tril(equations.gram), np.tril(J.T @ J), rtol=1e-12, atol=1e-12 * n_rows)
     np.testing.assert_allclose(equations.gradient, J.T @ residual, rtol=1e-11, atol=1e-12 * n_rows)
     assert equations.cost == pytest.approx(0.5 * residual @ residual, rel=1e-13)
@@ -102,9 +102,9 @@ def test_blocks_equal_the_whole(n_rows):
 def test_workspace_holds_nothing_from_the_call_before():
     network, theta, x_scaling, rows = make_case((3,), 1, ["tanh"], 40)
     objective = gram_objective(network, rows, x_scaling, theta)
-    first = objective.normal_equations(theta)
-    objective.normal_equations(theta * np.nan)
-    again = objective.normal_equations(theta)
+    first = objective.linearize(theta)
+    objective.linearize(theta * np.nan)
+    again = objective.linearize(theta)
     np.testing.assert_array_equal(np.tril(first.gram), np.tril(again.gram))
     np.testing.assert_array_equal(first.gradient, again.gradient)
 

@@ -25,7 +25,7 @@ def test_activations_kept_change_nothing(data, theta, rng, monkeypatch):
 
     def evaluations(objective, point):
         solved, cost = objective.solve_output(point)
-        equations = objective.normal_equations(solved)
+        equations = objective.linearize(solved)
         bend = objective.curvature(solved, direction)
         return solved, cost, equations.cost, equations.gradient, np.tril(equations.gram), bend
 
@@ -39,12 +39,12 @@ def test_activations_kept_change_nothing(data, theta, rng, monkeypatch):
 
 def test_activations_of_a_pass_that_was_interrupted_are_not_used(data, theta):
     objective = objective_for(*data)
-    expected = objective.normal_equations(theta)
+    expected = objective.linearize(theta)
     room, _ = objective._activations.before(theta + 1)
     room[:] = np.nan  # and no `after`
-    again = objective.normal_equations(theta + 1)
+    again = objective.linearize(theta + 1)
     assert np.isfinite(again.cost)
-    assert objective.normal_equations(theta).cost == expected.cost
+    assert objective.linearize(theta).cost == expected.cost
 
 
 def test_activations_that_one_call_leaves_are_those_of_their_points(data, theta):
@@ -54,6 +54,6 @@ def test_activations_that_one_call_leaves_are_those_of_their_points(data, theta)
         records, _, _ = run(objective, theta, {"mu": 1e-9, "max_iter": n})
         direction = np.linspace(-1, 1, len(theta))
         for point in [record.theta for record in records[::-1]] + [theta]:
-            a, b = objective.normal_equations(point), anew.normal_equations(point)
+            a, b = objective.linearize(point), anew.linearize(point)
             np.testing.assert_array_equal(np.tril(a.gram), np.tril(b.gram))
             np.testing.assert_array_equal(objective.curvature(point, direction), anew.curvature(point, direction))

@@ -142,7 +142,7 @@ def test_one_call_that_was_interrupted_as_it_ended_can_go_on(data, theta, monkey
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(objective, "normal_equations", interrupt)
+        patch.setattr(objective, "linearize", interrupt)
         with pytest.raises(KeyboardInterrupt):
             advance(objective, state, settings, lambda record: Ending.CALLBACK if record.iteration == 2 else None)
     records = []
@@ -168,7 +168,7 @@ def test_a_point_that_must_not_be_changed_is_a_point_like_others(data, theta):
     objective, fixed = objective_for(*data), theta.copy()
     fixed.flags.writeable = False
     np.testing.assert_array_equal(objective.solve_output(fixed)[0], objective.solve_output(theta)[0])
-    gram, again = objective.normal_equations(fixed).gram, objective.normal_equations(theta).gram
+    gram, again = objective.linearize(fixed).gram, objective.linearize(theta).gram
     np.testing.assert_array_equal(np.tril(gram), np.tril(again))
 
 

@@ -74,7 +74,7 @@ def test_spread_of_normal_noise_is_its_standard_deviation(n_outputs):
 def test_gradient_is_that_of_the_cost(objective, name):
     make, theta = objective
     robust = make(name)
-    equations = robust.normal_equations(theta)
+    equations = robust.linearize(theta)
     assert equations.cost == pytest.approx(robust.cost(theta), rel=1e-12)
     for j, direction in enumerate(np.eye(len(theta))):
         difference = (robust.cost(theta + 1e-5 * direction) - robust.cost(theta - 1e-5 * direction)) / 2e-5

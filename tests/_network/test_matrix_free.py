@@ -17,9 +17,8 @@ from sklearn_lm._kernels import ACTIVATIONS
 from sklearn_lm._network import matrix_free, objective, subsample
 from sklearn_lm._network.objective import NetworkObjective
 from sklearn_lm._network.penalty import fixed_l2
+from sklearn_lm._network.preconditioners import BlockPreconditioner
 from sklearn_lm._network.topology import is_weight, make_network
-from sklearn_lm._optimize import linear_solvers
-from sklearn_lm._optimize.linear_solvers import make_linear_solver
 
 
 @pytest.fixture(autouse=True)
@@ -31,8 +30,8 @@ def without_sample(monkeypatch):
 @pytest.fixture
 def exact(monkeypatch):
     """Conjugate gradients that run on until rounding errors stop them."""
-    monkeypatch.setattr(linear_solvers, "FORCING", 0.0)
-    monkeypatch.setattr(linear_solvers, "ACCELERATION_FORCING", 0.0)
+    monkeypatch.setattr(BlockPreconditioner, "forcing", 0.0)
+    monkeypatch.setattr(BlockPreconditioner, "acceleration_forcing", 0.0)
 
 
 def two_objectives(rng, hidden=(6, 5), n_outputs=2, alpha=0.3, n_rows=150, activation="tanh"):
@@ -61,7 +60,7 @@ def test_products_are_those_of_the_jacobian(hidden, activation, n_rows, rng):
     free, _, theta = two_objectives(rng, hidden, activation=activation, n_rows=n_rows)
     v, J = rng.normal(size=theta.size), jacobian(free, theta)
     expected = J.T @ (J @ v) + free.penalty.penalty_diag * v
-    np.testing.assert_allclose(free.normal_equations(theta).times(v), expected, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(free.linearize(theta).times(v), expected, rtol=1e-10, atol=1e-10)
 
 
 def test_products_are_differences_of_the_gradient_where_residuals_vanish(rng):
@@ -71,9 +70,9 @@ def test_products_are_differences_of_the_gradient_where_residuals_vanish(rng):
     weight = np.repeat(free.rows.root_weight, 2)
     free.rows = free.rows._replace(Y=free.rows.Y + (_residuals(free, theta) / weight).reshape(-1, 2))
     v, h = rng.normal(size=theta.size), 1e-6
-    above, below = (free.normal_equations(theta + t * v).gradient for t in (h, -h))
-    assert np.abs(free.normal_equations(theta).gradient).max() < 1e-10
-    np.testing.assert_allclose(free.normal_equations(theta).times(v), (above - below) / (2 * h), rtol=1e-5, atol=1e-5)
+    above, below = (free.linearize(theta + t * v).gradient for t in (h, -h))
+    assert np.abs(free.linearize(theta).gradient).max() < 1e-10
+    np.testing.assert_allclose(free.linearize(theta).times(v), (above - below) / (2 * h), rtol=1e-5, atol=1e-5)
     assert J.shape == (300, theta.size)
 
 
@@ -86,20 +85,20 @@ def _residuals(objective, theta):
 @pytest.mark.parametrize("hidden", [(), (4,), (6, 5)])
 def test_same_equations(hidden, n_outputs, rng):
     free, gram, theta = two_objectives(rng, hidden, n_outputs)
-    a, b = free.normal_equations(theta), gram.normal_equations(theta)
+    a, b = free.linearize(theta), gram.linearize(theta)
     assert a.cost == b.cost == free.cost(theta)
     np.testing.assert_allclose(a.gradient, b.gradient, rtol=1e-10, atol=1e-11)
     np.testing.assert_array_equal(a.squares, b.squares)
-    np.testing.assert_allclose(make_linear_solver(a).diagonal(a), b.gram.diagonal(), rtol=1e-11)
+    np.testing.assert_allclose(a.diagonal(), b.gram.diagonal(), rtol=1e-11)
 
 
 def step_of(objective, theta, mu, diagonal, largest=1e9):
-    equations = objective.normal_equations(theta)
-    system = make_linear_solver(equations)
+    equations = objective.linearize(theta)
+    system = equations.make_solver()
     step, trial = np.empty_like(theta), np.empty_like(theta)
     predicted_reduction = system.step(equations, mu, diagonal, theta, step, trial)
     plain = trial.copy()
-    system.add_acceleration(equations, mu, diagonal, objective.curvature(theta, step), largest, step, trial)
+    system.add_acceleration(equations, diagonal, objective.curvature(theta, step), largest, step, trial)
     return predicted_reduction, step, plain, trial
 
 
@@ -117,7 +116,7 @@ def test_the_whole_step_and_bend_are_those_of_cholesky(hidden, mu, alpha, rng):
 def test_a_truncated_step_promises_what_the_model_gives(rng):
     free, gram, theta = two_objectives(rng)
     predicted_reduction, step, _, _ = step_of(free, theta, 1e-3, np.ones(theta.size))
-    b = gram.normal_equations(theta)
+    b = gram.linearize(theta)
     H = np.tril(b.gram) + np.tril(b.gram, -1).T
     assert predicted_reduction == pytest.approx(-b.gradient @ step - 0.5 * step @ H @ step, rel=1e-8)
     best = step_of(gram, theta, 1e-3, np.ones(theta.size))[0]
@@ -135,9 +134,9 @@ def test_the_preconditioner_is_the_diagonal_of_blocks(largest, rng, monkeypatch)
     """On few rows all are kept, and each block is that of J'J: one for each unit and group of its inputs."""
     monkeypatch.setattr(matrix_free, "MAX_BLOCK", largest)
     free, _, theta = two_objectives(rng)
-    equations, J = free.normal_equations(theta), jacobian(free, theta)
-    system, mu, diagonal = make_linear_solver(equations), 0.1, rng.uniform(0.5, 2, theta.size)
-    system._factor(equations, mu, diagonal)
+    equations, J = free.linearize(theta), jacobian(free, theta)
+    system, mu, diagonal = equations.make_solver(), 0.1, rng.uniform(0.5, 2, theta.size)
+    system._preconditioner.factor(equations, mu, diagonal)
     H, M = J.T @ J, np.zeros((theta.size, theta.size))
     covered = np.zeros(theta.size, dtype=int)
     for _, _, first, n, _ in equations.blocks:
@@ -155,10 +154,10 @@ def test_the_preconditioner_is_the_diagonal_of_blocks(largest, rng, monkeypatch)
 
 def test_where_a_block_has_no_factor_its_diagonal_takes_its_place(rng):
     free, _, theta = two_objectives(rng)
-    equations = free.normal_equations(theta)
-    system = make_linear_solver(equations)
+    equations = free.linearize(theta)
+    system = equations.make_solver()
     equations.kept[:] = 1.0  # all lines alike
-    system._factor(equations, 0.0, np.ones(theta.size))
+    system._preconditioner.factor(equations, 0.0, np.ones(theta.size))
     z = np.ones(theta.size)
     _kernels.precondition(0, _kernels.WHOLE, equations.blocks, system._preconditioner._factors, 1, z)
     assert np.isfinite(z).all()
@@ -167,11 +166,10 @@ def test_where_a_block_has_no_factor_its_diagonal_takes_its_place(rng):
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_overflows_is_seen_and_promises_nothing(bad, rng):
     free, _, theta = two_objectives(rng)
-    equations = free.normal_equations(theta)
-    system = make_linear_solver(equations)
-    assert system.is_finite(equations)
-    equations.diagonal[3] = bad
-    assert not system.is_finite(equations)
+    equations = free.linearize(theta)
+    assert equations.is_finite()
+    equations.data_diagonal[3] = bad
+    assert not equations.is_finite()
     theta = np.full(theta.size, bad)
     with np.errstate(invalid="ignore"):
         assert step_of(free, theta, 1.0, np.ones(theta.size))[0] == np.inf
@@ -179,9 +177,9 @@ def test_what_overflows_is_seen_and_promises_nothing(bad, rng):
 
 def test_no_gradient_no_step(rng):
     free, _, theta = two_objectives(rng)
-    equations = free.normal_equations(theta)._replace(gradient=np.zeros(theta.size))
+    equations = free.linearize(theta)._replace(gradient=np.zeros(theta.size))
     step, trial = np.ones(theta.size), np.ones(theta.size)
-    assert make_linear_solver(equations).step(equations, 1.0, np.ones(theta.size), theta, step, trial) == 0.0
+    assert equations.make_solver().step(equations, 1.0, np.ones(theta.size), theta, step, trial) == 0.0
 
 
 @pytest.mark.usefixtures("exact")

@@ -33,7 +33,7 @@ def test_cost_is_the_formula(data, theta):
 
 def test_gradient_is_the_derivative_of_the_cost(data, theta):
     objective = objective_for(*data, alpha=0.7)
-    equations = objective.normal_equations(theta)
+    equations = objective.linearize(theta)
     assert equations.cost == objective.cost(theta)
     h = 1e-6
     differences = [
@@ -43,7 +43,7 @@ def test_gradient_is_the_derivative_of_the_cost(data, theta):
 
 
 def test_penalty_adds_alpha_to_the_diagonal_of_weights(data, theta):
-    plain, penalised = (objective_for(*data, alpha=a).normal_equations(theta) for a in (0.0, 0.7))
+    plain, penalised = (objective_for(*data, alpha=a).linearize(theta) for a in (0.0, 0.7))
     difference = np.tril(penalised.gram) - np.tril(plain.gram)
     np.testing.assert_allclose(difference, np.diag(0.7 * is_weight(NETWORK)), atol=1e-12)
 
@@ -51,9 +51,9 @@ def test_penalty_adds_alpha_to_the_diagonal_of_weights(data, theta):
 def test_integer_weights_are_repetitions(data, theta):
     X, Y, weight = data
     times = weight.astype(int)
-    weighted = objective_for(X, Y, weight).normal_equations(theta)
+    weighted = objective_for(X, Y, weight).linearize(theta)
     repeated = objective_for(np.repeat(X, times, 0), np.repeat(Y, times, 0), np.ones(times.sum()))
-    for a, b in zip(weighted, repeated.normal_equations(theta), strict=True):
+    for a, b in zip(weighted, repeated.linearize(theta), strict=True):
         a, b = (np.tril(part) if np.ndim(part) == 2 else part for part in (a, b))
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 

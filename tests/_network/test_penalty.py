@@ -9,14 +9,13 @@ from sklearn_lm._network.penalty import (
     PRIOR_SHAPE,
     Groups,
     Precisions,
-    curvature_of_gram,
-    curvature_of_jacobian,
     fixed_l2,
     log_evidence,
     make_groups,
     updated,
 )
 from sklearn_lm._network.topology import layer_matrices, make_network
+from sklearn_lm._optimize.linearization import GramLinearization, JacobianLinearization
 
 
 def test_fixed_l2_spares_the_biases():
@@ -70,25 +69,35 @@ def test_sums_and_spread():
 
 
 # ---- curvature ---------------------------------------------------------------------------------------
+def of_gram(gram, penalty_diag):
+    return GramLinearization(0.0, penalty_diag, gram, np.zeros(1)).curvature(penalty_diag)
+
+
+def of_jacobian(J, penalty_diag):
+    return JacobianLinearization(0.0, penalty_diag, J, np.zeros(len(J)), penalty_diag, np.zeros(1)).curvature(
+        penalty_diag
+    )
+
+
 @pytest.mark.parametrize("n_rows", [4, 30])
 def test_curvature_equals_dense_algebra(rng, n_rows):
     J, penalty_diag = rng.normal(size=(n_rows, 9)), rng.uniform(0.1, 3, 9)
     H = J.T @ J + np.diag(penalty_diag)
     upper_is_not_read = np.tril(H) + np.triu(np.full_like(H, np.nan), 1)
-    for log_det, gamma in (curvature_of_gram(upper_is_not_read, penalty_diag), curvature_of_jacobian(J, penalty_diag)):
+    for log_det, gamma in (of_gram(upper_is_not_read, penalty_diag), of_jacobian(J, penalty_diag)):
         np.testing.assert_allclose(log_det, np.linalg.slogdet(H)[1], rtol=1e-12)
         np.testing.assert_allclose(gamma, 1 - penalty_diag * np.diag(np.linalg.inv(H)), rtol=1e-10)
 
 
 def test_a_prior_that_rounding_swallows_still_has_a_factor(rng):
     J, penalty_diag = np.repeat(1e4 * rng.normal(size=(40, 1)), 3, axis=1), np.full(3, 1e-12)
-    log_det, gamma = curvature_of_gram(J.T @ J + np.diag(penalty_diag), penalty_diag)
+    log_det, gamma = of_gram(J.T @ J + np.diag(penalty_diag), penalty_diag)
     assert np.isfinite(log_det)
     np.testing.assert_allclose(gamma.sum(), 1, atol=0.5)  # of three equal columns one can be told
 
 
 def test_what_has_no_factor_has_an_infinite_determinant():
-    log_det, gamma = curvature_of_gram(np.array([[1.0, 0.0], [2.0, 1.0]]), np.ones(2))
+    log_det, gamma = of_gram(np.array([[1.0, 0.0], [2.0, 1.0]]), np.ones(2))
     assert log_det == np.inf
     assert not gamma.any()
 
@@ -131,7 +140,7 @@ def test_updates_climb_to_the_summit_of_the_evidence(rng):
     precisions = Precisions(np.ones(2), 1.0)
     for _ in range(500):
         penalty_diag, H, theta, squares, _ = posterior(J, y, groups, precisions)
-        gamma = curvature_of_gram(H, penalty_diag).gamma
+        gamma = of_gram(H, penalty_diag).gamma
         alpha, beta = updated(precisions, groups, gamma, theta, np.array([squares]), gamma.sum(keepdims=True), len(y))
         precisions = Precisions(alpha, float(beta[0]))
     at = np.log([*precisions.alpha, precisions.beta])
@@ -168,6 +177,6 @@ def test_noise_does_not_fall_without_end():
 
 def test_equal_rows_and_next_to_no_noise_have_no_factor():
     """I + J S^-1 J' is singular by rounding: an evidence of minus infinity, and no warning."""
-    curvature = curvature_of_jacobian(np.array([[1.0, 0.0, 0.0]] * 2), np.full(3, 2.0**-100))
+    curvature = of_jacobian(np.array([[1.0, 0.0, 0.0]] * 2), np.full(3, 2.0**-100))
     assert curvature.log_det == np.inf
     np.testing.assert_array_equal(curvature.gamma, np.zeros(3))

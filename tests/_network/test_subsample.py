@@ -12,7 +12,7 @@ from sklearn_lm import LMRegressor, _kernels
 from sklearn_lm._data.out_of_core import column_range
 from sklearn_lm._data.rows import make_rows
 from sklearn_lm._data.scaling import identity_scaling, minmax_scaling
-from sklearn_lm._network import subsample
+from sklearn_lm._network import preconditioners, subsample
 from sklearn_lm._network.losses import Loss, RobustObjective
 from sklearn_lm._network.matrix_free import GramOperator
 from sklearn_lm._network.objective import NetworkObjective, subsample_sizes
@@ -26,7 +26,6 @@ from sklearn_lm._network.subsample import (
 )
 from sklearn_lm._network.topology import is_weight, make_network
 from sklearn_lm._optimize import linear_solvers
-from sklearn_lm._optimize.linear_solvers import make_linear_solver
 from sklearn_lm._training.evidence import solver_between
 
 
@@ -139,7 +138,7 @@ def test_cost_and_gradient_have_the_bits_of_the_full_matrix(hidden, n_outputs, r
     arguments = problem(rng, hidden=hidden, n_outputs=n_outputs)
     sampled, whole = (NetworkObjective(*arguments, solver) for solver in ("cg", "cholesky"))
     theta = rng.normal(size=arguments[0].n_parameters)
-    a, b = sampled.normal_equations(theta), whole.normal_equations(theta)
+    a, b = sampled.linearize(theta), whole.linearize(theta)
     assert isinstance(a, SubsampledLinearization)
     assert a.cost == b.cost
     np.testing.assert_array_equal(a.gradient, b.gradient)
@@ -151,20 +150,20 @@ def test_cost_and_gradient_have_the_bits_of_the_full_matrix(hidden, n_outputs, r
 def test_its_matrix_is_that_of_the_drawn_rows(rng):
     network, rows, table, penalty = problem(rng)
     theta = rng.normal(size=network.n_parameters)
-    equations = NetworkObjective(network, rows, table, penalty, "cg").normal_equations(theta)
+    equations = NetworkObjective(network, rows, table, penalty, "cg").linearize(theta)
     chosen, stretch = draw_sample(rows, table, n_large_subsample(400, 2, theta.size))
     J = jacobian(network, rows.X[chosen], rows.root_weight[chosen] * stretch, table, theta)
     np.testing.assert_allclose(full(equations.gram), J.T @ J + np.diag(penalty.penalty_diag), rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(equations.diagonal, (J**2).sum(axis=0), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(equations.data_diagonal, (J**2).sum(axis=0), rtol=1e-9, atol=1e-9)
 
 
 def step_of(objective, theta, mu):
-    equations = objective.normal_equations(theta)
-    system = make_linear_solver(equations)
+    equations = objective.linearize(theta)
+    system = equations.make_solver()
     step, trial = np.empty_like(theta), np.empty_like(theta)
     predicted_reduction = system.step(equations, mu, np.ones(theta.size), theta, step, trial)
     plain = trial.copy()
-    system.add_acceleration(equations, mu, np.ones(theta.size), objective.curvature(theta, step), 1e9, step, trial)
+    system.add_acceleration(equations, np.ones(theta.size), objective.curvature(theta, step), 1e9, step, trial)
     return predicted_reduction, step, plain, trial
 
 
@@ -172,7 +171,7 @@ def step_of(objective, theta, mu):
 @pytest.mark.parametrize("hidden", [(), (4,), (3, 2)])
 def test_the_whole_step_and_bend_are_those_of_cholesky(hidden, mu, rng, monkeypatch):
     for name in ("SAMPLE_FORCING", "SAMPLE_ACCELERATION_FORCING"):
-        monkeypatch.setattr(linear_solvers, name, 0.0)
+        monkeypatch.setattr(preconditioners, name, 0.0)
     arguments = problem(rng, hidden=hidden)
     theta = rng.normal(size=arguments[0].n_parameters)
     a, b = (step_of(NetworkObjective(*arguments, solver), theta, mu) for solver in ("cg", "cholesky"))
@@ -185,17 +184,17 @@ def products_of(objective, theta, mu, monkeypatch):
     calls = []
     times = GramOperator.times
     monkeypatch.setattr(GramOperator, "times", lambda *arguments: calls.append(0) or times(*arguments))
-    equations = objective.normal_equations(theta)
+    equations = objective.linearize(theta)
     step, trial = np.empty_like(theta), np.empty_like(theta)
-    make_linear_solver(equations).step(equations, mu, np.ones(theta.size), theta, step, trial)
+    equations.make_solver().step(equations, mu, np.ones(theta.size), theta, step, trial)
     monkeypatch.setattr(GramOperator, "times", times)
     return len(calls)
 
 
 def test_conditioning_costs_few_products(rng, monkeypatch):
     """To six digits with next to no damping, where blocks on the diagonal need many times as many."""
-    for name in ("SAMPLE_FORCING", "FORCING"):
-        monkeypatch.setattr(linear_solvers, name, 0.0)
+    monkeypatch.setattr(preconditioners, "SAMPLE_FORCING", 0.0)
+    monkeypatch.setattr(preconditioners.BlockPreconditioner, "forcing", 0.0)
     monkeypatch.setattr(linear_solvers, "MIN_RESIDUAL", 1e-6)
     network, rows, table, penalty = problem(rng, n_rows=600, hidden=(5, 3), n_outputs=1, alpha=0.0)
     theta = rng.normal(size=network.n_parameters)
@@ -209,21 +208,20 @@ def test_conditioning_costs_few_products(rng, monkeypatch):
 def test_where_the_sample_has_no_factor_its_diagonal_takes_its_place(rng):
     arguments = problem(rng)
     theta = rng.normal(size=arguments[0].n_parameters)
-    equations = NetworkObjective(*arguments, "cg").normal_equations(theta)
+    equations = NetworkObjective(*arguments, "cg").linearize(theta)
     broken = equations._replace(gram=np.ones_like(equations.gram) * equations.gram.diagonal().max())
     broken.gram[np.diag_indices(theta.size)] = equations.gram.diagonal()
-    system = make_linear_solver(broken)
+    system = broken.make_solver()
     step, trial = np.empty_like(theta), np.empty_like(theta)
     assert 0 < system.step(broken, 1e-3, np.ones(theta.size), theta, step, trial) < np.inf
 
 
 def test_what_overflows_is_seen(rng):
     arguments = problem(rng)
-    equations = NetworkObjective(*arguments, "cg").normal_equations(rng.normal(size=arguments[0].n_parameters))
-    system = make_linear_solver(equations)
-    assert system.is_finite(equations)
+    equations = NetworkObjective(*arguments, "cg").linearize(rng.normal(size=arguments[0].n_parameters))
+    assert equations.is_finite()
     equations.gram[3, 3] = np.inf
-    assert not system.is_finite(equations)
+    assert not equations.is_finite()
 
 
 # ---- the small sample ---------------------------------------------------------------------------------
@@ -233,7 +231,7 @@ def few(monkeypatch):
     monkeypatch.setattr(subsample, "MIN_PARAMETERS", 1)
     monkeypatch.setattr(subsample, "MAX_INPUTS", 3)
     for name in ("SMALL_FORCING", "SAMPLE_FORCING"):
-        monkeypatch.setattr(linear_solvers, name, 0.0)
+        monkeypatch.setattr(preconditioners, name, 0.0)
 
 
 @pytest.mark.usefixtures("few")
@@ -242,14 +240,14 @@ def test_the_small_sample_makes_the_preconditioner(n_outputs, rng):
     arguments = problem(rng, hidden=(4, 3), n_outputs=n_outputs)
     network, rows, table, penalty = arguments
     theta, mu, diagonal = rng.normal(size=network.n_parameters), 1e3, rng.uniform(0.5, 2, network.n_parameters)
-    equations = NetworkObjective(*arguments, "auto").normal_equations(theta)
+    equations = NetworkObjective(*arguments, "auto").linearize(theta)
     chosen, stretch = draw_sample(rows, table, n_small_subsample(400, n_outputs, theta.size, 3))
     J = jacobian(network, rows.X[chosen], rows.root_weight[chosen] * stretch, table, theta)
     assert len(J) < theta.size
-    np.testing.assert_allclose(equations.few[:, : theta.size], J, rtol=1e-12)
-    np.testing.assert_allclose(equations.diagonal, (J**2).sum(axis=0), rtol=1e-12)
-    system = make_linear_solver(equations)
-    system._factor(equations, mu, diagonal)
+    np.testing.assert_allclose(equations.small_jacobian[:, : theta.size], J, rtol=1e-12)
+    np.testing.assert_allclose(equations.data_diagonal, (J**2).sum(axis=0), rtol=1e-12)
+    system = equations.make_solver()
+    system._preconditioner.factor(equations, mu, diagonal)
     z = rng.normal(size=theta.size)
     x = z.copy()
     system._preconditioner.solve(x)
@@ -264,8 +262,8 @@ def test_it_is_enough_where_its_effective_parameters_are_half_its_residuals(mu, 
     arguments = problem(rng, hidden=(4, 3), n_outputs=1)
     theta = rng.normal(size=arguments[0].n_parameters)
     objective = NetworkObjective(*arguments, "auto")
-    equations = objective.normal_equations(theta)
-    J = equations.few[:, : theta.size]
+    equations = objective.linearize(theta)
+    J = equations.small_jacobian[:, : theta.size]
     K = J / (equations.penalty_diag + mu) @ J.T
     assert (np.trace(np.linalg.solve(np.eye(len(K)) + K, K)) <= len(K) / 2) == is_enough
     grams = []
@@ -284,8 +282,8 @@ def test_a_second_trial_at_a_point_makes_no_second_matrix(rng, monkeypatch):
     theta, grams = rng.normal(size=arguments[0].n_parameters), []
     make_gram = SubsampledLinearization.make_gram
     monkeypatch.setattr(SubsampledLinearization, "make_gram", lambda of: grams.append(0) or make_gram(of))
-    equations = NetworkObjective(*arguments, "auto").normal_equations(theta)
-    system, step, trial = make_linear_solver(equations), np.empty_like(theta), np.empty_like(theta)
+    equations = NetworkObjective(*arguments, "auto").linearize(theta)
+    system, step, trial = equations.make_solver(), np.empty_like(theta), np.empty_like(theta)
     for mu in (1e-3, 2e-3):
         system.step(equations, mu, np.ones(theta.size), theta, step, trial)
     assert len(grams) == 1
@@ -296,9 +294,9 @@ def test_what_was_tried_before_at_a_point_changes_no_step(rng):
     """Naive: the larger sample's matrix, once made, serves all later trials. A fit that goes on has not made it."""
     objective = NetworkObjective(*problem(rng, hidden=(4, 3), n_outputs=1), "auto")
     theta = rng.normal(size=objective.network.n_parameters)
-    equations, diagonal, steps = objective.normal_equations(theta), np.ones(theta.size), []
+    equations, diagonal, steps = objective.linearize(theta), np.ones(theta.size), []
     for before in ((), (1e-3,)):
-        system, step, trial = make_linear_solver(equations), np.empty_like(theta), np.empty_like(theta)
+        system, step, trial = equations.make_solver(), np.empty_like(theta), np.empty_like(theta)
         for mu in (*before, 1e4):
             system.step(equations, mu, diagonal, theta, step, trial)
         steps.append(step)
@@ -397,7 +395,7 @@ def test_a_robust_loss_weighs_all_that_is_summed(rng):
     theta, v = rng.normal(size=(2, arguments[0].n_parameters))
     loss = Loss("cauchy", 0.5)
     sampled, whole = (RobustObjective(*arguments, solver, loss=loss) for solver in ("cg", "cholesky"))
-    a, b = sampled.normal_equations(theta), whole.normal_equations(theta)
+    a, b = sampled.linearize(theta), whole.linearize(theta)
     assert a.cost == b.cost
     np.testing.assert_array_equal(a.gradient, b.gradient)
     np.testing.assert_allclose(a.times(v), full(b.gram) @ v, rtol=1e-9, atol=1e-9)
@@ -410,8 +408,8 @@ def test_a_robust_loss_weighs_all_that_is_summed(rng):
 
 def test_blocks_weigh_a_robust_loss_as_well(rng, monkeypatch):
     monkeypatch.setattr(subsample, "SAMPLED", 10**9)
-    for name in ("FORCING", "ACCELERATION_FORCING"):
-        monkeypatch.setattr(linear_solvers, name, 0.0)
+    for name in ("forcing", "acceleration_forcing"):
+        monkeypatch.setattr(preconditioners.BlockPreconditioner, name, 0.0)
     X, y = noisy(rng)
     y[::9] += 4.0
     options = {"loss": "cauchy", "alpha": 1e-2, "n_starts": 1, "max_iter": 8, "random_state": 0}

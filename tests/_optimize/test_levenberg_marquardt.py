@@ -1,7 +1,6 @@
 """The optimizer alone, on problems that have nothing to do with networks."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -9,19 +8,15 @@ from problems import MGH, NIST, Problem
 from scipy.optimize import least_squares
 
 from sklearn_lm._optimize.levenberg_marquardt import WINDOW, Ending, minimise
+from sklearn_lm._optimize.linearization import GramLinearization
+from sklearn_lm._optimize.objective import Objective
 from sklearn_lm._optimize.state import OptimizerSettings
 
 # Parameters of unlike size: D follows the Gram matrix. A first step without damping, as MINPACK takes it.
 GENERAL = OptimizerSettings(metric="diagonal", mu=1e-14, mu_max=1e20, max_iter=3000, tol=1e-15, min_grad=0.0)
 
 
-class Equations(NamedTuple):
-    cost: float
-    gradient: np.ndarray
-    gram: np.ndarray
-
-
-class LeastSquares:
+class LeastSquares(Objective):
     """Any residual and Jacobian, in the form that the optimizer takes."""
 
     weight = 1.0
@@ -36,10 +31,10 @@ class LeastSquares:
             r = self.residual(theta)
             return 0.5 * float(r @ r)
 
-    def normal_equations(self, theta):
+    def linearize(self, theta):
         with np.errstate(all="ignore"):
             r, J = self.residual(theta), self.jacobian(theta)
-            return Equations(0.5 * float(r @ r), J.T @ r, J.T @ J)
+            return GramLinearization(0.5 * float(r @ r), J.T @ r, J.T @ J, np.array([r @ r]))
 
 
 ROSENBROCK = LeastSquares(
@@ -107,7 +102,7 @@ def test_first_step_is_the_levenberg_marquardt_step():
     settings = OptimizerSettings(max_iter=1, mu=0.5)
     minimise(ROSENBROCK, np.array([1.2, 1.0]), settings, records.append)
     first, second = records
-    equations = ROSENBROCK.normal_equations(first.theta)
+    equations = ROSENBROCK.linearize(first.theta)
     mu = 0.5 * equations.gram.diagonal().max()
     step = np.linalg.solve(equations.gram + mu * np.eye(2), -equations.gradient)
     np.testing.assert_allclose(second.theta - first.theta, step, rtol=1e-12)
@@ -174,7 +169,7 @@ def test_accelerated_step_is_of_second_order():
     records, objective = [], Exponentials()
     minimise(objective, np.array([1.2, 3.1]), OptimizerSettings(acceleration=True, max_iter=1), records.append)
     theta = records[0].theta
-    equations = objective.normal_equations(theta)
+    equations = objective.linearize(theta)
     A = equations.gram + 1e-3 * equations.gram.diagonal().max() * np.eye(2)
     v = np.linalg.solve(A, -equations.gradient)
     a = np.linalg.solve(A, -objective.curvature(theta, v))
@@ -253,7 +248,7 @@ def test_a_plateau_is_left():
     """Far out on a logistic curve the gradient is 1e-11 and the residual 1: no minimum, and no reason to stop."""
     curve = LeastSquares(lambda t: 1 / (1 + np.exp(-t)), lambda t: np.diag(1 / (1 + np.exp(-t)) / (1 + np.exp(t))))
     start = np.array([25.0])
-    assert np.linalg.norm(curve.normal_equations(start).gradient) < OptimizerSettings().min_grad
+    assert np.linalg.norm(curve.linearize(start).gradient) < OptimizerSettings().min_grad
     found = minimise(curve, start)
     assert found.n_iter > 0
     assert found.cost < 1e-10

@@ -9,7 +9,6 @@ from sklearn_lm._data.scaling import identity_scaling
 from sklearn_lm._network.objective import NetworkObjective
 from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.topology import is_weight, make_network
-from sklearn_lm._optimize.linear_solvers import CholeskySolver, WoodburySolver, make_linear_solver
 
 
 def two_objectives(rng, n_outputs, alpha, n_rows=13):
@@ -27,13 +26,13 @@ def two_objectives(rng, n_outputs, alpha, n_rows=13):
 
 
 def steps(objective, theta, mu, diagonal, largest=1e9):
-    equations = objective.normal_equations(theta)
-    system = make_linear_solver(equations)
+    equations = objective.linearize(theta)
+    system = equations.make_solver()
     step, trial = np.empty_like(theta), np.empty_like(theta)
     predicted_reduction = system.step(equations, mu, diagonal, theta, step, trial)
     plain = trial.copy()
     curvature = objective.curvature(theta, step)
-    system.add_acceleration(equations, mu, diagonal, curvature, largest, step, trial)
+    system.add_acceleration(equations, diagonal, curvature, largest, step, trial)
     return predicted_reduction, step, plain, trial
 
 
@@ -56,11 +55,11 @@ def test_a_bend_that_is_too_long_is_refused(rng):
 
 def test_same_equations(rng):
     dual, gram, theta = two_objectives(rng, 2, 0.3)
-    a, b = dual.normal_equations(theta), gram.normal_equations(theta)
+    a, b = dual.linearize(theta), gram.linearize(theta)
     assert a.cost == pytest.approx(b.cost, rel=1e-13)
     np.testing.assert_allclose(a.gradient, b.gradient, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(a.squares, b.squares, rtol=1e-13)
-    np.testing.assert_allclose(WoodburySolver.diagonal(a), CholeskySolver.diagonal(b), rtol=1e-12)
+    np.testing.assert_allclose(a.diagonal(), b.diagonal(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("n_outputs", [1, 2])
@@ -79,11 +78,11 @@ def test_the_shape_alone_decides(n_outputs):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
 def test_what_overflows_is_seen(bad, rng):
     dual, _, theta = two_objectives(rng, 1, 0.0)
-    equations = dual.normal_equations(theta)
-    assert WoodburySolver.is_finite(equations)
+    equations = dual.linearize(theta)
+    assert equations.is_finite()
     equations.jacobian[3, 4] = bad
     with np.errstate(over="ignore"):
-        assert not WoodburySolver.is_finite(equations)
+        assert not equations.is_finite()
 
 
 def test_a_matrix_without_factor_promises_nothing(rng):

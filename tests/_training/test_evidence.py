@@ -15,7 +15,6 @@ from sklearn_lm._network.penalty import (
     BIAS_PRECISION,
     PRIOR_RATE,
     PRIOR_SHAPE,
-    curvature_of_gram,
     fixed_l2,
     log_evidence,
     make_groups,
@@ -64,10 +63,10 @@ def evidence_anew(found, groups):
         found.problem.network, found.problem.rows["train"], found.problem.x_scaling.table(), found.problem.penalty
     )
     objective.is_dual = False
-    point = objective.normal_equations(found.theta)
+    point = objective.linearize(found.theta)
     penalty_diag = groups.spread(found.precisions.alpha, BIAS_PRECISION) / found.precisions.beta
     np.testing.assert_allclose(found.problem.penalty.penalty_diag, penalty_diag)
-    curvature = curvature_of_gram(point.gram, penalty_diag)
+    curvature = point.curvature(penalty_diag)
     n = found.problem.rows["train"].Y.size
     return log_evidence(point.cost, found.precisions, penalty_diag, curvature.log_det, n), curvature.gamma
 

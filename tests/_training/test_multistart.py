@@ -5,26 +5,26 @@ import pytest
 from conftest import may_end_early, size
 
 from sklearn_lm import LMRegressor
+from sklearn_lm._optimize.linearization import GramLinearization
+from sklearn_lm._optimize.objective import Objective
 from sklearn_lm._optimize.state import OptimizerSettings
 from sklearn_lm._training import draw_starts, multistart
 from sklearn_lm._training.history import Monitor
 from sklearn_lm._training.multistart import RUNGS, Hooks, Multistart, RunFactory, affordable_starts, summary
 
 
-class Bumps:
+class Bumps(Objective):
     """1/2 (r^2 + depth^2) with a residual of many minima; `start` decides which one is found."""
 
     weight = 1.0
 
     def cost(self, theta):
-        return self.normal_equations(theta).cost
+        return self.linearize(theta).cost
 
-    def normal_equations(self, theta):
+    def linearize(self, theta):
         x = float(theta[0])
         r = np.array([x / 10, 3 * np.sin(3 * x)])
         J = np.array([[0.1], [9 * np.cos(3 * x)]])
-        from sklearn_lm._optimize.linearization import GramLinearization
-
         return GramLinearization(0.5 * float(r @ r), J.T @ r, J.T @ J, r**2)
 
 
