@@ -120,7 +120,7 @@ class Phase(NamedTuple):
 
 
 phases = {
-    "time_jacobian": Phase("gradient and Gram matrix", "#0072B2", "white", ("normal_equations",)),
+    "time_jacobian": Phase("gradient and Gram matrix", "#0072B2", "white", ("linearize",)),
     "time_solve": Phase("factor and solve", "#E69F00", "black", ("damped_step",)),
     "time_evaluate": Phase("evaluate trial points", "#009E73", "white", ("cost", "solve_output", "_bend")),
 }
