@@ -110,7 +110,7 @@ class Activation:
     processes = 1
 
     def setup(self, name):
-        self.code = _kernels.ACTIVATIONS[name]
+        self.code = _kernels.ACTIVATIONS[name].code
         self.lines = np.random.RandomState(0).normal(size=(200, 512))
         _kernels.activate_lines(self.code, self.lines.copy())
 

@@ -13,14 +13,6 @@ NEAR = 0.01
 SHARE = 0.95
 # Two units of a layer whose activations correlate more than this are duplicates.
 ALIKE = 0.9999
-# What a unit of each kind cannot pass: lower and upper end.
-ENDS = {
-    "tanh": (-1.0, 1.0),
-    "logistic": (0.0, 1.0),
-    "relu": (0.0, np.inf),
-    "softplus": (0.0, np.inf),
-    "identity": (-np.inf, np.inf),
-}
 
 
 class Finding(NamedTuple):
@@ -101,7 +93,7 @@ def _size(model: Any) -> Finding:
 def _saturated(model: Any, units: list[np.ndarray]) -> Finding:
     found = []
     for number, (lines, name) in enumerate(zip(units, model.hidden_activations_, strict=True), start=1):
-        low, high = ENDS[name]
+        low, high = _kernels.ACTIVATIONS[name].bounds
         is_at_end = (lines <= low + NEAR) | (lines >= high - NEAR)
         found += [(number, j) for j in np.flatnonzero(is_at_end.mean(axis=1) >= SHARE)]
     advice = "none" if not found else f"{_names(found)}: act as steps or not at all; {_remedy(model)}"

@@ -1,9 +1,16 @@
-"""The activations of hidden units: phi, phi' and phi'', each in place on one line of a block.
+"""The activations of hidden units: the registry, and phi, phi' and phi'' on one line of a block.
 
-A derivative is written in terms of a = phi(z), since that is what a forward pass keeps.
+To add an activation, add
+
+- its code and its entry of `ACTIVATIONS`;
+- its branch in each of `activate`, `multiply_by_slope` and `activation_derivatives`, where derivatives are written in
+  terms of a = phi(z), because that is what a forward pass keeps;
+- its row in `tests/reference.py`, with which tests compare it, and its name in the docstring of `LMRegressor` and in
+  `doc/parameters.md`, which a test compares with the registry.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,12 +18,26 @@ from .compile import jit, prefer_512bit
 from .layout import CONTRACTED
 
 IDENTITY, TANH, LOGISTIC, RELU, SOFTPLUS = range(5)
+
+
+class Activation(NamedTuple):
+    """An activation as Python code sees it."""
+
+    code: int  # in the table `layout`
+    # Half the width of the pre-activations in which phi is curved, the kink of relu and softplus included: initial
+    # weights of Nguyen and Widrow spread the units over it. 1 for tanh is the choice of their paper; logistic(2 z) =
+    # (1 + tanh z) / 2 has the same shape twice as wide. (2 for tanh, as some programs have it, took four times as many
+    # iterations on the multimodal curve of the examples.)
+    active_range: float
+    bounds: tuple[float, float]  # infimum and supremum of phi: a unit near a finite one is saturated
+
+
 ACTIVATIONS = {
-    "identity": IDENTITY,
-    "tanh": TANH,
-    "logistic": LOGISTIC,
-    "relu": RELU,
-    "softplus": SOFTPLUS,
+    "identity": Activation(IDENTITY, active_range=1.0, bounds=(-math.inf, math.inf)),
+    "tanh": Activation(TANH, active_range=1.0, bounds=(-1.0, 1.0)),
+    "logistic": Activation(LOGISTIC, active_range=2.0, bounds=(0.0, 1.0)),
+    "relu": Activation(RELU, active_range=1.0, bounds=(0.0, math.inf)),
+    "softplus": Activation(SOFTPLUS, active_range=2.0, bounds=(0.0, math.inf)),
 }
 
 # Constants of `_expm1_reduced`: log 2 in two parts, the first with zeros at its end, so that its product with k is
@@ -29,7 +50,7 @@ ROUND_TO_INTEGER_BITS = 0x4338000000000000
 
 @jit(fastmath=CONTRACTED, forceinline=True)
 def _expm1_reduced(y):
-    """k and expm1(r) with y = k log 2 + r, |r| <= log(2) / 2 (Cody and Waite's reduction)."""
+    """Return k and expm1(r) with y = k log 2 + r, |r| <= log(2) / 2 (the reduction of Cody and Waite)."""
     # Adding 1.5 * 2^52 rounds to an integer and leaves that integer in the low bits.
     shifted = y * LOG2_E + ROUND_TO_INTEGER
     k = shifted - ROUND_TO_INTEGER
@@ -56,26 +77,26 @@ def _expm1_reduced(y):
 
 @jit(forceinline=True)
 def _power_of_two(k):
-    """2^k for -1022 <= k <= 1023, by its bits."""
+    """Return 2^k for -1022 <= k <= 1023, made of its bits."""
     return np.int64((k + 1023) << 52).view(np.float64)
 
 
 @jit(fastmath=CONTRACTED)
 def _tanh(z, count):
-    """tanh in place, vectorised, within 2 ulp (libm's cannot be vectorised and takes six times as long).
+    """Replace z by tanh(z) within 2 ulp, vectorised (libm's cannot be vectorised and takes six times as long).
 
-    tanh|x| = t / (t + 2) with t = expm1(2|x|) = 2^k expm1(r) + (2^k - 1), which cancels nowhere. Beyond |x| = 22 the
+    tanh|x| = t / (t + 2) with t = expm1(2|x|) = 2^k expm1(r) + (2^k - 1), in which nothing cancels. Beyond |x| = 22 the
     result is 1.
     """
     prefer_512bit()
     for s in range(count):
         x = z[s]
         y = 2.0 * abs(x)
-        y = 44.0 if y > 44.0 else y  # NaN fails the comparison and goes on
+        y = 44.0 if y > 44.0 else y  # a NaN fails the comparison and stays NaN
         k, expm1_r = _expm1_reduced(y)
         power = _power_of_two(k)
         t = power * expm1_r + (power - 1.0)
-        # t / d, and once more with what the roundings of t + 2 and of the quotient took: without it, 2.4 ulp.
+        # t / d, corrected by the rounding errors of t + 2 and of the quotient: without the correction, 2.4 ulp.
         d = t + 2.0
         inverse = 1.0 / d
         ratio = t * inverse
@@ -85,7 +106,7 @@ def _tanh(z, count):
 
 @jit(fastmath=CONTRACTED)
 def _logistic(z, count):
-    """1 / (1 + exp(-x)) in place, vectorised, within 2 ulp, subnormal results included.
+    """Replace z by 1 / (1 + exp(-z)) within 2 ulp, subnormal results included, vectorised.
 
     With e = exp(-|x|) <= 1 it is 1 / (1 + e) for x >= 0 and e / (1 + e) below: no overflow on either side.
     """
@@ -93,14 +114,15 @@ def _logistic(z, count):
     for s in range(count):
         x = z[s]
         y = -abs(x)
-        y = -750.0 if y < -750.0 else y  # exp is zero there; NaN goes on
+        y = -750.0 if y < -750.0 else y  # exp is zero below; a NaN stays NaN
         k, expm1_r = _expm1_reduced(y)
-        # k reaches -1082, where 2^k is no normal number: in two halves.
+        # k reaches -1082, where 2^k is not a normal number: it is the product of two powers.
         half = k >> 1
         power, rest = _power_of_two(half), _power_of_two(k - half)
         exp_r = 1.0 + expm1_r
-        e, e_low = exp_r * power * rest, ((1.0 - exp_r) + expm1_r) * power * rest  # and what rounding took from it
-        # t / d, and once more with what the roundings of t, of d and of the quotient took: without it, 2.2 ulp.
+        # e_low is the rounding error of exp_r, scaled like e.
+        e, e_low = exp_r * power * rest, ((1.0 - exp_r) + expm1_r) * power * rest
+        # t / d, corrected by the rounding errors of t, of d and of the quotient: without the correction, 2.2 ulp.
         t, t_low = (1.0, 0.0) if x >= 0.0 else (e, e_low)
         d = 1.0 + e
         inverse = 1.0 / d
@@ -110,14 +132,14 @@ def _logistic(z, count):
 
 @jit(inline="always")
 def activate(code, z, count):
-    """Replace the pre-activations z by phi(z)."""
+    """Replace the first `count` pre-activations z by phi(z)."""
     if code == TANH:
         _tanh(z, count)
     elif code == LOGISTIC:
         _logistic(z, count)
     elif code == RELU:
         for s in range(count):
-            if z[s] < 0.0:  # and not max(z, 0), which would turn a NaN into 0
+            if z[s] < 0.0:  # max(z, 0) would replace a NaN by 0
                 z[s] = 0.0
     elif code == SOFTPLUS:
         for s in range(count):
@@ -126,14 +148,14 @@ def activate(code, z, count):
 
 @jit()
 def activate_lines(code, z):
-    """phi of every line of a matrix, in place."""
+    """Replace a matrix z of pre-activations by phi(z)."""
     for line in range(z.shape[0]):
         activate(code, z[line], z.shape[1])
 
 
 @jit(fastmath=CONTRACTED)
 def multiply_by_slope(code, a, delta, count):
-    """Multiply delta by phi'(z), written in terms of a = phi(z), which is what a forward pass keeps."""
+    """Multiply delta by phi'(z), given a = phi(z)."""
     prefer_512bit()
     if code == TANH:
         for s in range(count):
@@ -152,9 +174,9 @@ def multiply_by_slope(code, a, delta, count):
 
 @jit(fastmath=CONTRACTED)
 def activation_derivatives(code, a, first, second, count):
-    """From the first and second derivatives of z along a line to those of a = phi(z), in place.
+    """Replace the first and second derivatives of z along a direction by those of a = phi(z).
 
-    a' = phi'(z) z' and a'' = phi'(z) z'' + phi''(z) z'^2, with phi' and phi'' in terms of a.
+    a' = phi'(z) z' and a'' = phi'(z) z'' + phi''(z) z'^2.
     """
     prefer_512bit()
     if code == TANH:

@@ -13,13 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import _kernels
+from .._kernels import ACTIVATIONS, activate_lines
 from .topology import Network, layer_matrices
 
-# Half the width of the pre-activations in which an activation bends, the kink of relu and softplus included. 1 for
-# tanh is the paper's choice; logistic(2 z) = (1 + tanh z) / 2 has the same shape twice as wide. (2 for tanh, as
-# some programs have it, took four times as many iterations on the multimodal curve of the examples.)
-ACTIVE_RANGE = {"tanh": 1.0, "logistic": 2.0, "relu": 1.0, "softplus": 2.0}
 # A unit of a deeper layer reads activations that are themselves bent. Twice the magnitude took 9 iterations in place
 # of 13 on the multimodal curve with three hidden layers, and 6 in place of 8 on a ripple with two.
 DEEPER = 2.0
@@ -51,10 +47,10 @@ def draw(network: Network, family: str, sample: Sample, rng: np.random.RandomSta
         else:
             # The data-driven families choose the first layer; what a deeper one reads is no data of the user's.
             make = FAMILIES[family] if layer == 0 or family == "glorot" else nguyen_widrow
-            active = ACTIVE_RANGE[name] * (DEEPER if layer else 1.0)
+            active = ACTIVATIONS[name].active_range * (DEEPER if layer else 1.0)
             matrix[:] = make(sample, len(matrix), active, rng)
         z = matrix[:, :-1] @ sample.lines + matrix[:, -1:]
-        _kernels.activate_lines(_kernels.ACTIVATIONS[name], z)
+        activate_lines(ACTIVATIONS[name].code, z)
         sample = sample._replace(lines=z)
     return theta
 

@@ -42,7 +42,7 @@ def make_network(n_inputs: int, hidden: Sequence[int], n_outputs: int, activatio
 def _make_network(sizes: tuple[int, ...], names: tuple[str, ...]) -> Network:
     rows, offset, source = [], 0, 0
     for n_in, n_out, name in zip(sizes[:-1], sizes[1:], names, strict=True):
-        rows.append((n_in, n_out, offset, source, ACTIVATIONS[name]))
+        rows.append((n_in, n_out, offset, source, ACTIVATIONS[name].code))
         offset += n_out * (n_in + 1)
         source += n_in + 1  # one line more, of ones
     return Network(sizes, names, np.array(rows, dtype=np.int64), offset)

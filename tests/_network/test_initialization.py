@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from sklearn_lm._data.rows import DataSet
+from sklearn_lm._kernels import ACTIVATIONS
 from sklearn_lm._network.initialization import FAMILIES, Sample, _quantiles, draw, mix
 from sklearn_lm._network.topology import layer_matrices, make_network
 
@@ -77,7 +78,7 @@ def test_selected_units_find_a_step(rng):
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-@pytest.mark.parametrize("activation", ["tanh", "logistic", "relu", "softplus", "identity"])
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 @pytest.mark.parametrize("hidden", [(), (1,), (5, 1, 4)])
 def test_start_is_finite_and_seeded(family, activation, hidden):
     network = make_network(3, hidden, 2, [activation] * len(hidden))
