@@ -2,9 +2,9 @@
 A grid search on the diabetes data
 ==================================
 
-Ten measurements of 442 patients, and how far their diabetes had progressed a year later: few rows, much noise. The
-question is how much network such data bear. We let :class:`~sklearn.model_selection.GridSearchCV` choose the size of
-the network, its penalty and the damping, all by the usual rules of scikit-learn, and put the answer beside those of
+The data are ten measurements of 442 patients and the progression of their diabetes after one year: few rows, much
+noise. How large a network do they support? :class:`~sklearn.model_selection.GridSearchCV` selects the size of the
+network, its penalty and the damping rule. The result is compared with those of
 :class:`~sklearn.neural_network.MLPRegressor` and :class:`~sklearn.linear_model.Ridge`.
 
 The first fit on a machine takes about half a minute, because it compiles the numerical kernels.
@@ -32,7 +32,7 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 # Three searches over one split
 # -----------------------------
 # With ``scaling="standard"`` LMRegressor standardises the targets; MLPRegressor needs TransformedTargetRegressor for
-# that. Both then minimise the same function, and alpha means the same to both, and to Ridge. A network without a
+# that. Both then minimise the same function, and alpha has the same meaning in both and in Ridge. A network without a
 # hidden layer is Ridge.
 #
 # ``alpha > 0`` and a generous ``max_iter`` let every fit converge.
@@ -59,13 +59,13 @@ for name, regressor in regressors.items():
     searches[name] = search.fit(X_train, y_train)
 
 # %%
-# What came out
-# -------------
+# Results
+# -------
 # The standard error is that of the mean over the five folds.
 
 
 def standard_error(search):
-    """Of the mean score, for each candidate of a search."""
+    """Return the standard error of the mean score, for each candidate of a search."""
     return search.cv_results_["std_test_score"] / np.sqrt(search.n_splits_ - 1)
 
 
@@ -85,16 +85,16 @@ for name, search in searches.items():
     )
 
 # %%
-# The search and its winner
-# -------------------------
-# Left, the better damping of the two for each size and alpha. The points are a little apart so that their error bars
-# can be told from each other; alpha is the same.
+# The scores and the selected network
+# -----------------------------------
+# The left panel shows, for each size and alpha, the better of the two damping rules. The points are shifted a little so
+# that their error bars do not overlap; alpha is the same.
 
 search = searches["LMRegressor"]
 results = search.cv_results_
 score, error = results["mean_test_score"], standard_error(search)
 
-# Okabe and Ito's palette: told apart with any kind of colour vision.
+# Okabe and Ito's palette, which can be distinguished with any kind of colour vision.
 looks = {
     (): ("#000000", "s", "--", "no hidden layer"),
     (2,): ("#0072B2", "o", "-", "2 hidden units"),
@@ -129,7 +129,7 @@ left.plot(
     markersize=15,
     fillstyle="none",
     markeredgewidth=2,
-    label="chosen",
+    label="selected",
 )
 left.set(
     title="LMRegressor, five-fold cross-validation",
@@ -147,7 +147,7 @@ ends = (0, 360)
 right.plot(ends, ends, color="black", linewidth=1, linestyle="--", label="predicted = measured")
 right.plot(y_test, prediction, "o", color="#0072B2", alpha=0.6, markeredgewidth=0, label=f"{len(y_test)} test rows")
 right.set(
-    title=f"Chosen network, test R$^2$ = {r2_score(y_test, prediction):.2f}",
+    title=f"Selected network, test R$^2$ = {r2_score(y_test, prediction):.2f}",
     xlabel="measured disease progression after one year (score)",
     ylabel="predicted disease progression (score)",
     xlim=ends,
@@ -165,9 +165,9 @@ figure.savefig(picture, dpi=150)
 print(f"\npicture saved as {picture}")
 
 # %%
-# What it says
-# ------------
+# Conclusion
+# ----------
 # The cross-validated scores of the three differ by little more than one standard error: with 331 rows and so much
-# noise, this search can hardly tell the networks from Ridge. On the test rows the LM network, chosen with the weaker
-# penalty, is the worst of the three; MLPRegressor and Ridge are level. The best of many candidates with close scores
-# owes some of its lead to luck. The table gives no reason to prefer a network to Ridge on these data.
+# noise, this search can hardly distinguish the networks from Ridge. On the test rows the LM network, selected with the
+# weaker penalty, is the worst of the three; MLPRegressor and Ridge are equal. The best of many candidates with similar
+# scores owes part of its lead to chance. The table gives no reason to prefer a network to Ridge on these data.

@@ -2,12 +2,12 @@
 Rows that stay on disk
 ======================
 
-A file of rows that need not fit into memory: ``numpy.memmap`` gives it the face of an array, and ``fit`` and
-``predict`` read it where it lies. No copy is made for checks, for scaling or for a held-out block of rows at the end.
-The same rows as float32 take half the room on disk; they become float64 some thousand at a time. They are rounded, so
-that fit takes another way, and ends after another number of iterations.
+The rows of a file need not fit into memory: ``numpy.memmap`` shows the file as an array, and ``fit`` and ``predict``
+read it in place. Checks, scaling and a held-out block of rows at the end make no copy. Rows saved as float32 take half
+the space on disk; they are converted to float64 some thousand at a time. Because they are rounded, their fit has
+other iterates and may end with another error.
 
-What stays in memory is some numbers a row (targets, weights) and the working room of the kernels.
+A few numbers per row (targets, weights) and the workspace of the kernels stay in memory.
 """
 
 import tempfile
@@ -24,14 +24,14 @@ N_ROWS, N_COLUMNS, CHUNK = 100_000, 8, 50_000
 
 
 def own_memory() -> float:
-    """MiB of memory that is this process's own: pages of mapped files are not counted. 0 where it is not known."""
+    """Return the memory of this process in MiB without pages of mapped files, 0 if it is not known."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return sum(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon"))
 
 
 class Peak:
-    """Largest memory during a with block, above what it was before."""
+    """Largest increase of memory during a `with` block."""
 
     def __enter__(self) -> "Peak":
         self.before, self.mib, self._done = own_memory(), 0.0, threading.Event()
@@ -49,7 +49,7 @@ class Peak:
 
 
 def write(path: Path, dtype: type) -> None:
-    """Rows in chunks, so that this script does not hold them either."""
+    """Write the rows in chunks, so that this script does not hold all of them either."""
     rows = np.memmap(path, mode="w+", dtype=dtype, shape=(N_ROWS, N_COLUMNS))
     rng = np.random.default_rng(0)
     for first in range(0, N_ROWS, CHUNK):
@@ -72,10 +72,10 @@ X = sources["in memory"]
 y = np.sin(3 * X[:, 0] * X[:, 1]) + X[:, 2] ** 2 + X[:, 3] * X[:, 4]
 
 model = LMRegressor(hidden_layer_sizes=10, alpha=0.0, n_starts=1, max_iter=50, tol=5e-2, random_state=0)
-model.fit(X, y).predict(X)  # compiles the kernels, once for an installation
+model.fit(X, y).predict(X)  # compiles the kernels, once per installation
 
 print(f"{N_ROWS} rows x {N_COLUMNS} columns, {X.nbytes / 2**20:.0f} MiB as float64\n")
-print(f"{'rows':<18}{'rows/s an iteration':>20}{'peak memory':>14}{'error':>10}")
+print(f"{'rows':<18}{'rows/s, iteration':>20}{'peak memory':>14}{'error':>10}")
 speeds = {}
 for name, rows in sources.items():
     with Peak() as peak:
@@ -90,12 +90,12 @@ for name, rows in sources.items():
 # %%
 # Rows per second
 # ---------------
-# Seconds of the whole fit, reading and checks included, by the iterations.
+# The time is that of the whole fit, with reading and checks, divided by the number of iterations.
 
 figure, ax = plt.subplots(figsize=(7, 3))
 ax.barh(list(speeds), [speed / 1e6 for speed in speeds.values()], color=["0.6", "tab:blue", "tab:orange"])
 ax.invert_yaxis()
-ax.set(xlabel="million rows a second, per iteration", title=f"{N_ROWS:,} rows, a network of 101 parameters")
+ax.set(xlabel="million rows per second, per iteration", title=f"{N_ROWS:,} rows, a network of 101 parameters")
 figure.tight_layout()
 
 picture = Path("plot_memmap.png").resolve()

@@ -2,13 +2,12 @@
 A multimodal curve, fitted to 1e-10
 ===================================
 
-The function :math:`y = -x \\sin(10 x)` has several hills and valleys between 0 and 1. A network with three hidden
-layers of 20, 20 and 10 tanh units learns it from 70 % of 1000 points. A validation set of 20 % watches the fit: the
-weights with its least error are kept. A test set of 10 % takes no part at all.
+The function :math:`y = -x \\sin(10 x)` has several maxima and minima between 0 and 1. A network with three hidden
+layers of 20, 20 and 10 tanh units is fitted to 70 % of 1000 points. A validation set of 20 % selects the weights: those
+with the smallest validation error are kept. A test set of 10 % takes no part in the fit.
 
-The data are free of noise, so the error keeps falling for as long as one cares to wait, and the validation error with
-it. We say what is good enough: ``goal=1e-10`` ends the fit at a root mean square error of 0.00001. For a network of
-this size ``n_starts="auto"`` is a single start.
+The data are free of noise, so training and validation error fall as long as the fit continues. ``goal=1e-10`` ends it
+at a root mean square error of 0.00001. For a network of this size ``n_starts="auto"`` is a single start.
 
 The first fit on a machine takes about half a minute, because it compiles the numerical kernels.
 """
@@ -48,9 +47,9 @@ model = LMRegressor(
 model.fit(X, y)
 
 # %%
-# What came out
-# -------------
-# ``history_`` has one entry for the start and one for each iteration; ``split_indices_`` says which rows went where.
+# Results
+# -------
+# ``history_`` has one entry for the start and one for each iteration; ``split_indices_`` has the rows of each set.
 
 history = model.history_
 rows = model.split_indices_
@@ -75,11 +74,11 @@ for name in sets:
     print(f"{name:<12}{len(rows[name]):>6}{mse:>12.2e}{np.sqrt(mse):>12.2e}")
 
 # %%
-# The five pictures
+# The five displays
 # -----------------
-# Three curves that fall together mean that nothing is overfitted: the network knows the function, not only the points.
-# The errors below the fit, and their histogram, look alike in the three sets. R is so close to one that its title
-# tells the distance to one. Each display takes ``ax``, and makes a figure of its own without it.
+# The errors of the three sets fall together, so the network does not overfit. The errors below the fit, and their
+# histogram, look alike in the three sets. R is so close to 1 that the titles show 1 - R. Each display takes ``ax``, and
+# creates a figure without it.
 
 figure, axes = plt.subplot_mosaic(
     [["fit", "curve", "state"], ["regression", "histogram", "state"]], figsize=(16, 10), layout="constrained"

@@ -2,19 +2,19 @@
 Where a fit spends its time
 ===========================
 
-An iteration of Levenberg-Marquardt has three parts. At an accepted point it forms the gradient and the Gram matrix
-:math:`J^T J`. It factors the damped matrix and solves for a step. It evaluates the objective where the step leads.
-Which of them takes longest depends on rows and parameters.
+An iteration of Levenberg-Marquardt has three parts. It forms the gradient and the Gram matrix :math:`J^T J` at an
+accepted point, factors the damped matrix and solves for a step, and evaluates the objective at the trial point. Which
+part takes longest depends on the numbers of rows and parameters.
 
-Two instruments show it. ``history_`` has the seconds of each part, iteration by iteration. A second thread looks at
-the Python stack of the fit a thousand times a second; what it sees is drawn as a flame graph, and saved for
+There are two ways to measure it. ``history_`` has the seconds of each part in each iteration. A second thread samples
+the Python stack of the fit a thousand times a second; the samples are drawn as a flame graph, and saved for
 `speedscope <https://www.speedscope.app>`_. Both need the standard library only.
 
-A compiled kernel is one frame to Python. It releases the interpreter's lock, so the second thread goes on looking
-while it runs, and sees the line that called it. What happens inside the kernel only a profiler with native frames can
-tell, such as ``py-spy record --native``.
+A compiled kernel is one frame to Python. It releases the interpreter's lock, so the second thread continues to sample
+while the kernel runs, and finds the line that called it. The functions inside a kernel are visible only to a profiler
+with native frames, such as ``py-spy record --native``.
 
-The folder for the speedscope file is an argument of the command line, or else a temporary one.
+The folder for the speedscope file is an argument of the command line; the default is a temporary folder.
 """
 
 import json
@@ -36,13 +36,13 @@ from matplotlib.ticker import MaxNLocator
 from sklearn_lm import LMRegressor
 
 # %%
-# A thread that looks at another one
-# ----------------------------------
-# The weight of a sample is the time since the sample before, so the weights add up to the whole.
+# A thread that samples the stack of another thread
+# -------------------------------------------------
+# The weight of a sample is the time since the previous sample, so the weights add up to the total time.
 
 
 class Frame(NamedTuple):
-    """A line of a flame graph: a function, or at the very top the source line it is at."""
+    """A box of the flame graph: a function or, at the top of a stack, the source line that it executes."""
 
     name: str
     module: str
@@ -53,7 +53,7 @@ Stack = tuple[Frame, ...]
 
 
 def stack_of(frame: FrameType | None) -> Stack:
-    """From `LMRegressor.fit` to the line that is being run; empty where there is no fit."""
+    """Return the frames from `LMRegressor.fit` to the line that is executed; empty if there is no fit."""
     if frame is None:
         return ()
     source = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
@@ -66,7 +66,7 @@ def stack_of(frame: FrameType | None) -> Stack:
 
 
 class Sampler(threading.Thread):
-    """In a `with` block, collects stacks of the thread that entered it."""
+    """Collector of the stacks of the thread that entered its `with` block."""
 
     def __init__(self, interval: float = 0.001):
         super().__init__(daemon=True)
@@ -76,13 +76,13 @@ class Sampler(threading.Thread):
         self.samples: list[tuple[Stack, float]] = []
 
     def run(self) -> None:
-        before = time.perf_counter()
+        previous = time.perf_counter()
         while not self.done.wait(self.interval):
             stack = stack_of(sys._current_frames().get(self.watched))
             now = time.perf_counter()
             if stack:
-                self.samples.append((stack, now - before))
-            before = now
+                self.samples.append((stack, now - previous))
+            previous = now
 
     def __enter__(self) -> "Sampler":
         self.start()
@@ -96,7 +96,7 @@ class Sampler(threading.Thread):
 # %%
 # The fit
 # -------
-# It is done twice: the first time loads the compiled kernels, or compiles them.
+# It runs twice: the first run compiles the kernels, or loads them from the cache.
 
 x = np.linspace(0.001, 1.0, 1000)
 X, y = x.reshape(-1, 1), -x * np.sin(10 * x)
@@ -109,13 +109,13 @@ samples = sampler.samples
 # %%
 # Seconds by phase
 # ----------------
-# By the fit's own clock and by the samples. What is left is Python between the kernels.
+# The table shows the times that the fit measured and the share of the samples. The rest is Python between the kernels.
 
 
 class Phase(NamedTuple):
     title: str
-    color: str  # Okabe and Ito's palette: told apart with any kind of colour vision
-    ink: str  # of letters on it
+    color: str  # from Okabe and Ito's palette, which can be distinguished with any kind of colour vision
+    ink: str  # color of text on it
     functions: tuple[str, ...]  # a stack through one of them belongs to the phase
 
 
@@ -128,7 +128,7 @@ REST = Phase("the rest", "0.85", "black", ())
 
 
 def phase_of(stack: Stack) -> Phase:
-    """That of the outermost function that belongs to one."""
+    """Return the phase of the outermost function that belongs to one."""
     names = [entry.name.split(".")[-1] for entry in stack]
     return next((phase for name in names for phase in phases.values() if name in phase.functions), REST)
 
@@ -152,10 +152,11 @@ print(f"{'total':<26}{total:>9.3f}\n")
 # %%
 # A file for speedscope
 # ---------------------
-# A sample is a list of frames, outermost first. The frames stand in a table of their own.
+# A sample is a list of frames, outermost first, given by their numbers in a table of frames.
 
 
 def speedscope(samples: list[tuple[Stack, float]], name: str) -> dict:
+    """Return the samples in the file format of speedscope."""
     numbers: dict[Frame, int] = {}
     stacks = [[numbers.setdefault(entry, len(numbers)) for entry in stack] for stack, _ in samples]
     weights = [weight for _, weight in samples]
@@ -189,13 +190,13 @@ print("    py-spy record --native --format speedscope --output fit.speedscope.js
 # %%
 # The picture
 # -----------
-# In the flame graph a box is a function, its width the time in which it was on the stack, and what stands on it was
-# called by it. Equal stacks are put together, so its horizontal axis is a duration and not a time of day.
+# In the flame graph a box is a function, its width the time in which it was on the stack, and the boxes above it are
+# the functions that it called. Equal stacks are merged, so the horizontal axis is a duration, not the time of the run.
 
 
 @dataclass
 class Box:
-    """A function with all that it called."""
+    """A function with all functions that it called."""
 
     seconds: float = 0.0
     callees: dict[Frame, "Box"] = field(default_factory=dict)
@@ -227,7 +228,7 @@ upper.legend(loc="upper center", ncols=len(seconds), frameon=False)
 
 
 def draw(box: Box, stack: Stack, left: float) -> int:
-    """What stands on a box, from `left` on. Returns how high it rises. What is too thin to be seen is left out."""
+    """Draw the callees of a box from `left` on, except those too narrow to be seen; return the height of the stack."""
     height = len(stack)
     for entry, callee in sorted(box.callees.items(), key=lambda item: -item[1].seconds):
         if callee.seconds > total_sampled / 1000:
@@ -241,7 +242,7 @@ def draw(box: Box, stack: Stack, left: float) -> int:
 
 
 def write(name: str, left: float, width: float, level: int, ink: str) -> None:
-    """The name in its box, cut where it is too long. Less than four letters would say nothing."""
+    """Write the name into its box, shortened to the width; a box for less than four letters stays empty."""
     (start, _), (end, _) = lower.transData.transform([(left, 0), (left + width, 0)])
     name = name.replace(".<locals>", "").removeprefix("return ")
     text = lower.text(left + width / 2, level + 0.5, name, color=ink, size=8, ha="center", va="center")
@@ -253,7 +254,7 @@ def write(name: str, left: float, width: float, level: int, ink: str) -> None:
 
 
 lower.set(
-    title="Flame graph: what is on the stack, and for how long",
+    title="Flame graph: functions on the stack, and the time they spend there",
     xlabel=f"time (s), {len(samples)} samples",
     ylabel="nested calls",
     xlim=(0, total_sampled),
@@ -262,7 +263,7 @@ lower.set(
 lower.yaxis.set_major_locator(MaxNLocator(integer=True))
 lower.spines[["top", "right"]].set_visible(False)
 upper.spines[["top", "right"]].set_visible(False)
-figure.draw_without_rendering()  # settles the layout, on which it depends what fits into a box
+figure.draw_without_rendering()  # fixes the layout: the length of a name depends on the width of its box
 lower.set_ylim(0, draw(root, (), 0.0))
 
 picture = Path("plot_profile.png").resolve()

@@ -47,8 +47,10 @@ def _merge_ranges(a: Range, b: Range) -> Range:
 
 def _summarise(block: DataSet | ValueError) -> Summary | ValueError | None:
     """Return the summary of a block, None if it has no rows, or the error that its check returned."""
-    if isinstance(block, ValueError) or len(block.X) == 0:
-        return block if isinstance(block, ValueError) else None
+    if isinstance(block, ValueError):
+        return block
+    if len(block.X) == 0:
+        return None
     return Summary(
         len(block.X), int((block.weight > 0).sum()), column_range(block.X), column_range(block.Y),
         float(block.weight.max()), block.total_weight(),
@@ -172,7 +174,7 @@ class BlockSet:
 
     def rows(self, y_scaling: Scaling) -> "BlockRows":
         handles = self._persist(methodcaller("rows", y_scaling))
-        return BlockRows(self.executor, handles, self.X.shape, self.Y.shape, self.total_weight(), self._sample())
+        return BlockRows(self.executor, handles, self.X, self.Y, self.total_weight(), self._sample())
 
     def _sample(self) -> np.ndarray:
         """Return the inputs that `sample_of` takes of rows in memory."""
@@ -210,35 +212,15 @@ def _pick_together(pick: Callable[[DataSet], DataSet], a: DataSet, b: DataSet) -
     return pick(DataSet(*(np.concatenate([mine[:], theirs[:]]) for mine, theirs in zip(a, b, strict=True))))
 
 
-class BlockRows:
-    """A set of rows ready for the kernels; see `rows.KernelRows`.
+class BlockRows(NamedTuple):
+    """A set of rows ready for the kernels; see `rows.KernelRows`."""
 
-    Parameters
-    ----------
-    executor : Executor
-    handles : sequence of Handle
-        Blocks that are `Rows`.
-    x_shape, y_shape : tuple of int
-        Shapes of all inputs and targets.
-    weight : float
-        Sum of the weights.
-    sample : ndarray of shape (n_some, n_inputs)
-        Inputs of some rows, for the model to keep.
-    """
-
-    is_distributed = True
-
-    def __init__(
-        self,
-        executor: Executor,
-        handles: Sequence[Handle],
-        x_shape: tuple[int, int],
-        y_shape: tuple[int, int],
-        weight: float,
-        sample: np.ndarray,
-    ):
-        self.executor, self.handles, self.weight, self.sample = executor, handles, weight, sample
-        self.X, self.Y = Extent(*x_shape), Extent(*y_shape)
+    executor: Executor
+    handles: Sequence[Handle]  # blocks that are `Rows`
+    X: Extent
+    Y: Extent
+    weight: float  # sum of the weights
+    sample: np.ndarray  # (n_some, n_inputs), inputs of some rows, for the model to keep
 
     def total(self, function: Callable[..., np.ndarray], *arguments: object) -> np.ndarray:
         return np.array(self.executor.reduce(partial(_on_one_thread, function, arguments), self.handles))
@@ -248,7 +230,7 @@ class BlockRows:
 
     def rescaled(self, factor: np.ndarray) -> "BlockRows":
         handles = self.executor.persist([methodcaller("rescaled", factor)] * len(self.handles), self.handles)
-        return BlockRows(self.executor, handles, self.X.shape, self.Y.shape, self.weight, self.sample)
+        return self._replace(handles=handles)
 
 
 def _on_one_thread(function: Callable[..., np.ndarray], arguments: tuple, block: Rows) -> np.ndarray:

@@ -133,8 +133,7 @@ def _publish_posterior(
     model._posterior = Posterior(equations, penalty_diag, train.weight, noise)
     if is_hasty or left_out_rows is None:
         return None
-    if len(left_out_rows.X) < len(train.X) or train.is_distributed:
-        train = left_out_rows.rows(problem.y_scaling)
+    train = left_out_rows.rows(problem.y_scaling)
     f, products = model._posterior.linearized(train.X, problem.x_scaling.table(), network, theta)
     y_scaling = problem.y_scaling
     weight = train.root_weight**2

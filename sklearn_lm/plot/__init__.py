@@ -1,4 +1,4 @@
-"""Pictures of a fit, as scikit-learn's displays. matplotlib is imported when one is drawn."""
+"""Displays of a fit, with the interface of scikit-learn's displays. matplotlib is imported when one is drawn."""
 
 from ._error_histogram import ErrorHistogramDisplay
 from ._fit import FitDisplay

@@ -91,7 +91,7 @@ class ErrorHistogramDisplay:
         ax.ticklabel_format(axis="x", scilimits=(-3, 4), useMathText=True)
         whole_numbers(ax)
         ax.set(xlabel="error, target $-$ output (units of y)", ylabel="number of rows", title="Errors")
-        ax.set_ylim(0, (1.07 + 0.07 * len(self.errors)) * max(bottom.max(), 1))  # room for the legend
+        ax.set_ylim(0, (1.07 + 0.07 * len(self.errors)) * max(bottom.max(), 1))  # space for the legend
         legend(ax)
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -190,7 +190,7 @@ class ErrorHistogramDisplay:
 
 
 def bin_edges(errors: np.ndarray, bins: Any) -> np.ndarray:
-    """numpy's, and one bin where all errors are equal but for rounding."""
+    """Return the edges of NumPy, or one bin if all errors are equal up to rounding."""
     low, high = errors.min(), errors.max()
     if np.ndim(bins) == 0 and high - low <= 1e3 * np.spacing(max(abs(low), abs(high))):
         half = abs(low) / 4 or 0.5

@@ -119,7 +119,7 @@ class FitDisplay:
         self.points_: dict[str, Any] = {}
         self.error_points_: dict[str, Any] = {}
         self.stems_: dict[str, Any] = {}
-        # Held-out rows are few: they lie above the training rows, and the curve above all.
+        # There are fewer held-out rows: they are drawn over the training rows, and the curve over both.
         look = markers(sum(map(len, self.x.values())))
         for name, x in self.x.items():
             style = STYLES[name]
@@ -152,6 +152,7 @@ class FitDisplay:
         return self
 
     def _draw_errors(self, ax: Any, look: dict[str, Any]) -> None:
+        """Draw the panel of the errors."""
         ax.axhline(0, color="0.35", linewidth=1)
         for name, x in self.x.items():
             style = STYLES[name]
@@ -236,7 +237,7 @@ class FitDisplay:
         grid_y, grid_std = _predict(predictor, _grid(X, rows, number, grid_x), std)
         if grid_std is not None:
             grid_std = np.asarray(grid_std, dtype=float).reshape(grid_resolution, -1)
-            grid_std = grid_std[:, output if grid_std.shape[1] == n_outputs else 0]  # one may stand for all outputs
+            grid_std = grid_std[:, output if grid_std.shape[1] == n_outputs else 0]  # or one for all
         return cls(
             x,
             {name: part.target[:, output] for name, part in found.items()},
@@ -251,7 +252,7 @@ class FitDisplay:
 
 
 def _find(X: Any, feature: int | str) -> tuple[int, str]:
-    """Number and label of a column."""
+    """Return number and label of a column."""
     names = [str(name) for name in X.columns] if hasattr(X, "columns") else None
     n_features = len(names) if names else np.shape(X)[1]
     if isinstance(feature, str):
@@ -268,7 +269,7 @@ def _column(X: Any, number: int) -> np.ndarray:
 
 
 def _grid(X: Any, rows: np.ndarray, number: int, values: np.ndarray) -> Any:
-    """Rows like those of X, with `values` in one column and one middle value in each of the others."""
+    """Return rows like those of X, with `values` in one column and the median or mode in each other column."""
     if not hasattr(X, "iloc"):
         shown = np.asarray(X)[rows]
         grid = np.tile(np.median(shown.astype(float), axis=0), (len(values), 1))
@@ -288,7 +289,7 @@ def _predict(predictor: Any, grid: Any, std: bool | str) -> tuple[np.ndarray, np
     if std not in (True, False, "auto"):
         raise ValueError(f'std must be True, False or "auto". Got {std!r} instead.')
     last = predictor
-    while hasattr(last, "steps"):  # Pipeline.predict hands return_std on to its last step
+    while hasattr(last, "steps"):  # Pipeline.predict passes return_std to its last step
         last = last.steps[-1][1]
     is_known = "return_std" in inspect.signature(last.predict).parameters
     if std is True and not is_known:
@@ -301,7 +302,7 @@ def _predict(predictor: Any, grid: Any, std: bool | str) -> tuple[np.ndarray, np
     if std == "auto" and is_known:
         try:
             return predictor.predict(grid, return_std=True)
-        except (AttributeError, ValueError):  # it takes return_std, but this fit keeps no deviation
+        except (AttributeError, ValueError):  # it accepts return_std, but this fit has no standard deviations
             pass
     return np.asarray(predictor.predict(grid), dtype=float), None
 

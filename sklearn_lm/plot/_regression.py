@@ -103,6 +103,7 @@ class RegressionDisplay:
         return self
 
     def _draw(self, ax: Any, name: str, limits: tuple[float, float]) -> None:
+        """Draw the panel of one set."""
         from matplotlib.ticker import MaxNLocator
 
         target, output = self.targets[name], self.outputs[name]
@@ -127,7 +128,7 @@ class RegressionDisplay:
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(nbins=5))
         ax.ticklabel_format(scilimits=(-3, 4), useMathText=True)
-        place = "upper left" if r > 0.5 else "best"  # points along the diagonal leave that corner free
+        place = "upper left" if r > 0.5 else "best"  # no points there if they lie along the diagonal
         legend(ax, fontsize="small", loc=place, borderaxespad=0.2)
 
     @classmethod
@@ -213,7 +214,7 @@ class RegressionDisplay:
 
 
 def correlation(target: np.ndarray, output: np.ndarray) -> tuple[float, float, float]:
-    """R, and slope and intercept of the least-squares line of output on target."""
+    """Return R, and slope and intercept of the least-squares line of output on target."""
     x, z = target - target.mean(), output - output.mean()
     xx, xz, zz = x @ x, x @ z, z @ z
     if xx <= (1e-15 * np.abs(target).max(initial=0)) ** 2 * len(x):
@@ -224,7 +225,7 @@ def correlation(target: np.ndarray, output: np.ndarray) -> tuple[float, float, f
 
 
 def format_r(r: float) -> str:
-    """Close to one, what is missing says more than a row of nines."""
+    """Return R for a title, as 1 - ... if it is close to 1."""
     if np.isnan(r):
         return "R undefined"
     if 1e-15 < 1 - r < 1e-4:

@@ -1,4 +1,4 @@
-"""What the displays read from a fitted model: its record, and targets with predictions, set by set."""
+"""Data of the displays: the record of a fitted model, and targets with predictions for each set."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,14 +13,14 @@ SETS = ("train", "validation", "test", "all")
 class Part(NamedTuple):
     """The rows of one set."""
 
-    X: Any  # as the caller gave it
+    X: Any  # as the caller passed it
     rows: np.ndarray  # rows of X
     target: np.ndarray  # (n_rows, n_outputs)
     output: np.ndarray  # (n_rows, n_outputs), the model's predictions
 
 
 def unwrap(estimator: Any) -> tuple[Any, Any]:
-    """Who predicts, and who was fitted by Levenberg-Marquardt: the estimator itself, or one inside of it.
+    """Return the estimator that predicts, and the fitted one inside of it (itself, if it is no meta-estimator).
 
     Raises
     ------
@@ -44,7 +44,7 @@ def unwrap(estimator: Any) -> tuple[Any, Any]:
 
 
 def record(estimator: Any) -> tuple[Any, Mapping[str, np.ndarray]]:
-    """The fitted network and its record."""
+    """Return the fitted LMRegressor and its `history_`."""
     _, inner = unwrap(estimator)
     if not hasattr(inner, "history_"):
         raise TypeError(
@@ -55,14 +55,14 @@ def record(estimator: Any) -> tuple[Any, Mapping[str, np.ndarray]]:
 
 
 def parts(estimator: Any, X: Any, y: Any, X_val: Any = None, y_val: Any = None, split: Any = "auto") -> dict[str, Part]:
-    """Targets and predictions by set, in the order of `SETS`.
+    """Return targets and predictions of each set, in the order of `SETS`.
 
     Raises
     ------
     NotFittedError
         If the estimator is not fitted.
     ValueError
-        If X has not the rows of `fit` or of `split`, or X_val and y_val do not go together.
+        If X does not have the rows of `fit` or of `split`, or X_val is passed without y_val.
     """
     predictor, inner = unwrap(estimator)
     target, output = _columns(X, y, "y"), np.asarray(predictor.predict(X), dtype=float)
@@ -99,13 +99,14 @@ def parts(estimator: Any, X: Any, y: Any, X_val: Any = None, y_val: Any = None, 
 
 
 def _columns(X: Any, y: Any, name: str) -> np.ndarray:
+    """Return y as (n_rows, n_outputs)."""
     y = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
     check_consistent_length(X, y)
     return y.reshape(len(y), -1)
 
 
 def check_split(split: Any, n_rows: int) -> dict[str, np.ndarray]:
-    """Row numbers of each set that has any."""
+    """Return the row numbers of each set that has rows."""
     if not isinstance(split, Mapping) or not set(split) <= set(SETS):
         raise ValueError(f'split must be "auto", None or a dict of {SETS} to row numbers. Got {split!r} instead.')
     indices = {name: np.asarray(rows, dtype=np.intp) for name, rows in split.items() if len(rows)}
@@ -123,7 +124,7 @@ def in_order(sets: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def choose_output(values: np.ndarray, output: int | None) -> np.ndarray:
-    """One column of values of shape (n_rows, n_outputs), or all of them pooled."""
+    """Return one column of values of shape (n_rows, n_outputs), or all of them pooled."""
     if output is None:
         return values.ravel()
     check_output(output, values.shape[1])
@@ -136,7 +137,7 @@ def check_output(output: int, n_outputs: int) -> None:
 
 
 def validation_failures(validation_mse: np.ndarray) -> np.ndarray:
-    """Iterations since the least validation error so far, at every iteration."""
+    """Return the iterations since the smallest validation error so far, at every iteration."""
     failures = np.zeros(len(validation_mse), dtype=int)
     best = np.inf
     for i, error in enumerate(validation_mse):

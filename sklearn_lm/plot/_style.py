@@ -1,4 +1,4 @@
-"""How the pictures look: colours, axes, panels. Nothing here changes matplotlib's settings."""
+"""Colours, axes and panels of the displays. matplotlib's settings are not changed."""
 
 from typing import Any, NamedTuple
 
@@ -6,13 +6,15 @@ import numpy as np
 
 
 class Style(NamedTuple):
+    """Look of one set of rows."""
+
     color: str
     line: str
     marker: str
     width: float
 
 
-# Okabe and Ito's palette (2008): told apart with any kind of colour vision; lines and markers differ too.
+# Okabe and Ito's palette (2008), for any kind of colour vision; lines and markers differ too.
 STYLES = {
     "train": Style("#56B4E9", "-", "o", 3.0),
     "validation": Style("#D55E00", "--", "s", 1.8),
@@ -24,19 +26,19 @@ FEW_POINTS = 15  # lines of fewer points have markers
 
 
 def panels(ax: Any, n: int, *, shape: tuple[int, int], size: tuple[float, float], **layout: Any) -> list[Any]:
-    """`n` axes: new ones, those that were given, or parts of the one that was given.
+    """Return `n` axes: new ones, those that were passed, or parts of the one that was passed.
 
     Parameters
     ----------
     ax : None, matplotlib axes, or sequence of `n` of them
-        One axes is used as it is for a single panel. For several it is turned off, and they take its place.
+        A single axes is the only panel, or is replaced by several panels.
     n : int
     shape : (int, int)
         Rows and columns of the panels.
     size : (float, float)
-        Inches of a new figure.
+        Size of a new figure in inches.
     **layout
-        For `subgridspec`, such as `height_ratios`.
+        Options of `subgridspec`, such as `height_ratios`.
     """
     import matplotlib.pyplot as plt
 
@@ -62,14 +64,14 @@ def panels(ax: Any, n: int, *, shape: tuple[int, int], size: tuple[float, float]
 
 
 def plain(ax: Any) -> None:
-    """A light grid behind, no frame above and on the right."""
+    """Draw a light grid, and no frame above and on the right."""
     ax.grid(color=LIGHT, linewidth=0.8)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
 
 
 def iterations(ax: Any, n: int) -> None:
-    """The x axis of a record with `n` rows: whole numbers."""
+    """Set the x axis of a record with `n` rows: limits, and ticks at integers."""
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -78,14 +80,14 @@ def iterations(ax: Any, n: int) -> None:
 
 
 def log_axis(ax: Any, *values: np.ndarray) -> bool:
-    """A logarithmic y axis, unless nothing is positive. Zeros leave through its lower edge."""
+    """Set a logarithmic y axis if a value is positive, and return whether it is. Zeros lie below its lower limit."""
     shown = np.concatenate([np.asarray(value, dtype=float) for value in values])
     shown = shown[np.isfinite(shown) & (shown > 0)]
     if not len(shown):
         return False
     ax.set_yscale("log", nonpositive="clip")
     low, high = np.log10(shown.min()), np.log10(shown.max())
-    # At least one decade: less of it has no labelled tick, or many crowded ones.
+    # At least one decade: a shorter axis has no labelled tick, or many crowded ones.
     margin = max(0.06 * (high - low), (1 - (high - low)) / 2)
     limits = np.clip([low - margin, high + margin], -200, 200)  # the ticks beyond must not overflow
     ax.set_ylim(*10**limits)
@@ -93,13 +95,13 @@ def log_axis(ax: Any, *values: np.ndarray) -> bool:
 
 
 def markers(n: int) -> dict[str, Any]:
-    """Size and opacity of `n` points."""
+    """Return size and opacity of `n` points."""
     size = float(np.clip(60 / np.sqrt(max(n, 1)), 1.5, 6))
     return {"linestyle": "none", "markersize": size, "markeredgewidth": 0, "alpha": 0.8, "rasterized": n > 10_000}
 
 
 def legend(ax: Any, **place: Any) -> None:
-    """On what lies under it, a veil; markers large enough to be told apart."""
+    """Draw a translucent legend with markers of at least a readable size."""
     box = ax.legend(framealpha=0.8, edgecolor="none", **place)
     for handle in box.legend_handles:
         if hasattr(handle, "set_markersize") and handle.get_linestyle() == "None":
@@ -107,12 +109,12 @@ def legend(ax: Any, **place: Any) -> None:
 
 
 def n_rows(name: str, n: int) -> str:
-    """A set and its size, for a legend."""
+    """Return a set and its size, for a legend."""
     rows = f"{n} row" if n == 1 else f"{n} rows"
     return rows if name == "all" else f"{name}, {rows}"
 
 
 def padded(low: float, high: float, share: float = 0.05) -> tuple[float, float]:
-    """Limits with a margin, also for a single value."""
+    """Return limits with a margin, also for a single value."""
     width = (high - low) or abs(high) or 1.0
     return low - share * width, high + share * width

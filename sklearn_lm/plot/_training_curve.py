@@ -106,6 +106,7 @@ class TrainingCurveDisplay:
         return self
 
     def _mark_best(self, ax: Any) -> None:
+        """Mark the iteration whose weights are those of the model."""
         self.best_line_ = self.best_marker_ = None
         if self.best_iter is None:
             return
@@ -113,7 +114,7 @@ class TrainingCurveDisplay:
         self.best_line_ = ax.axvline(self.best_iter, color="0.45", linewidth=0.8, linestyle=(0, (6, 3)), zorder=1)
         (self.best_marker_,) = ax.plot(
             self.best_iter, mse, "o", fillstyle="none", color="black", markersize=11, markeredgewidth=1.2, zorder=4,
-            label=f"published, iteration {self.best_iter}: {mse:.3g}",
+            label=f"best, iteration {self.best_iter}: {mse:.3g}",
         )  # fmt: skip
 
     @classmethod

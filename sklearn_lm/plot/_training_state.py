@@ -105,6 +105,7 @@ class TrainingStateDisplay:
         return self
 
     def _draw(self, ax: Any, name: str, column: np.ndarray) -> Any:
+        """Draw one panel, and return its line."""
         marker = "o" if len(column) <= FEW_POINTS else ""
         ax.set_ylabel(LABELS[name])
         if name == "validation_failures":
@@ -117,7 +118,7 @@ class TrainingStateDisplay:
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}, zorder=3,
             )  # fmt: skip
             finite = column[np.isfinite(column)]
-            if len(finite):  # rounding makes a ratio of two tiny reductions wild: its size is not worth the axis
+            if len(finite):  # rounding errors dominate a ratio of two tiny reductions: it must not set the limits
                 low, high = np.clip([finite.min(), finite.max()], [-0.5, 1.2], [0.0, 3.0])
                 ax.set_ylim(low - 0.1, high + 0.2)
             else:
@@ -127,6 +128,7 @@ class TrainingStateDisplay:
         return ax.plot(column, color=BLUE, linewidth=1.6, marker=marker, markersize=4)[0]
 
     def _draw_failures(self, ax: Any, column: np.ndarray) -> Any:
+        """Draw the panel of the validation failures, and return its line."""
         from matplotlib.ticker import MaxNLocator
 
         color = STYLES["validation"].color

@@ -23,7 +23,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn_lm import LMRegressor
 from sklearn_lm._data import dask as dask_rows
 from sklearn_lm._data.block_inputs import RowBlocks
-from sklearn_lm._data.blocks import BlockRows
+from sklearn_lm._data.blocks import BlockRows, Extent
 from sklearn_lm._data.executors import InProcess, LostWorkersError
 from sklearn_lm._data.rows import make_rows
 from sklearn_lm._data.scaling import identity_scaling
@@ -375,7 +375,7 @@ def test_a_task_keeps_to_one_thread(rng):
         return np.array([numba.get_num_threads()])
 
     handle = make_rows(X, X[:, :1], np.ones(9), identity_scaling(1))
-    rows = BlockRows(InProcess(), [handle, handle], X.shape, (9, 1), 9.0, X)
+    rows = BlockRows(InProcess(), [handle, handle], Extent(9, 2), Extent(9, 1), 9.0, X)
     assert rows.total(n_threads).tolist() == [2]
     assert numba.get_num_threads() == before
 
