@@ -222,6 +222,10 @@ class BlockRows(NamedTuple):
     weight: float  # sum of the weights
     sample: np.ndarray  # (n_some, n_inputs), inputs of some rows, for the model to keep
 
+    @property
+    def is_distributed(self) -> bool:
+        return True
+
     def total(self, function: Callable[..., np.ndarray], *arguments: object) -> np.ndarray:
         return np.array(self.executor.reduce(partial(_on_one_thread, function, arguments), self.handles))
 

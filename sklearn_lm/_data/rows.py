@@ -79,6 +79,10 @@ class KernelRows(Protocol):
     """Rows with scaled targets and square roots of weights, ready for the kernels."""
 
     @property
+    def is_distributed(self) -> bool:
+        """Return whether the rows may be in other processes."""
+
+    @property
     def X(self) -> Table: ...
 
     @property
@@ -160,6 +164,10 @@ class Rows(NamedTuple):
     Y: np.ndarray  # (n_rows, n_outputs), scaled
     root_weight: np.ndarray  # (n_rows,), square roots of the weights
     weight: float  # sum of the weights
+
+    @property
+    def is_distributed(self) -> bool:
+        return False
 
     @property
     def sample(self) -> np.ndarray:

@@ -133,7 +133,8 @@ def _publish_posterior(
     model._posterior = Posterior(equations, penalty_diag, train.weight, noise)
     if is_hasty or left_out_rows is None:
         return None
-    train = left_out_rows.rows(problem.y_scaling)
+    if len(left_out_rows.X) < len(train.X) or train.is_distributed:
+        train = left_out_rows.rows(problem.y_scaling)
     f, products = model._posterior.linearized(train.X, problem.x_scaling.table(), network, theta)
     y_scaling = problem.y_scaling
     weight = train.root_weight**2
