@@ -56,8 +56,8 @@ class NetworkPredictor(NamedTuple):
             pack(coefs, intercepts),
             Scaling(fitted["x_offset_"], fitted["x_scale_"]),
             Scaling(fitted["y_offset_"], fitted["y_scale_"]),
-            fitted["_posterior"],
-            fitted["_sample_X"],
+            fitted.get("_posterior"),  # callbacks predict before there is one
+            fitted.get("_sample_X"),
         )
 
     def values(self, X: np.ndarray | Source) -> np.ndarray:
@@ -108,7 +108,8 @@ class Predictor(NamedTuple):
     def from_attributes(cls, fitted: Mapping[str, Any]) -> "Predictor":
         """Return the predictor that fitted attributes describe."""
         members = [vars(network) for network in fitted.get("estimators_", ())] or [fitted]
-        return cls([NetworkPredictor.from_attributes(member) for member in members], fitted["_noise_models"])
+        noise_models = fitted.get("_noise_models") or NoiseModels()
+        return cls([NetworkPredictor.from_attributes(member) for member in members], noise_models)
 
     def mean(self, X: np.ndarray | Source) -> np.ndarray:
         """Return the mean of the mixture, (n_rows, n_outputs); with equal weights where a network has no posterior."""
