@@ -30,7 +30,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         F = 1/2 sum_i w_i |y_i - f(x_i)|^2 + 1/2 alpha |W|^2
 
     where f is a network with a linear output layer, w is `sample_weight`, and W holds all weights without the biases.
-    The package is made for networks of 10 to some thousand parameters.
+    The package is made for networks of 10 to some thousand parameters. The algorithm is that of [1]_, [2]_ and [10]_.
 
     Parameters
     ----------
@@ -85,21 +85,19 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         Add the second-order correction of geodesic acceleration to each step [4]_.
     solver : {"auto", "cholesky", "cg"}, default="auto"
         Linear solver of a step. "cholesky": Cholesky factorisation of the Gram matrix J'J, or of a matrix of the size
-        of J J' if residuals are fewer than parameters. "cg": truncated conjugate gradients without a Gram matrix of all
-        rows. Their preconditioner is the Gram matrix of a sample of rows if rows are many and parameters at most 5000,
-        otherwise block-diagonal, with memory proportional to the number of parameters. "auto": "cg" if the matrix would
-        exceed 5000 x 5000, or where a sample of rows saves time: with many rows from about 200 parameters, or about 900
-        if `alpha` is estimated, which needs the Gram matrix in every third iteration.
+        of J J' if residuals are fewer than parameters. "cg": conjugate gradients, truncated as in [5]_, without a Gram
+        matrix of all rows. Their preconditioner is the Gram matrix of a sample of rows if rows are many and parameters
+        at most 5000, otherwise block-diagonal, with memory proportional to the number of parameters. "auto": "cg" if
+        the matrix would exceed 5000 x 5000, or where a sample of rows saves time: with many rows from about 200
+        parameters, or about 900 if `alpha` is estimated, which needs the Gram matrix in every third iteration.
     damping : {"nielsen", "marquardt"}, default="nielsen"
         Update of the damping parameter mu. "nielsen": a smooth function of the gain ratio [6]_. "marquardt": mu is
         multiplied by `mu_decrease` after an accepted step and by `mu_increase` after a rejected one [2]_, as in
         MATLAB's ``trainlm``.
     mu : float, default=1e-3
         Initial damping parameter, in units of the largest diagonal entry of J'J at the start.
-    mu_increase : float, default=10.0
-        Factor after a rejected step, for ``damping="marquardt"``.
-    mu_decrease : float, default=0.1
-        Factor after an accepted step, for ``damping="marquardt"``.
+    mu_increase, mu_decrease : float, default=10.0 and 0.1
+        Factors after a rejected and after an accepted step, for ``damping="marquardt"``.
     mu_max : float, default=1e10
         The fit stops when mu, in the units of `mu`, would exceed this value.
     max_iter : int, default=200
@@ -152,25 +150,18 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         Weights of each layer, for scaled inputs and targets.
     intercepts_ : list of ndarray of shape (n_out,)
         Biases of each layer.
-    n_layers_ : int
-        Number of layers, including the input layer.
-    n_outputs_ : int
-        Number of outputs.
+    n_layers_, n_outputs_ : int
+        Number of layers, including the input layer, and of outputs.
     hidden_activations_ : tuple of str
         Activation of each hidden layer.
     out_activation_ : str
         Activation of the output layer, always "identity".
-    x_offset_ : ndarray of shape (n_features_in_,)
-        Offset of each input. The network receives ``(X - x_offset_) / x_scale_``, after the power transforms of
-        `x_power_`.
-    x_scale_ : ndarray of shape (n_features_in_,)
-        Scale of each input.
+    x_offset_, x_scale_ : ndarray of shape (n_features_in_,)
+        The network receives ``(X - x_offset_) / x_scale_``, after the power transforms of `x_power_`.
     x_power_ : PowerTransform
         Power transforms: arrays `column`, `centre`, `spread` and `exponent`, empty if no column is transformed.
-    y_offset_ : ndarray of shape (n_outputs_,)
-        Offset of each target. Predictions are ``y_offset_ + y_scale_ * output``.
-    y_scale_ : ndarray of shape (n_outputs_,)
-        Scale of each target.
+    y_offset_, y_scale_ : ndarray of shape (n_outputs_,)
+        Predictions are ``y_offset_ + y_scale_ * output``.
     n_iter_ : int
         Number of iterations.
     best_iter_ : int
@@ -206,10 +197,8 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
     loo_residuals_ : ndarray of shape (n_samples,) or (n_samples, n_outputs_)
         Leave-one-out residuals y - f of the training rows, from the leverages: exact for a linear network, otherwise
         those of the linearised network. NaN for other rows. See `leave_one_out`.
-    loo_score_ : float
-        R2 of the leave-one-out predictions, averaged over the outputs.
-    press_ : float
-        Weighted sum of the squared leave-one-out residuals, in squared units of y.
+    loo_score_, press_ : float
+        R2 of the leave-one-out predictions, averaged over the outputs, and weighted sum of their squared residuals.
     alpha_ : ndarray of shape (n_groups,)
         If `alpha` is estimated, the penalty parameter of each group. Order with "layer": weights and biases of the
         first layer, of the second, ..., weights of the output layer; with "input" one number per input replaces the
@@ -232,31 +221,22 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
     See Also
     --------
     sklearn.neural_network.MLPRegressor : Larger networks, fitted by first-order methods and L-BFGS.
-    sklearn.gaussian_process.GaussianProcessRegressor : Regression with predictive standard deviations, without a
-        network.
+    sklearn.gaussian_process.GaussianProcessRegressor : Predictions with standard deviations, from few rows.
     scipy.optimize.least_squares : Nonlinear least squares for any model.
 
     References
     ----------
-    .. [1] K. Levenberg (1944), "A method for the solution of certain non-linear problems in least squares", Quarterly
-       of Applied Mathematics 2, 164-168.
-    .. [2] D. W. Marquardt (1963), "An algorithm for least-squares estimation of nonlinear parameters", SIAM Journal on
-       Applied Mathematics 11, 431-441.
-    .. [3] G. H. Golub and V. Pereyra (1973), "The differentiation of pseudo-inverses and nonlinear least squares
-       problems whose variables separate", SIAM Journal on Numerical Analysis 10, 413-432.
-    .. [4] M. K. Transtrum and J. P. Sethna (2012), "Improvements to the Levenberg-Marquardt algorithm for nonlinear
-       least-squares minimization", arXiv:1201.5885, eq. 9 and 15.
-    .. [5] S. G. Nash and A. Sofer (1990), "Assessing a search direction within a truncated-Newton method", Operations
-       Research Letters 9, 219-221, eq. 5 (when conjugate gradients are truncated).
-    .. [6] H. B. Nielsen (1999), "Damping parameter in Marquardt's method", report IMM-REP-1999-05, Technical University
-       of Denmark, eq. 2.5.
+    .. [1] K. Levenberg (1944), Quarterly of Applied Mathematics 2, 164-168.
+    .. [2] D. W. Marquardt (1963), SIAM Journal on Applied Mathematics 11, 431-441.
+    .. [3] G. H. Golub and V. Pereyra (1973), SIAM Journal on Numerical Analysis 10, 413-432 (variable projection).
+    .. [4] M. K. Transtrum and J. P. Sethna (2012), arXiv:1201.5885, eq. 9 and 15 (geodesic acceleration).
+    .. [5] S. G. Nash and A. Sofer (1990), Operations Research Letters 9, 219-221, eq. 5 (truncated solves).
+    .. [6] H. B. Nielsen (1999), "Damping parameter in Marquardt's method", IMM-REP-1999-05, eq. 2.5.
     .. [7] D. J. C. MacKay (1992), "Bayesian interpolation", Neural Computation 4, 415-447, eq. 2.8, 4.2, 4.8 and 4.9.
-    .. [8] F. D. Foresee and M. T. Hagan (1997), "Gauss-Newton approximation to Bayesian learning", International
-       Conference on Neural Networks, 1930-1935.
-    .. [9] I.-K. Yeo and R. A. Johnson (2000), "A new family of power transformations to improve normality or symmetry",
-       Biometrika 87, 954-959, eq. 2.1 and 3.1.
-    .. [10] M. T. Hagan and M. B. Menhaj (1994), "Training feedforward networks with the Marquardt algorithm", IEEE
-       Transactions on Neural Networks 5, 989-993 (the algorithm for networks).
+    .. [8] F. D. Foresee and M. T. Hagan (1997), "Gauss-Newton approximation to Bayesian learning", ICNN, 1930-1935.
+    .. [9] I.-K. Yeo and R. A. Johnson (2000), Biometrika 87, 954-959, eq. 2.1 and 3.1 (power transforms).
+    .. [10] M. T. Hagan and M. B. Menhaj (1994), IEEE Transactions on Neural Networks 5, 989-993 (the same algorithm
+       without [3]_, [4]_ and [6]_, for networks).
 
     Examples
     --------
