@@ -1,6 +1,7 @@
 """LMRegressor: parameters, their constraints, and `fit` as an outline. No mathematics here."""
 
 import os
+from functools import partial
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -9,13 +10,21 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._data.block_inputs import is_dask
-from ._estimator.ensemble import fit_networks, set_leave_one_out
-from ._estimator.fit import FitInputs, fit_network, in_blocks, open_checkpoint
-from ._estimator.fitted_attributes import warn_small_weights, warn_unconverged
+from ._estimator.config import make_config
+from ._estimator.ensemble import fit_ensemble
+from ._estimator.fit import FitInputs, fit_single
+from ._estimator.fitted_attributes import (
+    callback_tasks,
+    set_fitted_attributes,
+    warm_start_attributes,
+    warn_small_weights,
+    warn_unconverged,
+)
 from ._estimator.persistence import PersistenceMixin
 from ._estimator.prediction import PredictionMixin
+from ._estimator.prepare import check_data, open_checkpoint
 from ._estimator.report import ReportMixin
-from ._estimator.size_search import grow
+from ._estimator.size_search import search_size
 from ._kernels import ACTIVATIONS
 from ._network.initialization import FAMILIES
 from ._network.losses import TUNING
@@ -411,21 +420,23 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         After Ctrl-C the estimator has the best weights so far and `stop_reason_` "interrupted"; the KeyboardInterrupt
         is raised again.
         """
-        given = in_blocks(FitInputs(X, y, sample_weight, X_val, y_val, sample_weight_val))
-        checkpoint = open_checkpoint(self, given)
-        if isinstance(self.hidden_layer_sizes, str):
-            fits = grow(self, given, checkpoint)
-        elif self.n_networks > 1:
-            fits = fit_networks(self, given, checkpoint)
+        config = make_config(self.get_params(deep=False), X_val is not None, is_dask(X))
+        previous = warm_start_attributes(vars(self), config)
+        data = check_data(self, X, y, sample_weight, X_val, y_val, sample_weight_val, bool(previous))
+        checkpoint = open_checkpoint(self.get_params(), data)
+        inputs = FitInputs(data, config, checkpoint, previous, partial(set_fitted_attributes, self))
+        if config.searches_size:
+            fit = search_size(inputs)
+        elif config.n_networks > 1:
+            fit = fit_ensemble(inputs)
         else:
-            fits = [fit_network(self, given, checkpoint.part("network") if checkpoint else None)]
-            set_leave_one_out(self, fits)
+            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+            fit = fit_single(inputs, partial(callback_tasks, self, {"X": X, "y": y, "metadata": metadata}))
+        set_fitted_attributes(self, fit)
         if checkpoint:
             checkpoint.remove()
-        warn_small_weights(self)
-        for ending in (fit.ending for fit in fits if not fit.ending.converged):
-            warn_unconverged(ending, self.alpha)  # last: for the caller it may be an error
-            break
+        warn_small_weights(fit)
+        warn_unconverged(fit)  # last, because a caller may turn it into an error
         return self
 
     # ---- use --------------------------------------------------------------------------------------

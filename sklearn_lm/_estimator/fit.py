@@ -1,302 +1,333 @@
-"""One network: parameters and data in, fitted attributes out. An outline; each step is in a room of its own."""
+"""Fit of one network: prepared data, configuration and random numbers in, a `FittedNetwork` out."""
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from copy import copy
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import InvalidParameterError
 
-from .._data.block_inputs import RowBlocks, is_dask
 from .._data.executors import LostWorkersError
-from .._data.hashing import fingerprint
-from .._data.ranges import check_input_range
-from .._data.rows import DataSet, RowSet
-from .._data.scaling import Scaling, make_scaling
-from .._data.splitting import divide
-from .._data.validation import check_rows, check_validation_set
-from .._data.yeo_johnson import POWER_ROWS, Scalings, identity_power, make_power
-from .._kernels import ACTIVATIONS
-from .._kernels.interrupt import check
+from .._data.rows import DataSet, Rows, RowSet
+from .._data.scaling import Scaling
+from .._data.yeo_johnson import Scalings
 from .._network.distributed import BlockObjective
-from .._network.losses import Loss, RobustObjective
-from .._network.objective import NetworkObjective, Problem, is_matrix_free
-from .._network.penalty import fixed_l2
-from .._network.topology import Network, is_weight, layer_matrices, make_network, pack
+from .._network.losses import RobustObjective
+from .._network.objective import Problem
+from .._network.penalty import Precisions, fixed_l2
+from .._network.topology import Network, is_weight, layer_matrices, pack
 from .._optimize.levenberg_marquardt import Ending
-from .._optimize.state import OptimizerSettings
-from .._training.callbacks import Tasks
+from .._optimize.linearization import Linearization
 from .._training.checkpoint import Checkpoint, Part, ResumePoint, WarmStartState
-from .._training.multistart import Hooks
-from .._training.train import TrainingSettings, make_multistart
-from .._uncertainty.posterior import RowsLeftOut
+from .._training.evidence import EvidenceRun
+from .._training.history import print_starts
+from .._training.multistart import Hooks, Multistart, StartListener, StartRun, summary
+from .._training.train import make_multistart
+from .._uncertainty.posterior import LeftOut, Posterior, RowsLeftOut, leave_one_out
 from .._uncertainty.predictive import MAX_ROWS
-from .fitted_attributes import learns_noise, model_attributes, set_fitted_attributes, wants_rows_left_out
+from .config import FitConfig
+from .prepare import CheckedData, Prepared, prepare
 
-# Parameters that may be others when a fit goes on from its checkpoint.
-MAY_CHANGE = {
-    "checkpoint", "goal", "max_iter", "max_time", "min_grad", "n_jobs", "random_state", "tol", "verbose", "warm_start",
-}  # fmt: skip
-# In units of the scaled y: beyond it, or below its inverse, squares leave the range of float64.
-MAX_LOSS_SCALE = 1e70
+# Multiply-adds up to which leave-one-out residuals are computed by default: some hundredths of a second.
+CHEAP = 1e8
 
 
-class FitInputs(NamedTuple):
-    """What the caller passed to `fit`."""
+class FitHooks(NamedTuple):
+    """Connections of a fit with its caller while it runs."""
 
-    X: Any
-    y: Any
-    sample_weight: Any
-    X_val: Any
-    y_val: Any
-    sample_weight_val: Any
+    part: Part | None = None  # of the checkpoint
+    stop: threading.Event | None = None  # ends the fit from another thread
+    listener: Callable[[Prepared, Problem], StartListener] | None = None
+    on_interrupt: "Callable[[FittedNetwork], None] | None" = None  # takes the best solution so far
+    start_time: float | None = None
 
 
-def in_blocks(given: FitInputs) -> FitInputs:
-    """The same with Dask collections as blocks of rows, once for all networks of a fit."""
-    if is_dask(given.X):
-        from .._data.dask import adopt
+class RobustLoss(NamedTuple):
+    """Robust loss at the solution."""
 
-        given = given._replace(X=adopt(given.X, given.y, given.sample_weight))
-    if is_dask(given.X_val) and given.y_val is not None:
-        from .._data.dask import adopt
-
-        given = given._replace(X_val=adopt(given.X_val, given.y_val, given.sample_weight_val))
-    return given
+    scale: float  # in units of y
+    weights: np.ndarray  # (n_rows,) of the training set
 
 
 class FittedNetwork(NamedTuple):
-    """What is known of a fit while it lasts, and not kept."""
+    """Result of a fit."""
 
+    network: Network
+    theta: np.ndarray
+    scalings: Scalings
     ending: Ending
-    train: DataSet | None  # with mapped inputs; of rows that are elsewhere, those that the noise is learnt from
+    best_iteration: int
+    n_iterations: int
+    history: dict[str, np.ndarray]
+    starts: dict[str, np.ndarray]
+    precisions: Precisions | None  # if the fit found the penalty
+    log_evidence: float  # NaN if it was not computed
+    robust_loss: RobustLoss | None
+    posterior: Posterior | None  # None if there is no Gram matrix
+    train: DataSet | None  # training rows for the leave-one-out predictions: all, or a subsample
     left_out: RowsLeftOut | None
+    state: WarmStartState | None
+
+    @property
+    def loss(self) -> float:
+        """F at the solution."""
+        return float(self.history["loss"][self.best_iteration])
+
+    @property
+    def criterion(self) -> float:
+        """The value by which networks are compared, the smallest is the best: minus the log evidence, or F."""
+        return self.loss if self.precisions is None else -self.log_evidence
 
 
 def fit_network(
-    model: Any,
-    given: FitInputs,
-    file: Part | None = None,
-    split_rng: np.random.RandomState | None = None,
-    is_over: threading.Event | None = None,
+    prepared: Prepared,
+    config: FitConfig,
+    rng: np.random.RandomState,
+    resume_point: ResumePoint | None,
+    hooks: FitHooks,
 ) -> FittedNetwork:
-    """Fit one network and set the attributes of `model`, an LMRegressor.
+    """Fit one network.
 
-    The fit is saved to `file`, and goes on from what that holds. The rows are divided into sets by `split_rng`, if that
-    is given, and not by the model's random state. The event `is_over` ends it, from another thread.
+    Parameters
+    ----------
+    prepared : Prepared
+    config : FitConfig
+    rng : RandomState
+        Random numbers for the starts.
+    resume_point : ResumePoint or None
+        Earlier fit that is continued.
+    hooks : FitHooks
+
+    Raises
+    ------
+    KeyboardInterrupt, LostWorkersError
+        After the best solution so far, if there is one, was passed to `hooks.on_interrupt`.
     """
-    start_time = time.perf_counter()
-    check_parameter_combinations(model, given)
-    rng = check_random_state(model.random_state)
-    is_warm = model.warm_start and hasattr(model, "coefs_")
-    hidden, activations = hidden_layers(model)
-    staged = copy(model)  # what validation learns of X becomes the model's only with the rest
-    data, staged._y_is_1d = check_rows(staged, given.X, given.y, given.sample_weight, reset=not is_warm)
-    staged._n_rows = len(data.X)
-    own = check_validation_set(staged, given.X_val, given.y_val, given.sample_weight_val, data.Y.shape[1])
-    network = make_network(data.X.shape[1], hidden, data.Y.shape[1], activations)
-    by_evidence = finds_penalty(model, given) and (
-        model.alpha == "evidence" or not is_matrix_free(model.solver, network, data.Y.size)
+    start_time = time.perf_counter() if hooks.start_time is None else hooks.start_time
+    if resume_point:
+        prepared = prepared.with_y_scaling(resume_point.scalings.y)
+    problem, train = make_problem(prepared, config), prepared.sets["train"]
+    settings = config.training._replace(by_evidence=prepared.by_evidence)
+    listener = hooks.listener(prepared, problem) if hooks.listener else StartListener()
+    save = partial(hooks.part.save_race, prepared.scalings, prepared.split_indices) if hooks.part else None
+    multistart = make_multistart(
+        problem, train, settings, resume_point, rng, Hooks(start_time, listener, save, hooks.stop)
     )
-    check()
-    if data.is_distributed:
-        check_network_size(network)
-
-    before = (file.load() if file else None) or (previous(model, network) if is_warm else None)
-    fraction, split = model.validation_fraction if model.early_stopping else 0.0, before and before.split_indices
-    sets, staged.split_indices_ = divide(data, own, fraction, model.test_fraction, model.split, split_rng or rng, split)
-    scalings = before.scalings if before else make_scalings(model, sets["train"], by_evidence)
-    sets = {name: part.mapped(scalings.power) for name, part in sets.items()}
-    staged.x_power_ = scalings.power
-    rows = {name: part.rows(scalings.y) for name, part in sets.items()}
-    penalty = fixed_l2(0.0 if isinstance(model.alpha, str) else model.alpha, is_weight(network))
-    kind = BlockObjective if data.is_distributed else objective_kind(model, scalings.y)
-    problem = Problem(network, scalings.x, scalings.y, rows, penalty, kind, model.solver)
-
-    passed = {"X": getattr(given.X, "source", given.X), "y": given.y, "metadata": None}
-    if given.sample_weight is not None:
-        passed["metadata"] = {"sample_weight": given.sample_weight}
-    tasks = Tasks(model, problem, model.max_iter, passed, partial(model_attributes, staged))
-    save = partial(file.save_race, scalings, staged.split_indices_) if file else None
-    hooks = Hooks(start_time, tasks, save, is_over)
-    race = make_multistart(problem, sets["train"], make_settings(model, by_evidence), before, rng, hooks)
+    result = partial(_result, prepared, config, problem, multistart)
     try:
-        winner = race.run()
-        left_out_rows = rows_to_learn_from(model, sets["train"], network, by_evidence)
+        run = multistart.run()
+        fitted = result(run, left_out_rows(config, train, prepared.network, prepared.by_evidence))
+        multistart.end()
     except (KeyboardInterrupt, LostWorkersError):
-        if leader := race.leader():
-            set_fitted_attributes(model, problem, race, leader, staged)
+        if hooks.on_interrupt and (leader := multistart.leader()):
+            hooks.on_interrupt(result(leader, None))
         raise
-    left_out = set_fitted_attributes(model, problem, race, winner, staged, left_out_rows)
-    race.end()
-    assert winner.ending is not None
-    return FittedNetwork(winner.ending, left_out_rows, left_out)
+    return fitted
 
 
-def rows_to_learn_from(model: Any, train: RowSet, network: Network, by_evidence: bool) -> DataSet | None:
-    """Training rows that are left out: all, where that is cheap or asked for; as many as the noise is learnt from."""
-    wants_all = wants_rows_left_out(model, len(train.X) * network.sizes[-1] * network.n_parameters**2 / 2)
+def make_problem(prepared: Prepared, config: FitConfig) -> Problem:
+    """Return the least-squares problem of one network."""
+    network, scalings = prepared.network, prepared.scalings
+    penalty = fixed_l2(0.0 if isinstance(config.alpha, str) else config.alpha, is_weight(network))
+    kind = BlockObjective if prepared.rows["train"].is_distributed else config.objective_type(scalings.y)
+    return Problem(network, scalings.x, scalings.y, prepared.rows, penalty, kind, config.solver)
+
+
+def left_out_rows(config: FitConfig, train: RowSet, network: Network, by_evidence: bool) -> DataSet | None:
+    """Return the training rows for leave-one-out predictions: all if cheap or asked for, else those for the noise."""
+    work = len(train.X) * network.sizes[-1] * network.n_parameters**2 / 2
+    wants_all = config.leave_one_out is True or (config.leave_one_out == "auto" and work <= CHEAP)
     if wants_all:
         return train.local(MAX_ROWS)
-    return train.thinned(MAX_ROWS) if by_evidence and learns_noise(model) else None
+    return train.thinned(MAX_ROWS) if by_evidence and config.is_heteroscedastic else None
 
 
-def make_settings(model: Any, by_evidence: bool) -> TrainingSettings:
-    """Return what the training needs of the parameters."""
-    parameters = model.get_params(deep=False)
-    optimizer = OptimizerSettings(
-        **{name: parameters[name] for name in OptimizerSettings._fields if name in parameters}
+# ---- from the best start run to the result ------------------------------------------------------------
+def _result(
+    prepared: Prepared,
+    config: FitConfig,
+    problem: Problem,
+    multistart: Multistart,
+    run: StartRun,
+    left_out: DataSet | None,
+) -> FittedNetwork:
+    """Return the solution of a start run, with its posterior and leave-one-out predictions of the rows `left_out`."""
+    assert run.ending is not None
+    changed, theta = run.candidate()
+    solved: Problem = changed or problem
+    precisions, log_evidence = None, np.nan
+    if isinstance(run, EvidenceRun):
+        best = run.found
+        precisions = run.precisions if best is None else best.precisions
+        log_evidence = np.nan if best is None else best.log_evidence
+    posterior, robust_loss, rows_left_out = _uncertainty(solved, run, theta, precisions, left_out)
+    snapshot = multistart.memory() if config.training.warm_start else None
+    starts = summary(multistart.runners)
+    if config.training.verbose and len(multistart.runners) > 1:
+        print_starts(starts)
+        if run.monitor.progress is not None:
+            run.monitor.progress.replay()
+    return FittedNetwork(
+        network=solved.network,
+        theta=theta,
+        scalings=Scalings(prepared.scalings.power, solved.x_scaling, solved.y_scaling),
+        ending=run.ending,
+        best_iteration=run.best()[1],
+        n_iterations=run.iteration,
+        history=run.monitor.history(),
+        starts=starts,
+        precisions=precisions,
+        log_evidence=log_evidence,
+        robust_loss=robust_loss,
+        posterior=posterior,
+        train=left_out,
+        left_out=rows_left_out,
+        state=None if snapshot is None else WarmStartState(snapshot, theta, problem.y_scaling.scale),
     )
-    own = {name: parameters[name] for name in TrainingSettings._fields if name in parameters}
-    return TrainingSettings(optimizer=optimizer, by_evidence=by_evidence, **own)
 
 
-# ---- parameters ---------------------------------------------------------------------------------------
-def check_parameter_combinations(model: Any, given: FitInputs) -> None:
-    """Parameters that make no sense together, or not with these rows."""
-    if isinstance(given.X, RowBlocks):
-        check_dask_support(model)
-    if model.mu >= model.mu_max:
+# Squares of errors near the limits of float64 may overflow: the sum is infinite then, which is a valid result.
+@np.errstate(over="ignore", invalid="ignore")
+def _uncertainty(
+    problem: Problem, run: StartRun, theta: np.ndarray, precisions: Precisions | None, left_out: DataSet | None
+) -> tuple[Posterior | None, RobustLoss | None, RowsLeftOut | None]:
+    """Return the posterior, the robust loss and the leave-one-out predictions of the rows `left_out`."""
+    train, n_outputs = problem.rows["train"], problem.network.sizes[-1]
+    work = train.Y.size * problem.network.n_parameters**2 / 2
+    # Ctrl-C must return quickly. (Lost workers end a fit with the same status.)
+    may_linearize = run.ending is not Ending.INTERRUPTED or work <= CHEAP
+    noise, robust_loss = None, None
+    linearization: Linearization | None = None
+    if run.scale is not None:
+        objective = problem.objective(with_matrix=True)
+        assert isinstance(objective, RobustObjective)
+        objective.scale = run.scale
+        if may_linearize:
+            linearization, train = objective.linearize(theta), objective.rows  # of the weighted squares
+            noise = objective.sigma(theta) ** 2
+        unit = problem.y_scaling.scale[0] if n_outputs == 1 else 1.0
+        robust_loss = RobustLoss(float(objective.scale * unit), objective.row_weights(theta))
+    elif precisions is not None:
+        assert isinstance(run, EvidenceRun)
+        noise = np.full(n_outputs, 1 / precisions.beta)
+        known = run.found or run.state
+        linearization = known.point if known else None
+    elif run.state is not None and run.state.iteration == run.best()[1]:  # else the solution is an earlier iteration
+        linearization = run.state.point
+    is_direct = linearization is not None and linearization.is_direct
+    if may_linearize and (linearization is None or (problem.has_matrix and not is_direct)):
+        with suppress(LostWorkersError):  # the weights are known without a posterior
+            linearization = problem.objective(with_matrix=True).linearize(theta)
+    if linearization is None or not linearization.is_direct:
+        return None, robust_loss, None
+    posterior = Posterior(linearization, problem.penalty.penalty_diag, train.weight, noise)
+    if not may_linearize or left_out is None:
+        return posterior, robust_loss, None
+    if len(left_out.X) < len(train.X) or train.is_distributed:
+        train = left_out.rows(problem.y_scaling)
+    return posterior, robust_loss, _leave_one_out(problem, posterior, theta, train)
+
+
+def _leave_one_out(problem: Problem, posterior: Posterior, theta: np.ndarray, rows: Rows) -> RowsLeftOut:
+    """Return leave-one-out predictions for training rows."""
+    y_scaling, weight = problem.y_scaling, rows.root_weight**2
+    f, covariances = posterior.linearized(rows.X, problem.x_scaling.table(), problem.network, theta)
+
+    def without(part: np.ndarray) -> LeftOut:
+        mean, variance = leave_one_out(covariances, rows.Y - f, rows.Y, part, posterior.noise_variance)
+        return LeftOut(y_scaling.offset + y_scaling.scale * mean, y_scaling.scale**2 * variance)
+
+    whole = without(weight)
+    return RowsLeftOut(whole, without(np.minimum(weight, 1.0)) if (weight > 1.0).any() else whole)
+
+
+# ---- one network, and the fit that is continued ------------------------------------------------------
+def warm_start_point(fitted: Mapping[str, Any], network: Network) -> ResumePoint:
+    """Return the resume point of a fitted model, from its attributes.
+
+    Raises
+    ------
+    ValueError
+        If the model has another network.
+    """
+    sizes = (len(fitted["x_offset_"]), *(len(b) for b in fitted["intercepts_"]))
+    activations = fitted["hidden_activations_"]
+    if (sizes, activations) != (network.sizes, network.activations[:-1]):
         raise ValueError(
-            f"mu={model.mu!r} is not below mu_max={model.mu_max!r}: the first rejected step would end the fit. "
-            "Lower mu, or raise mu_max."
-        )
-    if model.alpha != "evidence":  # "auto" is what goes with the rest
-        return
-    if model.early_stopping or given.X_val is not None:
-        raise ValueError(
-            "early_stopping=True, or X_val, with alpha='evidence': the evidence stops the fit by the training rows "
-            "alone. Leave the validation set out (test_fraction only watches), or set alpha to a number."
-        )
-    if model.loss != "squared_error":
-        raise ValueError(
-            f"loss={model.loss!r} with alpha='evidence': the evidence is that of normal noise. Set alpha to a "
-            "number, or loss='squared_error'."
-        )
-
-
-def finds_penalty(model: Any, given: FitInputs) -> bool:
-    """Whether the penalty is found during the fit: if that is asked for, or is left open and nothing is against it."""
-    if model.alpha != "auto":
-        return bool(model.alpha == "evidence")
-    has_validation_set = model.early_stopping or given.X_val is not None
-    return not has_validation_set and model.loss == "squared_error" and model.solver != "cg"
-
-
-def check_dask_support(model: Any) -> None:
-    """Parameters that need the rows here, where they are elsewhere."""
-    here = "Pass NumPy arrays or a numpy.memmap"
-    if model.loss != "squared_error":
-        raise ValueError(
-            f"loss={model.loss!r} with Dask rows: its scale is a median of all residuals, which would have to come "
-            f"here. {here}, or set loss='squared_error'."
-        )
-    if model.solver == "cg":
-        raise ValueError(
-            "solver='cg' with Dask rows: each of its many products would be a pass over the cluster. "
-            f"{here}, or set solver='cholesky'."
-        )
-    if model.leave_one_out is True:
-        raise ValueError(
-            f"leave_one_out=True with Dask rows: the residuals of all rows would come here. {here}, or set "
-            "leave_one_out='auto'."
-        )
-
-
-def check_network_size(network: Network) -> None:
-    if is_matrix_free("auto", network, network.n_parameters):
-        raise ValueError(
-            f"hidden_layer_sizes: the Gram matrix of {network.n_parameters} parameters is too large to be summed over "
-            "Dask rows. Fit fewer units, or pass NumPy arrays or a numpy.memmap, with solver='cg'."
-        )
-
-
-def hidden_layers(model: Any) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Sizes and activation names of the hidden layers, one each."""
-    sizes = model.hidden_layer_sizes
-    is_sequence = isinstance(sizes, Sequence | np.ndarray)
-    sizes = tuple(sizes) if is_sequence else (sizes,)
-    if not all(isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= 1 for size in sizes):
-        raise InvalidParameterError(
-            "The 'hidden_layer_sizes' parameter of LMRegressor must be a positive int or a sequence of "
-            f"positive ints. Got {model.hidden_layer_sizes!r} instead."
-        )
-    names = model.activation
-    names = (names,) * len(sizes) if isinstance(names, str) else tuple(names)
-    if len(names) != len(sizes) or not all(isinstance(name, str) and name in ACTIVATIONS for name in names):
-        raise InvalidParameterError(
-            f"The 'activation' parameter of LMRegressor must be one of {sorted(ACTIVATIONS)}, or one of "
-            f"them for each of the {len(sizes)} hidden layers. Got {model.activation!r} instead."
-        )
-    return tuple(int(size) for size in sizes), tuple(str(name) for name in names)
-
-
-def make_scalings(model: Any, train: RowSet, by_evidence: bool) -> Scalings:
-    """Of a new fit."""
-    kind = model.scaling
-    if kind == "auto":
-        kind = "power" if by_evidence else "minmax"
-    if kind != "power":
-        return Scalings(identity_power(), *make_scaling(kind, train.input_columns(), train.target_columns()))
-    check_input_range(train.input_columns().range())
-    seen = train.thinned(POWER_ROWS)
-    power = make_power(seen.X[:], seen.weight)
-    train = train.mapped(power)
-    return Scalings(power, *make_scaling("standard", train.input_columns(), train.target_columns()))
-
-
-def objective_kind(model: Any, y_scaling: Scaling) -> Callable[..., NetworkObjective]:
-    """The class of objectives with this loss."""
-    if model.loss == "squared_error":
-        return NetworkObjective
-    unit = y_scaling.scale[0] if len(y_scaling.scale) == 1 else 1.0
-    with np.errstate(over="ignore"):
-        scale = None if model.loss_scale is None else float(np.float64(model.loss_scale) / unit)
-    if scale is not None and not 1 / MAX_LOSS_SCALE <= scale <= MAX_LOSS_SCALE:
-        raise ValueError(
-            f"loss_scale={model.loss_scale!r} is {scale:.3g} in units of the scaled y: squares of residuals, in "
-            "units of it, overflow or underflow float64. Set it to the size of usual residuals, or to None."
-        )
-    return partial(RobustObjective, loss=Loss(model.loss, scale))
-
-
-# ---- what a fit goes on from --------------------------------------------------------------------------
-def open_checkpoint(model: Any, given: FitInputs) -> Checkpoint | None:
-    """The file of this call of `fit`, if one was asked for."""
-    if model.checkpoint is None:
-        return None
-    is_going_on = model.warm_start and hasattr(model, "coefs_")
-    staged = copy(model)  # validation sets attributes
-    data, _ = check_rows(staged, given.X, given.y, given.sample_weight, reset=not is_going_on)
-    own = check_validation_set(staged, given.X_val, given.y_val, given.sample_weight_val, data.Y.shape[1])
-    seed = model.random_state if isinstance(model.random_state, Integral) else None
-    owner = {name: repr(value) for name, value in model.get_params().items() if name not in MAY_CHANGE}
-    owner["random_state"] = repr(seed)
-    owner["the training data"] = data.fingerprint()
-    owner["the validation set"] = fingerprint([]) if own is None else own.fingerprint()
-    return Checkpoint(model.checkpoint, owner)
-
-
-def previous(model: Any, network: Network) -> ResumePoint:
-    """What a warm start takes over."""
-    sizes = (len(model.x_offset_), *(len(b) for b in model.intercepts_))
-    if (sizes, model.hidden_activations_) != (network.sizes, network.activations[:-1]):
-        raise ValueError(
-            f"warm_start=True cannot go on from a network {sizes} {model.hidden_activations_} with "
+            f"warm_start=True cannot go on from a network {sizes} {activations} with "
             f"{network.sizes} {network.activations[:-1]}. Keep the layers, the activation and the number of "
             "columns, or set warm_start=False."
         )
-    x_scaling, y_scaling = Scaling(model.x_offset_, model.x_scale_), Scaling(model.y_offset_, model.y_scale_)
-    theta, race = pack(model.coefs_, model.intercepts_), None
-    known: WarmStartState | None = getattr(model, "_memory", None)
-    if known is not None and np.array_equal(theta, known.theta):
-        race = known.race
-        layer_matrices(network, theta)[-1][:] *= (y_scaling.scale / known.y_scale)[:, None]
-        y_scaling = y_scaling._replace(scale=known.y_scale)
-    scalings, precisions = Scalings(model.x_power_, x_scaling, y_scaling), getattr(model, "_precisions", None)
-    return ResumePoint(scalings, model.split_indices_, race, theta, precisions)
+    x_scaling = Scaling(fitted["x_offset_"], fitted["x_scale_"])
+    y_scaling = Scaling(fitted["y_offset_"], fitted["y_scale_"])
+    theta, snapshot = pack(fitted["coefs_"], fitted["intercepts_"]), None
+    state: WarmStartState | None = fitted.get("_memory")
+    if state is not None and np.array_equal(theta, state.theta):
+        snapshot = state.race
+        layer_matrices(network, theta)[-1][:] *= (y_scaling.scale / state.y_scale)[:, None]
+        y_scaling = y_scaling._replace(scale=state.y_scale)
+    scalings = Scalings(fitted["x_power_"], x_scaling, y_scaling)
+    return ResumePoint(scalings, fitted["split_indices_"], snapshot, theta, fitted.get("_precisions"))
+
+
+class Fit(NamedTuple):
+    """Result of one call of `fit`: one network or several."""
+
+    prepared: Prepared
+    config: FitConfig
+    networks: list[FittedNetwork | None]  # None for a network of an interrupted ensemble that was not begun
+    # Of an ensemble: the parameters in which each network as an estimator differs from the one that is fitted.
+    members: list[dict[str, Any]] | None = None
+    growth: dict[str, np.ndarray] | None = None  # of a size search
+
+    @property
+    def begun(self) -> list[FittedNetwork]:
+        """The networks that were begun: all, unless the fit was interrupted."""
+        return [network for network in self.networks if network is not None]
+
+    @property
+    def best(self) -> FittedNetwork:
+        """The network of the largest evidence, or of the least F."""
+        return min(self.begun, key=lambda network: network.criterion)
+
+
+class FitInputs(NamedTuple):
+    """Arguments of the three ways to fit: one network, an ensemble, a size search."""
+
+    data: CheckedData
+    config: FitConfig
+    checkpoint: Checkpoint | None
+    previous: list[Mapping[str, Any]]  # fitted attributes of each network of the fit that a warm start continues
+    set_result: Callable[[Fit], None]  # called with the best result so far if the fit is interrupted
+
+    def random_state(self) -> np.random.RandomState:
+        """Return the random numbers of the fit: those of the checkpoint if it has begun."""
+        rng = check_random_state(self.config.random_state)
+        return self.checkpoint.random_state(rng) if self.checkpoint else rng
+
+    def part(self, name: str) -> Part | None:
+        """Return a network's part of the checkpoint."""
+        return self.checkpoint.part(name) if self.checkpoint else None
+
+    def resume_point(self, part: Part | None, number: int = 0) -> ResumePoint | None:
+        """Return what the fit of a network is continued from: its part of the checkpoint, or the previous fit."""
+        if part and (saved := part.load()):
+            return saved
+        return warm_start_point(self.previous[number], self.data.network(self.config)) if self.previous else None
+
+
+def fit_single(inputs: FitInputs, listener: Callable[[Prepared, Problem], StartListener] | None = None) -> Fit:
+    """Fit one network."""
+    data, config, part = inputs.data, inputs.config, inputs.part("network")
+    rng, resume_point = check_random_state(config.random_state), inputs.resume_point(part)
+    prepared = prepare(data, config, rng, resume_point)
+    hooks = FitHooks(
+        part=part,
+        listener=listener,
+        on_interrupt=lambda fitted: inputs.set_result(Fit(prepared, config, [fitted])),
+        start_time=data.start_time,
+    )
+    return Fit(prepared, config, [fit_network(prepared, config, rng, resume_point, hooks)])

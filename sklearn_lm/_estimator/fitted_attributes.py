@@ -1,167 +1,170 @@
-"""From the winner of a race to the fitted attributes of the estimator."""
+"""Fitted attributes of `LMRegressor`. No other file sets attributes whose names end in an underscore."""
 
 import warnings
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from .._data.executors import LostWorkersError
-from .._data.rows import DataSet
-from .._network.losses import RobustObjective
+from .._data.yeo_johnson import Scalings
 from .._network.objective import Problem
-from .._network.topology import unpack
+from .._network.topology import Network, unpack
 from .._optimize.levenberg_marquardt import Ending
-from .._training.checkpoint import WarmStartState
-from .._training.evidence import EvidenceRun
-from .._training.history import print_starts
-from .._training.multistart import Multistart, StartRun, summary
-from .._uncertainty.posterior import LeftOut, Posterior, RowsLeftOut, leave_one_out
-from .._uncertainty.predictive import NoiseModels
+from .._training.callbacks import Tasks
+from .._uncertainty.ensemble import mix
+from .._uncertainty.predictive import Errors, LooScore, NoiseModels, score_left_out
+from .config import FitConfig
+from .fit import Fit, FittedNetwork
+from .prepare import Prepared
 
-# Multiply-adds that leave-one-out residuals may cost without being asked for: some hundredths of a second.
-CHEAP = 1e8
 # Weights of a smaller mean are rather shares, or inverse variances, than numbers of rows. On 200 rows of a noisy sine a
 # mean of 0.1 still finds the curve, and one of 0.05 explains most of it as noise.
 MIN_MEAN_WEIGHT = 0.1
-# What not every fit has.
+# Attributes that not every fit sets: those of the previous fit are removed.
 OCCASIONAL = (
     "n_features_in_", "feature_names_in_", "loss_weights_", "loss_scale_", "alpha_", "log_evidence_",
     "feature_relevance_", "growth_", "estimators_", "_precisions", "_memory", "_loo",
 )  # fmt: skip
 
 
-def set_fitted_attributes(
-    model: Any, problem: Problem, race: Multistart, winner: StartRun, staged: Any, left_out_rows: DataSet | None = None
-) -> RowsLeftOut | None:
-    """Set the fitted attributes; return leave-one-out predictions of `left_out_rows`, which are training rows."""
-    assert winner.ending is not None
-    changed, theta = winner.candidate()
-    y_scale, problem = problem.y_scaling.scale, changed or problem
+def set_fitted_attributes(model: Any, fit: Fit) -> None:
+    """Give the model the attributes of a fit, and take those of an earlier one."""
+    attributes = fitted_attributes(fit.prepared, fit.config, fit.best)
+    if fit.members is not None:
+        attributes["estimators_"] = _members(model, fit)
+        attributes |= leave_one_out_attributes(fit.prepared, fit.config, fit.begun)
+    if fit.growth is not None:
+        attributes["growth_"] = fit.growth
     for name in OCCASIONAL:
-        model.__dict__.pop(name, None)
-    model.__dict__.update(model_attributes(staged, problem, theta))
-    model.best_iter_, model.n_iter_ = winner.best()[1], winner.iteration
-    model.history_ = winner.monitor.history()
-    model.loss_curve_ = model.history_.pop("loss").tolist()
-    model.loss_ = model.loss_curve_[model.best_iter_]
-    model.starts_ = summary(race.runners)
-    model.stop_reason_ = winner.ending.sentence
-    model._set_sizes = {name: len(rows.X) for name, rows in problem.rows.items()}
-    train = problem.rows["train"]
-    model._sample_X = train.sample
-    model._noise_models = NoiseModels()
-    if isinstance(winner, EvidenceRun):
-        _publish_evidence(model, winner, problem)
-    left_out = _publish_posterior(model, problem, winner, theta, left_out_rows)
-    memory = race.memory() if model.warm_start else None
-    if memory is not None:
-        model._memory = WarmStartState(memory, theta, y_scale)
-    if model.verbose and len(race.runners) > 1:
-        print_starts(model.starts_)
-        if winner.monitor.progress is not None:
-            winner.monitor.progress.replay()
-    return left_out
+        vars(model).pop(name, None)
+    vars(model).update(attributes)
 
 
-def model_attributes(staged: Any, problem: Problem, theta: np.ndarray) -> dict[str, Any]:
-    """The fitted attributes that make up the network with parameters theta."""
-    coefs, intercepts = unpack(problem.network, theta)
-    *hidden, out_activation = problem.network.activations
-    names = ("n_features_in_", "feature_names_in_", "split_indices_", "x_power_", "_y_is_1d", "_n_rows")
+def _members(model: Any, fit: Fit) -> list[Any]:
+    """Return the networks of an ensemble as estimators; those that were not begun as a warm start has left them."""
+    members, before = [], vars(model).get("estimators_", []) if fit.config.warm_start else []
+    for number, (network, parameters) in enumerate(zip(fit.networks, fit.members or [], strict=True)):
+        if network is not None:
+            member = clone(model)
+            vars(member).pop("_skl_callbacks", None)
+            vars(member).update(fitted_attributes(fit.prepared, fit.config, network))
+        elif len(before) == len(fit.networks):
+            member = deepcopy(before[number])
+        else:
+            continue
+        members.append(member.set_params(**parameters))
+    return members
+
+
+def fitted_attributes(prepared: Prepared, config: FitConfig, network: FittedNetwork) -> dict[str, Any]:
+    """Return the fitted attributes of one network."""
+    history = dict(network.history)
+    attributes = {
+        **network_attributes(prepared, network.network, network.scalings, network.theta),
+        "best_iter_": network.best_iteration,
+        "n_iter_": network.n_iterations,
+        "loss_curve_": history.pop("loss").tolist(),
+        "loss_": network.loss,
+        "history_": history,
+        "starts_": network.starts,
+        "stop_reason_": network.ending.sentence,
+        "_set_sizes": prepared.set_sizes,
+        "_sample_X": prepared.sample_X,
+        "_posterior": network.posterior,
+        "_noise_models": NoiseModels(),
+    }
+    if network.precisions is not None:
+        alpha, beta = network.precisions
+        attributes |= {"_precisions": network.precisions, "alpha_": alpha / beta, "log_evidence_": network.log_evidence}
+        if config.training.penalty_groups == "input":
+            spread = 1 / np.sqrt(alpha[: network.network.sizes[0]])
+            attributes["feature_relevance_"] = spread / spread.sum()
+    if network.robust_loss is not None:
+        weights = np.full(prepared.n_rows, np.nan)
+        weights[prepared.split_indices["train"]] = network.robust_loss.weights
+        attributes |= {"loss_scale_": network.robust_loss.scale, "loss_weights_": weights}
+    if network.state is not None:
+        attributes["_memory"] = network.state
+    return attributes | leave_one_out_attributes(prepared, config, [network])
+
+
+def network_attributes(prepared: Prepared, network: Network, scalings: Scalings, theta: np.ndarray) -> dict[str, Any]:
+    """Return the fitted attributes that make up a network with parameters theta."""
+    coefs, intercepts = unpack(network, theta)
+    *hidden, out_activation = network.activations
     return {
-        **{name: getattr(staged, name) for name in names if hasattr(staged, name)},
+        **prepared.names,
+        "split_indices_": prepared.split_indices,
+        "x_power_": scalings.power,
+        "_y_is_1d": prepared.y_is_1d,
+        "_n_rows": prepared.n_rows,
         "coefs_": coefs,
         "intercepts_": intercepts,
-        "n_layers_": len(problem.network.sizes),
-        "n_outputs_": problem.network.sizes[-1],
+        "n_layers_": len(network.sizes),
+        "n_outputs_": network.sizes[-1],
         "hidden_activations_": tuple(hidden),
         "out_activation_": out_activation,
-        "x_offset_": problem.x_scaling.offset,
-        "x_scale_": problem.x_scaling.scale,
-        "y_offset_": problem.y_scaling.offset,
-        "y_scale_": problem.y_scaling.scale,
+        "x_offset_": scalings.x.offset,
+        "x_scale_": scalings.x.scale,
+        "y_offset_": scalings.y.offset,
+        "y_scale_": scalings.y.scale,
     }
 
 
-def _publish_evidence(model: Any, winner: EvidenceRun, problem: Problem) -> None:
-    """What the data say of the penalty, in the units of the parameter `alpha`."""
-    found = winner.found
-    alpha, beta = model._precisions = winner.precisions if found is None else found.precisions
-    model.alpha_ = alpha / beta
-    model.log_evidence_ = np.nan if found is None else found.log_evidence
-    if model.penalty_groups == "input":
-        spread = 1 / np.sqrt(alpha[: problem.network.sizes[0]])
-        model.feature_relevance_ = spread / spread.sum()
-
-
-# Squares of errors near the limits of float64 may overflow: an infinite sum is an answer, too.
+# Squares of errors near the limits of float64 may overflow: the sum is infinite then, which is a valid result.
 @np.errstate(over="ignore", invalid="ignore")
-def _publish_posterior(
-    model: Any, problem: Problem, winner: StartRun, theta: np.ndarray, left_out_rows: DataSet | None
-) -> RowsLeftOut | None:
-    """The normal equations at the published weights, and leave-one-out predictions of `left_out_rows`."""
-    train, network, penalty_diag, noise = problem.rows["train"], problem.network, problem.penalty.penalty_diag, None
-    n_outputs = train.Y.shape[1]
-    work = train.Y.size * network.n_parameters**2 / 2
-    is_hasty = winner.ending is Ending.INTERRUPTED and work > CHEAP  # who pressed Ctrl-C does not want to wait
-    equations: Any = None
-    if winner.scale is not None:
-        objective = problem.objective(with_matrix=True)
-        assert isinstance(objective, RobustObjective)
-        objective.scale = winner.scale
-        if not is_hasty:
-            equations, train = objective.linearize(theta), objective.rows  # of the weighted squares
-            noise = objective.sigma(theta) ** 2
-        model.loss_scale_ = float(objective.scale * (problem.y_scaling.scale[0] if n_outputs == 1 else 1.0))
-        model.loss_weights_ = np.full(model._n_rows, np.nan)
-        model.loss_weights_[model.split_indices_["train"]] = objective.row_weights(theta)
-    elif isinstance(winner, EvidenceRun):
-        noise = np.full(n_outputs, 1 / model._precisions.beta)
-        standing = winner.found or winner.state
-        equations = standing and standing.point
-    elif winner.state is not None and winner.state.iteration == model.best_iter_:  # the last one may not be told yet
-        equations = winner.state.point
-    has_factor = equations is not None and equations.is_direct
-    if not is_hasty and (equations is None or (problem.has_matrix and not has_factor)):
-        with suppress(LostWorkersError):  # they ended the fit: the weights are known, what they are sure of is not
-            equations = problem.objective(with_matrix=True).linearize(theta)
-    if equations is None or not equations.is_direct:  # there is no factor
-        model._posterior = None
+def leave_one_out_attributes(prepared: Prepared, config: FitConfig, fitted: Sequence[FittedNetwork]) -> dict[str, Any]:
+    """Return the leave-one-out errors of networks that are mixed, and the model of their noise, if both are known."""
+    attributes: dict[str, Any] = {}
+    score = leave_one_out_score(prepared, fitted)
+    if score is not None:
+        attributes["_loo"] = score._replace(residuals=score.residuals[:, 0]) if prepared.y_is_1d else score
+    left_out, train = [network.left_out.one for network in fitted if network.left_out], fitted[0].train
+    if len(left_out) == len(fitted) and train is not None and config.is_heteroscedastic:
+        attributes["_noise_models"] = NoiseModels(Errors.from_left_out(train, left_out))
+    return attributes
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def leave_one_out_score(prepared: Prepared, fitted: Sequence[FittedNetwork]) -> LooScore | None:
+    """Return the leave-one-out errors of the mixture of networks; None unless all networks have those of all rows."""
+    left_out, train = [network.left_out.whole for network in fitted if network.left_out], fitted[0].train
+    rows = prepared.split_indices["train"]
+    if len(left_out) < len(fitted) or train is None or len(train.X) < len(rows):  # a subsample
         return None
-    model._posterior = Posterior(equations, penalty_diag, train.weight, noise)
-    if is_hasty or left_out_rows is None:
-        return None
-    if len(left_out_rows.X) < len(train.X) or train.is_distributed:
-        train = left_out_rows.rows(problem.y_scaling)
-    f, products = model._posterior.linearized(train.X, problem.x_scaling.table(), network, theta)
-    y_scaling = problem.y_scaling
-    weight = train.root_weight**2
-
-    def without(part: np.ndarray) -> LeftOut:
-        mean, variance = leave_one_out(products, train.Y - f, train.Y, part, model._posterior.noise_variance)
-        return LeftOut(y_scaling.offset + y_scaling.scale * mean, y_scaling.scale**2 * variance)
-
-    row = without(weight)
-    return RowsLeftOut(row, without(np.minimum(weight, 1.0)) if (weight > 1.0).any() else row)
+    mean, _ = mix([part.mean for part in left_out], [part.variance for part in left_out])
+    return score_left_out(train, mean, rows, prepared.n_rows)
 
 
-def learns_noise(model: Any) -> bool:
-    """Whether the variance of the noise is to depend on the inputs, where leave-one-out predictions are known."""
-    return model.noise == "auto" and model.loss == "squared_error"
+def callback_tasks(model: Any, data: Mapping[str, Any], prepared: Prepared, problem: Problem) -> Tasks:
+    """Return the tasks that scikit-learn's callbacks see; `data` is what the caller passed to `fit`."""
+
+    def attributes(changed: Problem, theta: np.ndarray) -> dict[str, Any]:
+        scalings = Scalings(prepared.scalings.power, changed.x_scaling, changed.y_scaling)
+        return network_attributes(prepared, changed.network, scalings, theta)
+
+    return Tasks(model, problem, model.max_iter, dict(data), attributes)
 
 
-def wants_rows_left_out(model: Any, work: float) -> bool:
-    """Whether leave-one-out predictions of all rows are made, at `work` multiply-adds."""
-    return model.leave_one_out is True or (model.leave_one_out == "auto" and work <= CHEAP)
+def warm_start_attributes(fitted: Mapping[str, Any], config: FitConfig) -> list[Mapping[str, Any]]:
+    """Return the fitted attributes of each network that a warm start continues; an empty list if there is none."""
+    if not config.warm_start or config.searches_size:
+        return []
+    if config.n_networks == 1:
+        return [fitted] if "coefs_" in fitted else []
+    members = fitted.get("estimators_", ())
+    return [vars(member) for member in members] if len(members) == config.n_networks else []
 
 
-def warn_small_weights(model: Any) -> None:
-    """Where the evidence takes the data for less than they are, which is seldom meant."""
-    if "alpha_" not in vars(model) or model._posterior is None:
+def warn_small_weights(fit: Fit) -> None:
+    """Warn of weights so small that the evidence takes the data for fewer rows than there are."""
+    network = fit.best
+    if network.precisions is None or network.posterior is None:
         return
-    mean = model._posterior.weight / model._set_sizes["train"]
+    mean = network.posterior.weight / fit.prepared.set_sizes["train"]
     if mean < MIN_MEAN_WEIGHT:
         warnings.warn(
             f"sample_weight has a mean of {mean:.3g}. Where the penalty is found by the fit, a weight is a number of "
@@ -171,12 +174,14 @@ def warn_small_weights(model: Any) -> None:
         )
 
 
-def warn_unconverged(ending: Ending, alpha: float | str) -> None:
-    """Where there was more to be had; `alpha` is the parameter."""
-    if not ending.converged:
-        penalty = "If the data are noisy, set alpha='evidence'. " if ending is Ending.MAX_ITER and alpha == 0 else ""
+def warn_unconverged(fit: Fit) -> None:
+    """Warn of the first network whose fit ended before it converged."""
+    for ending in (network.ending for network in fit.begun if not network.ending.converged):
+        is_unpenalized = ending is Ending.MAX_ITER and fit.config.alpha == 0
+        penalty = "If the data are noisy, set alpha='evidence'. " if is_unpenalized else ""
         warnings.warn(
             f"LMRegressor stopped before it converged: {ending.sentence}. {penalty}{ending.remedy}.",
             ConvergenceWarning,
             stacklevel=4,  # the line that called fit
         )
+        return

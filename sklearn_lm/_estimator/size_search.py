@@ -1,27 +1,27 @@
-"""Size by itself: one hidden layer that grows until more units bring nothing.
+"""Size search: one hidden layer that grows until more units do not improve the fit.
 
-Each size begins at the solution of the one before: its units stay, and new ones are put in with output weights of zero,
-where they change nothing, each bending at a row of the data. What decides is the evidence, or with a fixed alpha the
-leave-one-out error (both know how many parameters a network has used up; no rows are held out for it).
+Each size starts from the solution of the one before. Its units are kept; the new units have output weights of zero, so
+that they change nothing at first, and their transition lies at a row of the data. Sizes are compared by the evidence,
+or by the leave-one-out error if alpha is fixed: both account for the number of parameters without held-out rows.
 """
 
-from copy import copy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.utils import check_random_state
 
-from .._data.block_inputs import RowBlocks
+from .._data.executors import LostWorkersError
 from .._network.objective import MAX_MATRIX
-from .._training.checkpoint import Checkpoint
-from .ensemble import copy_fitted_attributes, fit_networks, set_leave_one_out
-from .fit import FitInputs, FittedNetwork, finds_penalty, fit_network
+from .._network.topology import pack, unpack
+from .._training.checkpoint import ResumePoint
+from .ensemble import fit_ensemble
+from .fit import Fit, FitHooks, FitInputs, FittedNetwork, fit_network
+from .fitted_attributes import leave_one_out_score
+from .prepare import Prepared, prepare
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-# Sizes in a row that are no better before it ends.
+# The search ends after so many sizes in a row without improvement.
 PATIENCE = 2
-# What counts as better: a rise of the log evidence, in nats, or a fall of the leave-one-out error by this share.
+# Smallest improvement: a rise of the log evidence, in nats, or a relative fall of the leave-one-out error.
 MIN_RISE, MIN_FALL = 1.0, 0.01
 # Slope of a new unit, in units of the scaled inputs.
 SLOPE = 2.0
@@ -33,111 +33,112 @@ class Step(NamedTuple):
     n_units: int
     n_parameters: int
     train_mse: float
-    criterion: float  # log evidence, or R2 of the rows left out
+    criterion: float  # log evidence, or leave-one-out R2
     n_iter: int
 
 
-def grow(model: Any, given: FitInputs, file: Checkpoint | None = None) -> list[FittedNetwork]:
-    """Fit sizes one after the other; `model` gets the attributes of the best, and `growth_`.
+def search_size(inputs: FitInputs) -> Fit:
+    """Fit one size after the other; return the best, with `growth`.
 
-    With several networks, they are fitted with the size that one of them has found. After Ctrl-C the model has the
-    best of the sizes that were done, or what there is of the first one.
+    Several networks are fitted with the size that the search with one network has found.
+
+    Raises
+    ------
+    KeyboardInterrupt, LostWorkersError
+        After the best size so far was passed to `inputs.set_result`.
     """
-    if model.solver == "cg":
-        raise ValueError(
-            "hidden_layer_sizes='auto' with solver='cg': sizes are compared by what the Gram matrix tells, which "
-            "cg does not make. Set solver='auto', or hidden_layer_sizes to a number."
-        )
-    by_evidence = finds_penalty(model, given)
-    if isinstance(given.X, RowBlocks) and not by_evidence:
-        raise ValueError(
-            f"hidden_layer_sizes='auto' with alpha={model.alpha!r} and Dask rows: sizes are judged by leave-one-out "
-            "residuals of all rows, which would come here. Set alpha='evidence', or hidden_layer_sizes to a number."
-        )
-    rng = check_random_state(model.random_state)
-    if file:
-        rng = file.random_state(rng)
-    member, path, n_worse = None, list[Step](), 0
-    best: tuple[Any, FittedNetwork] | None = None
+    config, rng = inputs.config, inputs.random_state()
+    verbose, training = config.training.verbose, config.training._replace(verbose=0, warm_start=False)
+    leave_one_out = config.leave_one_out if config.finds_penalty else True
+    config = config._replace(training=training, leave_one_out=leave_one_out)
+    seed = int(rng.randint(np.iinfo(np.int32).max))
+    steps, best_step = list[Step](), 0
+    best: Fit | None = None
+    last: Fit | None = None
     for n_units in SIZES:
-        if member is not None and _is_too_large(member, n_units):
+        part, member_rng = inputs.part(f"{n_units} units"), np.random.RandomState(seed)
+        config = config._replace(hidden=(n_units,))
+        if last is None:
+            resume_point = inputs.resume_point(part)
+            prepared = prepare(inputs.data, config, member_rng, resume_point)
+        elif is_too_large(prepared, n_units):
             break
-        member = _first(model, n_units, rng, by_evidence) if member is None else _larger(member, n_units, rng)
+        else:
+            larger = larger_network(last, n_units, rng)
+            prepared = prepared._replace(network=inputs.data.network(config))
+            resume_point = inputs.resume_point(part) or larger
+        interrupted = list[FittedNetwork]()
+        hooks = FitHooks(part, on_interrupt=interrupted.append)
         try:
-            fit = fit_network(member, given, file.part(f"{n_units} units") if file else None)
-        except KeyboardInterrupt:
-            if best or hasattr(member, "coefs_"):
-                copy_fitted_attributes(model, best[0] if best else member)
+            fitted = fit_network(prepared, config, member_rng, resume_point, hooks)
+        except (KeyboardInterrupt, LostWorkersError):
+            if best or interrupted:
+                inputs.set_result(best or Fit(prepared, config, [*interrupted]))
             raise
-        set_leave_one_out(member, [fit])
-        path.append(_step(member, n_units))
-        if model.verbose:
-            print("{:4d} units, {:5d} parameters, train MSE {:.4g}, criterion {:.6g}".format(*path[-1][:4]))
-        is_better = best is None or _is_better(member, best[0])
-        best, n_worse = ((member, fit), 0) if is_better else (best, n_worse + 1)
-        if n_worse == PATIENCE:
+        last = Fit(prepared, config, [fitted])
+        steps.append(_step(last, fitted))
+        if verbose:
+            print("{:4d} units, {:5d} parameters, train MSE {:.4g}, criterion {:.6g}".format(*steps[-1][:4]))
+        if best is None or is_better(steps[-1], steps[best_step], fitted.precisions is not None):
+            best, best_step = last, len(steps) - 1
+        elif len(steps) - 1 - best_step == PATIENCE:
             break
     assert best is not None
-    chosen, fit = best
-    if model.n_networks > 1:
-        fits = fit_networks(model, given, file, len(chosen.intercepts_[0]), rng)
-    else:
-        fits = [fit]
-        copy_fitted_attributes(model, chosen)
-        model.__dict__.pop("_memory", None)  # of one size, with another number of starts
-    model.growth_ = {name: np.array([getattr(step, name) for step in path]) for name in Step._fields}
-    return fits
+    fit = best
+    if inputs.config.n_networks > 1:
+        # All rows are training rows, or the ensemble is split by its own seed.
+        is_shared = len(fit.prepared.sets) == 1
+        inputs = inputs._replace(config=inputs.config._replace(hidden=fit.config.hidden))
+        fit = fit_ensemble(inputs, rng, fit.prepared if is_shared else None)
+    return fit._replace(growth={name: np.array([getattr(step, name) for step in steps]) for name in Step._fields})
 
 
-def _first(model: Any, n_units: int, rng: np.random.RandomState, by_evidence: bool) -> Any:
-    """An estimator of the first size, as the model would have it."""
-    member = clone(model).set_params(hidden_layer_sizes=(n_units,), n_networks=1, verbose=0)
-    if not by_evidence:
-        member.set_params(leave_one_out=True)
-    member.__dict__.pop("_skl_callbacks", None)
-    return member.set_params(random_state=int(rng.randint(np.iinfo(np.int32).max)))
-
-
-def _larger(member: Any, n_units: int, rng: np.random.RandomState) -> Any:
-    """The same with more units, ready to go on from where this one stands."""
-    larger = copy(member).set_params(hidden_layer_sizes=(n_units,), warm_start=True)
-    larger.__dict__.pop("_memory", None)
-    (W, V), (b, c) = member.coefs_, member.intercepts_
+def larger_network(fit: Fit, n_units: int, rng: np.random.RandomState) -> ResumePoint:
+    """Return the solution of a fit with more units, as the start for the next size."""
+    (fitted,), prepared = fit.networks, fit.prepared
+    assert fitted is not None
+    (W, V), (b, c) = unpack(fitted.network, fitted.theta)
     n_inputs, n_new = W.shape[0], n_units - W.shape[1]
-    distinct = _distinct_rows(member)
+    distinct = distinct_rows(prepared)
     rows = distinct[rng.randint(len(distinct), size=n_new)]
-    bends_at = (rows - member.x_offset_) / member.x_scale_
+    centres = (rows - fitted.scalings.x.offset) / fitted.scalings.x.scale
     new = SLOPE / np.sqrt(n_inputs) * rng.normal(size=(n_inputs, n_new))
-    larger.coefs_ = [np.hstack([W, new]), np.vstack([V, np.zeros((n_new, V.shape[1]))])]
-    larger.intercepts_ = [np.concatenate([b, -np.einsum("ki,ik->k", bends_at, new)]), c]
-    return larger
+    theta = pack(
+        [np.hstack([W, new]), np.vstack([V, np.zeros((n_new, V.shape[1]))])],
+        [np.concatenate([b, -np.einsum("ki,ik->k", centres, new)]), c],
+    )
+    return ResumePoint(fitted.scalings, prepared.split_indices, None, theta, fitted.precisions)
 
 
-def _distinct_rows(member: Any) -> np.ndarray:
-    """Of the inputs that the model keeps: a row given twice is a row of twice the weight."""
-    return np.unique(member._sample_X, axis=0)
+def distinct_rows(prepared: Prepared) -> np.ndarray:
+    """Return the distinct inputs of the sample: a row given twice equals a row of twice the weight."""
+    return np.unique(prepared.sample_X, axis=0)
 
 
-def _n_parameters(member: Any, n_units: int) -> int:
-    return n_units * (member.n_features_in_ + 1) + member.n_outputs_ * (n_units + 1)
+def is_too_large(prepared: Prepared, n_units: int) -> bool:
+    """Return whether the parameters are more than the residuals, or too many for a Gram matrix."""
+    n_inputs, *_, n_outputs = prepared.network.sizes
+    n_parameters, n_rows = n_units * (n_inputs + 1) + n_outputs * (n_units + 1), prepared.set_sizes["train"]
+    if n_rows == len(prepared.sample_X):
+        n_rows = len(distinct_rows(prepared))
+    return n_parameters > n_rows * n_outputs or n_parameters**2 > MAX_MATRIX
 
 
-def _is_too_large(member: Any, n_units: int) -> bool:
-    """More parameters than residuals would fit any noise; and there must be a Gram matrix to tell."""
-    n_parameters, n_rows = _n_parameters(member, n_units), member._set_sizes["train"]
-    if n_rows == len(member._sample_X):
-        n_rows = len(_distinct_rows(member))
-    return n_parameters > n_rows * member.n_outputs_ or n_parameters**2 > MAX_MATRIX
+def is_better(step: Step, other: Step, by_evidence: bool) -> bool:
+    """Return whether a size is better than another by enough to count."""
+    if by_evidence:
+        return step.criterion > other.criterion + MIN_RISE
+    # 1 - R2 is PRESS over the variance of y, mean over outputs: the units of an output do not matter.
+    return 1 - step.criterion < (1 - MIN_FALL) * (1 - other.criterion)
 
 
-def _step(member: Any, n_units: int) -> Step:
-    mse = member.history_["train_mse"][member.best_iter_]
-    criterion = member.log_evidence_ if "alpha_" in vars(member) else member.loo_score_
-    return Step(n_units, _n_parameters(member, n_units), float(mse), float(criterion), member.n_iter_)
-
-
-def _is_better(member: Any, other: Any) -> bool:
-    if "alpha_" in vars(member):
-        return member.log_evidence_ > other.log_evidence_ + MIN_RISE
-    # 1 - R2 is PRESS over the spread of y, mean over outputs: no output counts for more because of its units.
-    return 1 - member.loo_score_ < (1 - MIN_FALL) * (1 - other.loo_score_)
+def _step(fit: Fit, fitted: FittedNetwork) -> Step:
+    """Return the record of one size."""
+    criterion = fitted.log_evidence
+    if fitted.precisions is None:
+        score = leave_one_out_score(fit.prepared, [fitted])
+        assert score is not None
+        criterion = score.score
+    train_mse = float(fitted.history["train_mse"][fitted.best_iteration])
+    n_units, n_parameters = fitted.network.sizes[1], fitted.network.n_parameters
+    return Step(n_units, n_parameters, train_mse, float(criterion), fitted.n_iterations)

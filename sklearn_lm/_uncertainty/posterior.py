@@ -22,7 +22,7 @@ from .._data.out_of_core import SWEEP, Source, sweep
 from .._data.rows import read_only
 from .._network.topology import Network
 from .._optimize import cholesky
-from .._optimize.linearization import GramLinearization, JacobianLinearization
+from .._optimize.linearization import Linearization
 
 EPS = float(np.finfo(np.float64).eps)
 # The noise is estimated from at least this share of the residuals: a network that reproduces its data leaves no
@@ -60,8 +60,8 @@ class Posterior:
 
     Parameters
     ----------
-    linearization : GramLinearization or JacobianLinearization
-        At the fitted weights.
+    linearization : Linearization
+        At the fitted weights; a direct one.
     penalty_diag : ndarray of shape (n_parameters,)
         Diagonal of S.
     weight : float
@@ -72,12 +72,12 @@ class Posterior:
 
     def __init__(
         self,
-        linearization: GramLinearization | JacobianLinearization,
+        linearization: Linearization,
         penalty_diag: np.ndarray,
         weight: float,
         noise_variance: np.ndarray | None = None,
     ):
-        self._linearization: GramLinearization | JacobianLinearization | None = linearization
+        self._linearization: Linearization | None = linearization
         self._penalty_diag, self.weight, self._noise_variance = penalty_diag, weight, noise_variance
         self.squares = linearization.squares  # weighted sums of squared residuals, one per output
         self.max_leverage: float | None = None  # of a training row, computed at its first use
@@ -165,7 +165,7 @@ class Posterior:
 class PosteriorSnapshot(NamedTuple):
     """State of a `Posterior` as plain data."""
 
-    linearization: GramLinearization | JacobianLinearization | None
+    linearization: Linearization | None
     penalty_diag: np.ndarray
     weight: float
     squares: np.ndarray

@@ -1,0 +1,186 @@
+"""The parameters of `LMRegressor` as one NamedTuple, with the checks of parameters that depend on each other."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils._param_validation import InvalidParameterError
+
+from .._data.scaling import Scaling
+from .._kernels import ACTIVATIONS
+from .._network.losses import Loss, RobustObjective
+from .._network.objective import NetworkObjective
+from .._optimize.state import OptimizerSettings
+from .._training.train import TrainingSettings
+
+# Limits of the loss scale in units of the scaled y: squares of numbers beyond them leave the range of float64.
+MAX_LOSS_SCALE = 1e70
+ROWS_REMEDY = "Pass NumPy arrays or a numpy.memmap"
+
+
+class FitConfig(NamedTuple):
+    """Options of one call of `fit`; the parameters of the same names document them."""
+
+    training: TrainingSettings
+    hidden: tuple[int, ...]  # sizes of the hidden layers; for a size search those of the first size
+    activations: tuple[str, ...]  # one for each hidden layer
+    searches_size: bool
+    finds_penalty: bool  # whether the fit finds the penalty, if it can make a Gram matrix
+    n_networks: int
+    alpha: float | str
+    loss: str
+    loss_scale: float | None
+    noise: str
+    scaling: str | None
+    solver: str
+    split: str
+    validation_fraction: float  # 0.0 without early stopping
+    test_fraction: float
+    leave_one_out: bool | str
+    warm_start: bool
+    checkpoint: Any
+    random_state: Any
+
+    @property
+    def is_heteroscedastic(self) -> bool:
+        """Whether the variance of the noise depends on the inputs, where leave-one-out predictions are known."""
+        return self.noise == "auto" and self.loss == "squared_error"
+
+    def objective_type(self, y_scaling: Scaling) -> Callable[..., NetworkObjective]:
+        """Return the class of objectives with this loss."""
+        if self.loss == "squared_error":
+            return NetworkObjective
+        unit = y_scaling.scale[0] if len(y_scaling.scale) == 1 else 1.0
+        with np.errstate(over="ignore"):
+            scale = None if self.loss_scale is None else float(np.float64(self.loss_scale) / unit)
+        if scale is not None and not 1 / MAX_LOSS_SCALE <= scale <= MAX_LOSS_SCALE:
+            raise ValueError(
+                f"loss_scale={self.loss_scale!r} is {scale:.3g} in units of the scaled y: squares of residuals, in "
+                "units of it, overflow or underflow float64. Set it to the size of usual residuals, or to None."
+            )
+        return partial(RobustObjective, loss=Loss(self.loss, scale))
+
+
+def make_config(parameters: Mapping[str, Any], has_validation_set: bool, has_dask_rows: bool) -> FitConfig:
+    """Return the configuration of a fit.
+
+    Parameters
+    ----------
+    parameters : mapping of str to object
+        All parameters of `LMRegressor`.
+    has_validation_set : bool
+        Whether `X_val` was passed to `fit`.
+    has_dask_rows : bool
+        Whether X is a Dask collection.
+
+    Raises
+    ------
+    ValueError
+        If parameters contradict each other or the arguments of `fit`.
+    """
+    validates = parameters["early_stopping"] or has_validation_set
+    if has_dask_rows:
+        _check_dask_support(parameters)
+    if parameters["mu"] >= parameters["mu_max"]:
+        raise ValueError(
+            f"mu={parameters['mu']!r} is not below mu_max={parameters['mu_max']!r}: the first rejected step would end "
+            "the fit. Lower mu, or raise mu_max."
+        )
+    if parameters["alpha"] == "evidence":
+        _check_evidence_support(validates, parameters["loss"])
+    is_free = not validates and parameters["loss"] == "squared_error" and parameters["solver"] != "cg"
+    finds_penalty = parameters["alpha"] == "evidence" or (parameters["alpha"] == "auto" and is_free)
+    searches_size = isinstance(parameters["hidden_layer_sizes"], str)
+    if searches_size:
+        _check_size_search_support(parameters, finds_penalty, has_dask_rows)
+    hidden = hidden_sizes((1,) if searches_size else parameters["hidden_layer_sizes"])
+    own: dict[str, Any] = {
+        "hidden": hidden,
+        "activations": activation_names(parameters["activation"], len(hidden)),
+        "searches_size": searches_size,
+        "finds_penalty": finds_penalty,
+        "training": make_training_settings(parameters),
+        "validation_fraction": parameters["validation_fraction"] if parameters["early_stopping"] else 0.0,
+    }
+    return FitConfig(**own, **{name: parameters[name] for name in FitConfig._fields if name not in own})
+
+
+def make_training_settings(parameters: Mapping[str, Any]) -> TrainingSettings:
+    """Return the parameters that the training takes."""
+    optimizer, training = (
+        {name: parameters[name] for name in settings._fields if name in parameters}
+        for settings in (OptimizerSettings, TrainingSettings)
+    )
+    return TrainingSettings(optimizer=OptimizerSettings(**optimizer), by_evidence=False, **training)
+
+
+def hidden_sizes(sizes: Any) -> tuple[int, ...]:
+    """Return the sizes of the hidden layers from the parameter `hidden_layer_sizes`."""
+    each = tuple(sizes) if isinstance(sizes, Sequence | np.ndarray) else (sizes,)
+    if not all(isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= 1 for size in each):
+        raise InvalidParameterError(
+            "The 'hidden_layer_sizes' parameter of LMRegressor must be a positive int or a sequence of "
+            f"positive ints. Got {sizes!r} instead."
+        )
+    return tuple(int(size) for size in each)
+
+
+def activation_names(activation: Any, n_layers: int) -> tuple[str, ...]:
+    """Return the activation of each hidden layer from the parameter `activation`."""
+    names = (activation,) * n_layers if isinstance(activation, str) else tuple(activation)
+    if len(names) != n_layers or not all(isinstance(name, str) and name in ACTIVATIONS for name in names):
+        raise InvalidParameterError(
+            f"The 'activation' parameter of LMRegressor must be one of {sorted(ACTIVATIONS)}, or one of "
+            f"them for each of the {n_layers} hidden layers. Got {activation!r} instead."
+        )
+    return tuple(str(name) for name in names)
+
+
+def _check_evidence_support(has_validation_set: bool, loss: str) -> None:
+    """Raise ValueError for options that contradict a penalty found by the evidence."""
+    if has_validation_set:
+        raise ValueError(
+            "early_stopping=True, or X_val, with alpha='evidence': the evidence stops the fit by the training rows "
+            "alone. Leave the validation set out (test_fraction only watches), or set alpha to a number."
+        )
+    if loss != "squared_error":
+        raise ValueError(
+            f"loss={loss!r} with alpha='evidence': the evidence is that of normal noise. Set alpha to a "
+            "number, or loss='squared_error'."
+        )
+
+
+def _check_size_search_support(parameters: Mapping[str, Any], finds_penalty: bool, has_dask_rows: bool) -> None:
+    """Raise ValueError for options that leave a size search without its criterion."""
+    if parameters["solver"] == "cg":
+        raise ValueError(
+            "hidden_layer_sizes='auto' with solver='cg': sizes are compared by what the Gram matrix tells, which "
+            "cg does not make. Set solver='auto', or hidden_layer_sizes to a number."
+        )
+    if has_dask_rows and not finds_penalty:
+        raise ValueError(
+            f"hidden_layer_sizes='auto' with alpha={parameters['alpha']!r} and Dask rows: sizes are compared by "
+            "leave-one-out residuals of all rows, which the fit does not compute for Dask rows. Set alpha='evidence', "
+            "or hidden_layer_sizes to a number."
+        )
+
+
+def _check_dask_support(parameters: Mapping[str, Any]) -> None:
+    """Raise ValueError for options that need all rows in the memory of this process."""
+    if parameters["loss"] != "squared_error":
+        raise ValueError(
+            f"loss={parameters['loss']!r} with Dask rows: its scale is a median of all residuals, which would have to "
+            f"be in the memory of this process. {ROWS_REMEDY}, or set loss='squared_error'."
+        )
+    if parameters["solver"] == "cg":
+        raise ValueError(
+            "solver='cg' with Dask rows: each of its many products would be a pass over the cluster. "
+            f"{ROWS_REMEDY}, or set solver='cholesky'."
+        )
+    if parameters["leave_one_out"] is True:
+        raise ValueError(
+            "leave_one_out=True with Dask rows: the residuals of all rows would have to be in the memory of this "
+            f"process. {ROWS_REMEDY}, or set leave_one_out='auto'."
+        )
