@@ -15,7 +15,7 @@ from conftest import COMPILED, interrupt_at, may_end_early
 from sklearn.base import clone
 
 from sklearn_lm import LMRegressor
-from sklearn_lm._estimator import fitted_attributes
+from sklearn_lm._estimator import fit as fit_module
 from sklearn_lm._kernels import interrupt
 from sklearn_lm._training.history import Monitor
 
@@ -92,7 +92,7 @@ def test_starts_and_networks_in_threads_end_in_the_middle_of_an_iteration(parame
 
 def interrupted(monkeypatch, **parameters):
     """A fit of rows that count as many, interrupted in an evaluation; and the evaluations that come after it."""
-    monkeypatch.setattr(fitted_attributes, "CHEAP", 0)
+    monkeypatch.setattr(fit_module, "CHEAP", 0)
     numbers = interrupt_at(monkeypatch, 9)
     X = np.random.RandomState(0).normal(size=(60, 2))
     model = LMRegressor(5, n_starts=1, random_state=0, tol=0, leave_one_out=True, **parameters)

@@ -1,4 +1,4 @@
-"""A hidden layer that grows until more units bring nothing."""
+"""Size search: a hidden layer that grows until more units do not improve the fit."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,12 @@ from sklearn.base import clone
 
 from sklearn_lm import LMRegressor
 from sklearn_lm._estimator import size_search
-from sklearn_lm._estimator.size_search import MIN_RISE, PATIENCE, _larger
+from sklearn_lm._estimator.config import make_config
+from sklearn_lm._estimator.fit import FitInputs, fit_single
+from sklearn_lm._estimator.prepare import check_data
+from sklearn_lm._estimator.size_search import MIN_RISE, PATIENCE, is_too_large, larger_network
+from sklearn_lm._network.objective import predict
+from sklearn_lm._network.topology import make_network, unpack
 
 
 @pytest.fixture
@@ -22,6 +27,13 @@ def fit(X, y, **parameters):
         return LMRegressor("auto", **parameters).fit(X, y)
 
 
+def fit_one(n_units, X, y, weight=None):
+    """Return the `Fit` of one network, as the search makes it."""
+    model = LMRegressor(n_units, alpha=1e-3, n_starts=1, max_iter=10, random_state=0)
+    data = check_data(model, X, y, weight, None, None, None, is_resumed=False)
+    return fit_single(FitInputs(data, make_config(model.get_params(), False, False), None, [], print))
+
+
 @pytest.mark.parametrize("alpha", ["evidence", 1e-3])
 def test_the_size_with_the_best_criterion_is_taken(data, alpha):
     model = fit(*data, alpha=alpha)
@@ -30,7 +42,7 @@ def test_the_size_with_the_best_criterion_is_taken(data, alpha):
     chosen = list(path["n_units"]).index(n_units)
     assert list(path["n_units"]) == sorted(path["n_units"])
     assert n_units > 1
-    # All before it are worse, and what comes after is no better by enough to count.
+    # All smaller sizes are worse, and no larger one is better by enough to count.
     assert path["criterion"][chosen] > path["criterion"][:chosen].max()
     if alpha == "evidence":
         assert (path["criterion"][chosen + 1 :] <= path["criterion"][chosen] + MIN_RISE).all()
@@ -42,13 +54,15 @@ def test_the_size_with_the_best_criterion_is_taken(data, alpha):
 
 
 def test_new_units_change_nothing_at_first(data):
-    X, y = data
-    with may_end_early():
-        member = LMRegressor(3, alpha=1e-3, n_starts=1, max_iter=10, random_state=0).fit(X, y)
-    larger = _larger(member, 7, np.random.RandomState(0))
-    assert larger.coefs_[0].shape == (1, 7)
-    np.testing.assert_allclose(larger.predict(X), member.predict(X), atol=1e-12)
-    assert member.coefs_[0].shape == (1, 3)
+    X, _ = data
+    fit = fit_one(3, *data)
+    (fitted,), network = fit.networks, make_network(1, (7,), 1, ("tanh",))
+    scalings, _, _, theta = larger_network(fit, 7, np.random.RandomState(0))[:4]
+    np.testing.assert_allclose(
+        predict(X, scalings.x, scalings.y, network, theta),
+        predict(X, fitted.scalings.x, fitted.scalings.y, fitted.network, fitted.theta),
+        atol=1e-12,
+    )
 
 
 def test_a_larger_network_begins_where_the_smaller_one_ended(data):
@@ -58,23 +72,22 @@ def test_a_larger_network_begins_where_the_smaller_one_ended(data):
 
 
 def test_repeated_rows_are_weights(data):
-    """Naive: new units bend at rows of which repetitions are drawn more often, and rows are counted for the limit."""
+    """Naive: centres of new units are drawn from all rows, repetitions included, and all rows count for the limit."""
     X, y = data
     X, y = X[::4], y[::4]
     weight = 1 + np.arange(len(X)) % 3
     repeated = np.repeat(X, weight, axis=0), np.repeat(y, weight)
-    with may_end_early():
-        members = [
-            LMRegressor(2, alpha=1e-3, n_starts=1, max_iter=10, random_state=0).fit(*rows)
-            for rows in ((X, y, weight), repeated)
-        ]
-    weighted, other = (_larger(member, 7, np.random.RandomState(0)) for member in members)
-    np.testing.assert_allclose(weighted.coefs_[0], other.coefs_[0], rtol=1e-6, atol=1e-8)
-    np.testing.assert_allclose(weighted.intercepts_[0], other.intercepts_[0], rtol=1e-6, atol=1e-8)
+    fits = [fit_one(2, *rows) for rows in ((X, y, weight), repeated)]
+    network = make_network(1, (7,), 1, ("tanh",))
+    (weighted, weighted_biases), (other, other_biases) = (
+        unpack(network, larger_network(fit, 7, np.random.RandomState(0)).theta) for fit in fits
+    )
+    np.testing.assert_allclose(weighted[0], other[0], rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(weighted_biases[0], other_biases[0], rtol=1e-6, atol=1e-8)
     n_parameters = 3 * np.array(size_search.SIZES) + 1
-    for member in members:
-        is_too_large = [size_search._is_too_large(member, n_units) for n_units in size_search.SIZES]
-        np.testing.assert_array_equal(is_too_large, n_parameters > len(X))
+    for fit in fits:
+        found = [is_too_large(fit.prepared, n_units) for n_units in size_search.SIZES]
+        np.testing.assert_array_equal(found, n_parameters > len(X))
 
 
 def test_there_are_never_more_parameters_than_residuals(rng):
@@ -83,12 +96,14 @@ def test_there_are_never_more_parameters_than_residuals(rng):
     assert model.growth_["n_parameters"].max() <= 14
 
 
-def test_several_networks_have_the_size_that_one_has_found(data):
-    model = fit(*data, n_networks=2)
+@pytest.mark.parametrize("test_fraction", [0.0, 0.2])
+def test_several_networks_have_the_size_that_one_has_found(data, test_fraction):
+    model = fit(*data, n_networks=2, test_fraction=test_fraction)
     sizes = {len(member.intercepts_[0]) for member in model.estimators_}
     assert len(sizes) == 1
     assert sizes < set(model.growth_["n_units"])
     assert np.isfinite(model.predict(data[0], return_std=True)[1]).all()
+    assert len(model.split_indices_) == (2 if test_fraction else 1)
 
 
 def test_the_parameter_stays_auto_and_the_seed_decides(data):

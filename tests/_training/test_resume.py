@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_lm import LMRegressor
-from sklearn_lm._estimator.fit import previous
+from sklearn_lm._estimator.fit import warm_start_point
 from sklearn_lm._network.objective import predict
 from sklearn_lm._network.topology import make_network
 from sklearn_lm._training import draw_starts, multistart
@@ -153,7 +153,8 @@ def test_what_it_begins_with_if_it_cannot_go_on_exactly_says_the_same(data, para
     (X, y), parameters = of_outputs(data, parameters)
     model = fit_n_times(1, (X, y), **parameters, max_iter=20)
     network = make_network(2, (4,), model.n_outputs_, ("tanh",))
-    (power, *scalings), _, _, theta = previous(model, network)
+    point = warm_start_point(vars(model), network)
+    (power, *scalings), theta = point.scalings, point.theta
     np.testing.assert_allclose(
         predict(power.forward(X), *scalings, network, theta).ravel(), model.predict(X).ravel(), rtol=1e-12
     )

@@ -276,7 +276,7 @@ def test_rows_that_took_no_part_have_none(data):
 def test_leave_one_out_is_computed_where_it_is_cheap_or_asked_for(data, monkeypatch):
     X, y = data[0], data[1][:, 0]
     assert np.isfinite(fit(X, y, max_iter=2).press_)
-    monkeypatch.setattr("sklearn_lm._estimator.fitted_attributes.CHEAP", 10.0)
+    monkeypatch.setattr("sklearn_lm._estimator.fit.CHEAP", 10.0)
     assert np.isfinite(fit(X, y, max_iter=2, leave_one_out=True).press_)
     for chosen in ("auto", False):
         model = fit(X, y, max_iter=2, leave_one_out=chosen)
