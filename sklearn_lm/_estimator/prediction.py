@@ -57,7 +57,7 @@ class NetworkPredictor(NamedTuple):
             Scaling(fitted["x_offset_"], fitted["x_scale_"]),
             Scaling(fitted["y_offset_"], fitted["y_scale_"]),
             fitted.get("_posterior"),  # callbacks predict before there is one
-            fitted.get("_sample_X"),
+            fitted.get("_sample_X", np.empty((0, len(coefs[0])))),
         )
 
     def values(self, X: np.ndarray | Source) -> np.ndarray:
