@@ -8,13 +8,14 @@ this process, `dask.DaskExecutor` on a cluster.
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
-from operator import methodcaller
+from itertools import pairwise
+from operator import attrgetter, methodcaller
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from .executors import Executor, Handle, merge_tree, one_thread
-from .out_of_core import SAMPLE, Range, column_range, is_range
+from .out_of_core import Range, column_range, is_range, sample_step
 from .rows import DataSet, Rows, read_only
 from .scaling import Scaling, weighted_sums
 from .yeo_johnson import PowerTransform
@@ -45,15 +46,13 @@ def _merge_ranges(a: Range, b: Range) -> Range:
     return np.minimum(a[0], b[0]), np.maximum(a[1], b[1])
 
 
-def _summarise(block: DataSet | ValueError) -> Summary | ValueError | None:
-    """Return the summary of a block, None if it has no rows, or the error that its check returned."""
+def _summarise(block: DataSet | ValueError) -> Summary | ValueError:
+    """Return the summary of a block, or the error that its check returned."""
     if isinstance(block, ValueError):
         return block
-    if len(block.X) == 0:
-        return None
     return Summary(
         len(block.X), int((block.weight > 0).sum()), column_range(block.X), column_range(block.Y),
-        float(block.weight.max()), block.total_weight(),
+        float(block.weight.max(initial=0.0)), block.total_weight(),
     )  # fmt: skip
 
 
@@ -106,16 +105,17 @@ class BlockSet:
     is_distributed = True
 
     def __init__(self, executor: Executor, handles: Sequence[Handle]):
-        found = executor.gather([_summarise] * len(handles), handles)
-        for error in (summary for summary in found if isinstance(summary, ValueError)):
-            raise error
-        pairs = [(handle, part) for handle, part in zip(handles, found, strict=True) if isinstance(part, Summary)]
-        if not pairs:
+        self.executor, self.handles, summaries = executor, [], []
+        for handle, summary in zip(handles, executor.gather([_summarise] * len(handles), handles), strict=True):
+            if isinstance(summary, ValueError):
+                raise summary
+            if summary.n_rows > 0:
+                self.handles.append(handle)
+                summaries.append(summary)
+        if not summaries:
             raise ValueError("X has 0 rows: a minimum of 1 is required.")
-        self.executor = executor
-        self.handles = [handle for handle, _ in pairs]
-        self.summary: Summary = merge_tree([part for _, part in pairs], Summary.merge)
-        self.lengths = np.array([part.n_rows for _, part in pairs])
+        self.summary: Summary = merge_tree(summaries, Summary.merge)
+        self.ends = np.cumsum([0] + [summary.n_rows for summary in summaries])  # block i: rows ends[i] to ends[i + 1]
         self.X = Extent(self.summary.n_rows, len(self.summary.x_range[0]))
         self.Y = Extent(self.summary.n_rows, len(self.summary.y_range[0]))
 
@@ -133,15 +133,18 @@ class BlockSet:
         """Return handles of the results of one function for all blocks."""
         return self.executor.persist([function] * len(self.handles), self.handles)
 
+    def _gather(self, function: Callable[..., T]) -> list[T]:
+        """Return the results of one function for all blocks."""
+        return self.executor.gather([function] * len(self.handles), self.handles)
+
     def take(self, rows: np.ndarray) -> "BlockSet":
         if len(rows) == len(self.X):
             return self
-        ends = np.cumsum(self.lengths)
-        cuts = np.searchsorted(rows, np.concatenate([[0], ends]))
+        parts = np.split(rows, np.searchsorted(rows, self.ends[1:-1]))
         # Every block receives its own row numbers only.
         functions = [
-            partial(_take, _compact(rows[a:b] - begin, n_rows))
-            for a, b, begin, n_rows in zip(cuts[:-1], cuts[1:], ends - self.lengths, self.lengths, strict=True)
+            partial(_take, _compact(part - begin, end - begin))
+            for part, (begin, end) in zip(parts, pairwise(self.ends), strict=True)
         ]
         return BlockSet(self.executor, self.executor.persist(functions, self.handles))
 
@@ -151,9 +154,8 @@ class BlockSet:
     def weighted_rows(self) -> np.ndarray:
         if self.summary.n_weighted == self.summary.n_rows:
             return np.arange(self.summary.n_rows)
-        parts = self.executor.gather([DataSet.weighted_rows] * len(self.handles), self.handles)
-        begins = np.cumsum(self.lengths) - self.lengths
-        return np.concatenate([begin + part for begin, part in zip(begins, parts, strict=True)])
+        parts = self._gather(DataSet.weighted_rows)
+        return np.concatenate([begin + part for begin, part in zip(self.ends[:-1], parts, strict=True)])
 
     def mapped(self, power: PowerTransform) -> "BlockSet":
         if len(power.column) == 0:
@@ -174,18 +176,12 @@ class BlockSet:
 
     def rows(self, y_scaling: Scaling) -> "BlockRows":
         handles = self._persist(methodcaller("rows", y_scaling))
-        return BlockRows(self.executor, handles, self.X, self.Y, self.total_weight(), self._sample())
-
-    def _sample(self) -> np.ndarray:
-        """Return the inputs that `sample_of` takes of rows in memory."""
-        step = -(-len(self.X) // SAMPLE)
-        begins = np.cumsum(self.lengths) - self.lengths
-        functions = [partial(_every, int(-begin % step), step) for begin in begins]
-        return np.concatenate(self.executor.gather(functions, self.handles))
+        sample = self.take(np.arange(0, len(self.X), sample_step(len(self.X))))
+        inputs = np.concatenate(sample._gather(attrgetter("X")))
+        return BlockRows(self.executor, handles, self.X, self.Y, self.total_weight(), inputs)
 
     def fingerprint(self) -> str:
-        parts = self.executor.gather([DataSet.fingerprint] * len(self.handles), self.handles)
-        return hashlib.blake2b("".join(parts).encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b("".join(self._gather(DataSet.fingerprint)).encode(), digest_size=16).hexdigest()
 
 
 def _compact(rows: np.ndarray, n_rows: int) -> np.ndarray | slice:
@@ -201,10 +197,6 @@ def _take(rows: np.ndarray | slice, block: DataSet) -> DataSet:
     if isinstance(rows, np.ndarray):
         rows = np.flatnonzero(np.unpackbits(rows, count=len(block.X)))
     return DataSet(np.ascontiguousarray(block.X[rows]), block.Y[rows], block.weight[rows])
-
-
-def _every(first: int, step: int, block: DataSet) -> np.ndarray:
-    return block.X[first::step]
 
 
 def _pick_together(pick: Callable[[DataSet], DataSet], a: DataSet, b: DataSet) -> DataSet:

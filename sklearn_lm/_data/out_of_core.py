@@ -161,5 +161,9 @@ def column_range(Z: np.ndarray | Source) -> Range:
 
 def sample_of(X: np.ndarray | Source) -> np.ndarray:
     """Return up to `SAMPLE` rows, evenly spread."""
-    step = -(-len(X) // SAMPLE)
-    return X[::step].copy()
+    return X[:: sample_step(len(X))].copy()
+
+
+def sample_step(n_rows: int) -> int:
+    """Return the distance of the rows of a sample."""
+    return -(-n_rows // SAMPLE)
