@@ -1,4 +1,4 @@
-"""The virtual environment of a comparison, and the variables that hold its processes to some threads."""
+"""The virtual environment of a comparison, and the variables that set the number of threads of its processes."""
 
 import os
 import subprocess
@@ -14,14 +14,15 @@ THREAD_VARIABLES = (
 
 
 def python_of(folder: Path) -> Path:
+    """Return the interpreter of a virtual environment."""
     return folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 
 
 def prepare(folder: Path, requirements: Path) -> tuple[Path, list[str]]:
-    """The interpreter of an environment with the package and its peers, and what could not be installed, with reasons.
+    """Make an environment with the package and its peers; return its interpreter, and a message for each failure.
 
-    `requirements` names the peers, a line for each. The package itself must install; a peer may fail, and its column
-    says so.
+    `requirements` names the peers, one per line. The package itself must install; a peer may fail, and its column of
+    the table shows that.
     """
     python = python_of(folder)
     if not python.exists():
@@ -31,7 +32,7 @@ def prepare(folder: Path, requirements: Path) -> tuple[Path, list[str]]:
         for line in requirements.read_text().splitlines():
             if line and not line.startswith("#") and (error := install(python, line)):
                 failures.append(f"{line}: {error}")
-    # As the checkout is now, even if its version is the one that is installed.
+    # The checkout is installed again even if its version number has not changed.
     for options in (["-c", str(requirements)], ["--force-reinstall", "--no-deps"]):
         if error := install(python, *options, str(CHECKOUT)):
             raise SystemExit(f"The package cannot be installed: {error}")
@@ -39,14 +40,14 @@ def prepare(folder: Path, requirements: Path) -> tuple[Path, list[str]]:
 
 
 def install(python: Path, *arguments: str) -> str:
-    """Call pip; gives the last line of its complaint, or nothing."""
+    """Call pip; return the last line of its error message, or an empty string."""
     command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     return (done.stderr.strip().splitlines() or ["pip failed"])[-1] if done.returncode else ""
 
 
 def versions(python: Path, packages: list[str]) -> dict[str, str]:
-    """Installed versions, "-" for what is not there."""
+    """Return the installed versions, "-" for packages that are not installed."""
     code = "import sys\nfrom importlib.metadata import *\nfor p in sys.argv[1:]:\n try: print(version(p))\n "
     code += "except PackageNotFoundError: print('-')"
     done = subprocess.run([str(python), "-c", code, *packages], stdout=subprocess.PIPE, text=True, check=True)
@@ -54,7 +55,7 @@ def versions(python: Path, packages: list[str]) -> dict[str, str]:
 
 
 def variables(n_threads: int, scratch: str) -> dict[str, str]:
-    """The process environment of a worker. numba's machine code goes to a new folder, so that compilation is timed."""
+    """Return the environment variables of a worker, with a new folder for numba's cache: compilation is timed."""
     settings = {name: str(n_threads) for name in THREAD_VARIABLES}
     settings |= {"NUMBA_CACHE_DIR": scratch, "PYTHONWARNINGS": "ignore", "JAX_PLATFORMS": "cpu"}
     if n_threads == 1:

@@ -1,12 +1,11 @@
-"""Time to an error, with steps by the matrix of all rows, by that of a sample, and by blocks.
+"""Time to an error, with steps from the Gram matrix of all rows, from that of a sample of rows, and from blocks.
 
     python asv_benchmarks/many_parameters.py [ROWS ...]
 
-prints two tables in Markdown, with targets of friedman1 with 8 inputs of which 5 matter, and one start. First, without
-noise and penalty: seconds, and iterations in brackets, until the mean squared error is some share of the variance. A
-fit that takes longer than a minute is not waited for. Then, with noise of variance 1 and fits that find their alpha:
-seconds for some iterations, the evidence that they come to and the error on other rows. With ROWS only the cases of so
-many rows.
+prints two tables in Markdown, for friedman1 with 8 inputs, of which 5 matter, and one start. The first, without noise
+and penalty, has the seconds, and iterations in brackets, until the mean squared error is a given share of the variance;
+a fit is ended after one minute. The second, with noise of variance 1 and alpha="auto", has the seconds for a number of
+iterations, the log evidence and the error on new rows. ROWS selects the cases with these numbers of rows.
 """
 
 import sys
@@ -32,11 +31,12 @@ CASES = [
     (200_000, (40, 15), (MATRIX, SAMPLE)),
     (200_000, (60, 40), (MATRIX, SAMPLE)),
 ]
-FOUND = [(80_000, (40, 20)), (200_000, (60, 40))]
+EVIDENCE_CASES = [(80_000, (40, 20)), (200_000, (60, 40))]
 ITERATIONS = 24
 
 
 def fitted(X: np.ndarray, y: np.ndarray, hidden: tuple[int, ...], steps: str, seconds: float) -> LMRegressor:
+    """Return a fit whose steps come from the given matrix."""
     solver = "cholesky" if steps == MATRIX else "cg"
     goal = SHARES[-1] * float(y.var())
     model = LMRegressor(
@@ -46,21 +46,24 @@ def fitted(X: np.ndarray, y: np.ndarray, hidden: tuple[int, ...], steps: str, se
 
 
 def cells(model: LMRegressor, variance: float) -> list[str]:
+    """Return seconds and iterations to each share of the variance."""
     errors, times = model.history_["train_mse"], model.history_["time"]
     reached = [np.flatnonzero(errors <= share * variance) for share in SHARES]
     return [f"{times[at[0]]:.3g} ({at[0]})" if at.size else "" for at in reached]
 
 
-def line(n_rows: int, hidden: tuple[int, ...], steps: str) -> list[str]:
+def noise_free_line(n_rows: int, hidden: tuple[int, ...], steps: str) -> list[str]:
+    """Return a line of the first table."""
     X, y = make_friedman1(n_rows, n_features=8, noise=0.0, random_state=0)
-    residuals_a_parameter = 10**9 if steps == BLOCKS else subsample.SAMPLED  # blocks where there are not as many
-    with patch.object(subsample, "SAMPLED", residuals_a_parameter):
+    residuals_per_parameter = 10**9 if steps == BLOCKS else subsample.SAMPLED  # blocks below this number
+    with patch.object(subsample, "SAMPLED", residuals_per_parameter):
         fitted(X[:20_000], y[:20_000], (15, 15), steps, 60.0)  # compiles
         model = fitted(X, y, hidden, steps, 60.0)
     return [*case(model, n_rows, steps), *cells(model, float(y.var()))]
 
 
-def found_line(n_rows: int, hidden: tuple[int, ...], steps: str) -> list[str]:
+def evidence_line(n_rows: int, hidden: tuple[int, ...], steps: str) -> list[str]:
+    """Return a line of the second table."""
     X, y = make_friedman1(n_rows + 20_000, n_features=8, noise=1.0, random_state=0)
     train, test = slice(n_rows), slice(n_rows, None)
     solver = "cholesky" if steps == MATRIX else "auto"
@@ -72,6 +75,7 @@ def found_line(n_rows: int, hidden: tuple[int, ...], steps: str) -> list[str]:
 
 
 def case(model: LMRegressor, n_rows: int, steps: str) -> list[str]:
+    """Return the first cells of a line."""
     network = "-".join(str(n) for n in (8, *model.hidden_layer_sizes, 1))
     n_parameters = sum(part.size for part in (*model.coefs_, *model.intercepts_))
     return [f"{n_rows:,}", network, str(n_parameters), steps]
@@ -82,13 +86,13 @@ if __name__ == "__main__":
     wanted = [int(text) for text in sys.argv[1:]]
     first = ["rows", "network", "$p$", "steps by"]
     rows = []
-    for n_rows, hidden, ways in CASES:
+    for n_rows, hidden, kinds in CASES:
         if not wanted or n_rows in wanted:
-            rows += [line(n_rows, hidden, steps) for steps in ways]
+            rows += [noise_free_line(n_rows, hidden, steps) for steps in kinds]
     print(table([*first, *(f"{100 * share:g} %" for share in SHARES)], rows))
     rows = []
-    for n_rows, hidden in FOUND:
+    for n_rows, hidden in EVIDENCE_CASES:
         if not wanted or n_rows in wanted:
-            rows += [found_line(n_rows, hidden, steps) for steps in (MATRIX, SAMPLE)]
+            rows += [evidence_line(n_rows, hidden, steps) for steps in (MATRIX, SAMPLE)]
     print()
     print(table([*first, "seconds", "log evidence / rows", "test error"], rows))

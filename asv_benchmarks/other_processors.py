@@ -1,10 +1,10 @@
-"""The inner loop of the Gram matrix as it is compiled for processors that are not at hand.
+"""The inner loop of the Gram matrix, compiled for processors other than this one.
 
     python asv_benchmarks/other_processors.py [CPU ...]
 
-takes the kernel's code from numba before LLVM optimises it, lets LLVM do that for 64-bit Arm, and counts what the loop
-consists of: fused multiply-adds, of which there are twelve, on vectors of which width; loads, of which seven are
-needed; and stores, which would be registers spilled to memory.
+takes the code of the kernel from numba before LLVM optimises it, lets LLVM optimise it for 64-bit Arm, and counts the
+instructions of the loop: fused multiply-adds (twelve), with the width of their vectors; loads (seven are needed); and
+stores, which would be registers spilled to memory.
 """
 
 import os
@@ -12,9 +12,9 @@ import re
 import sys
 import tempfile
 
-os.environ["NUMBA_OPT"] = "0"  # before numba is imported: the code as it is before any optimisation
+os.environ["NUMBA_OPT"] = "0"  # set before numba is imported: no optimisation by numba
 unoptimised = tempfile.TemporaryDirectory()
-os.environ["NUMBA_CACHE_DIR"] = unoptimised.name  # and such code is for nobody else
+os.environ["NUMBA_CACHE_DIR"] = unoptimised.name  # such code must not enter the cache of other processes
 
 import llvmlite.binding as llvm  # noqa: E402
 import numpy as np  # noqa: E402
@@ -34,12 +34,14 @@ def tile(lines, count, out):
 
 
 def code_of_tile() -> str:
+    """Return the LLVM code of the kernel."""
     lines = np.zeros((8, 64))
     tile(lines, np.uint64(64), np.zeros((4, 3)))
     return next(iter(tile.inspect_llvm().values()))
 
 
 def assembly_for(cpu: str, code: str) -> str:
+    """Return the assembly of LLVM code, optimised for a processor."""
     machine = llvm.Target.from_triple(TRIPLE).create_target_machine(cpu=cpu, opt=3)
     code = re.sub(r'target triple = "[^"]+"', f'target triple = "{TRIPLE}"', code)
     code = re.sub(r'target datalayout = "[^"]+"', f'target datalayout = "{machine.target_data}"', code)
@@ -50,7 +52,7 @@ def assembly_for(cpu: str, code: str) -> str:
 
 
 def loops(assembly: str) -> list[str]:
-    """Bodies of the innermost loops: from a label to the branch that goes back to it."""
+    """Return the bodies of the innermost loops: from a label to the branch back to it."""
     return [body for _, body in re.findall(r"^(\.\w+):\n((?:(?!^\.\w+:).*\n)*?)\s+b\.\w+\s+\1$", assembly, re.M)]
 
 

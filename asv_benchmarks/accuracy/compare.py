@@ -1,9 +1,9 @@
-"""Accuracy, log-likelihood and coverage: switches of this package and its peers on the same splits, in Markdown.
+"""Accuracy, log-likelihood and coverage of options of this package and of its peers on the same splits, in Markdown.
 
     python asv_benchmarks/accuracy/compare.py [--data FOLDER] [--splits 10] [--minutes 60] [--out accuracy.json]
 
-Makes a virtual environment with all of them, runs one process in it, and prints the tables. It needs nothing but the
-standard library. Results are kept in a file as they come: a study that was ended goes on there.
+It makes a virtual environment with all of them, runs one process in it, and prints the tables. It needs the standard
+library only. Every result is saved to a file at once: an interrupted study continues from there.
 """
 
 import argparse
@@ -25,17 +25,19 @@ PACKAGES = ["sklearn-lm", "numpy", "scipy", "scikit-learn", "numba", "ngboost"]
 
 
 def arguments() -> argparse.Namespace:
+    """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder of more sets: NAME.csv.gz without a header, the target last")
     parser.add_argument("--env", type=Path, default=HERE / ".accuracy-env", help="folder of the virtual environment")
     parser.add_argument("--out", type=Path, default=Path("accuracy.json"), help="file of the results")
-    parser.add_argument("--splits", type=int, default=10, help="of each task (default 10)")
-    parser.add_argument("--minutes", type=float, default=90.0, help="after which it ends (default 90)")
+    parser.add_argument("--splits", type=int, default=10, help="splits of each task (default 10)")
+    parser.add_argument("--minutes", type=float, default=90.0, help="time limit in minutes (default 90)")
     parser.add_argument("--tables", action="store_true", help="only print the tables of the file of results")
     return parser.parse_args()
 
 
 def main() -> None:
+    """Run the study, unless only tables are asked for, and print its report."""
     options = arguments()
     if not options.tables:
         print(f"Installing into {options.env} ...", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""From the results of the study to Markdown."""
+"""Report of the study in Markdown."""
 
 import math
 import statistics
@@ -7,10 +7,10 @@ from typing import Any
 from tables import table
 
 Results = dict[str, Any]
-# What is set beside the peers, and what the switches are compared with.
+# The method that is compared with the peers, and the reference of the options.
 OURS, REFERENCE = "5 networks", "input"
-FEW = ["alpha=0", "alpha=1", "alpha tuned", "evidence", "evidence, 5 networks"]
-MANY = [
+SMALL = ["alpha=0", "alpha=1", "alpha tuned", "evidence", "evidence, 5 networks"]
+LARGE = [
     "input", "layer", "single", "input, constant noise", "5 networks", "5 networks, constant noise",
     "5 networks, constant noise, plain average",
 ]  # fmt: skip
@@ -18,7 +18,7 @@ PEERS = ["Gaussian process", "NGBoost", "HistGradientBoosting", "MLPRegressor, t
 
 
 def standardised(facts: dict[str, Any], method: str) -> list[dict[str, float]]:
-    """The records of all splits, for targets of standard deviation 1. Empty if one could not be fitted."""
+    """Return the records of all splits, for targets of standard deviation 1. Empty if a fit failed."""
     records = facts["methods"].get(method, {})
     if any("error" in record for record in records.values()):
         return []
@@ -34,6 +34,7 @@ def standardised(facts: dict[str, Any], method: str) -> list[dict[str, float]]:
 
 
 def mean(facts: dict[str, Any], method: str, key: str) -> float:
+    """Return the mean of a score over the splits, NaN if a fit failed."""
     values = [record[key] for record in standardised(facts, method)]
     return statistics.fmean(values) if values else math.nan
 
@@ -50,24 +51,24 @@ def number(value: float) -> str:
 
 
 def marked(values: list[float], best: float) -> list[str]:
-    """The best in bold."""
+    """Return the numbers with the best in bold."""
     return [f"**{number(value)}**" if value == best else number(value) for value in values]
 
 
 def table_of(results: Results, methods: list[str], key: str) -> str:
-    """One row a task, the mean over its splits."""
+    """Return a table with one row per task, means over its splits."""
     rows = []
     for task, facts in results.items():
         values = [mean(facts, method, key) for method in methods]
-        there = [value for value in values if not math.isnan(value)]
-        best = (min if key == "rmse" else max)(there, default=math.nan)
+        known = [value for value in values if not math.isnan(value)]
+        best = (min if key == "rmse" else max)(known, default=math.nan)
         rows.append([f"{task} ({facts['n_train']} x {facts['n_inputs']})", *marked(values, best)])
     return table(["task (rows x inputs)", *methods], rows)
 
 
 # ---- summary ------------------------------------------------------------------------------------------
 def log_ratio(results: Results, method: str, reference: str) -> float:
-    """Mean over tasks and splits of ln(RMSE / that of the reference on the same split)."""
+    """Return the mean of ln(RMSE / RMSE of the reference on the same split) over tasks and splits."""
     ratios = []
     for facts in results.values():
         pairs = zip(standardised(facts, method), standardised(facts, reference), strict=False)
@@ -76,7 +77,7 @@ def log_ratio(results: Results, method: str, reference: str) -> float:
 
 
 def gain(results: Results, method: str, reference: str) -> float:
-    """Mean difference in log-likelihood, in nats a row."""
+    """Return the mean difference of log-likelihoods, in nats per row."""
     gains = []
     for facts in results.values():
         pairs = zip(standardised(facts, method), standardised(facts, reference), strict=False)
@@ -85,12 +86,13 @@ def gain(results: Results, method: str, reference: str) -> float:
 
 
 def pooled(results: Results, method: str, key: str) -> float:
+    """Return the mean of a score over all tasks and splits."""
     values = [record[key] for facts in results.values() for record in standardised(facts, method)]
     return statistics.fmean(values) if values else math.nan
 
 
 def summary(results: Results, methods: list[str], reference: str) -> str:
-    """Against one of the methods, over all tasks with noise, and over the clean ones, where digits are compared."""
+    """Return a comparison with a reference, over the tasks with noise and over those without."""
     clean = {task: facts for task, facts in results.items() if is_clean(task)}
     noisy = {task: facts for task, facts in results.items() if not is_clean(task)}
     rows = [
@@ -110,18 +112,18 @@ def summary(results: Results, methods: list[str], reference: str) -> str:
 
 
 def wins(results: Results, methods: list[str], key: str) -> str:
-    """On how many tasks each is best."""
+    """Return the number of tasks on which each method is best."""
     counts = dict.fromkeys(methods, 0)
     for facts in results.values():
         values = {method: mean(facts, method, key) for method in methods}
-        there = {method: value for method, value in values.items() if not math.isnan(value)}
-        if there:
-            counts[(min if key == "rmse" else max)(there, key=lambda method: there[method])] += 1
+        known = {method: value for method, value in values.items() if not math.isnan(value)}
+        if known:
+            counts[(min if key == "rmse" else max)(known, key=lambda method: known[method])] += 1
     return ", ".join(f"{method} {count}" for method, count in counts.items())
 
 
 def in_common(results: Results) -> Results:
-    """Only tasks that all methods have begun, with the splits that all of them have."""
+    """Return the tasks that all methods have begun, with the splits that all of them have."""
     methods = {method for facts in results.values() for method in facts["methods"]}
     common = {}
     for task, facts in results.items():
@@ -134,15 +136,16 @@ def in_common(results: Results) -> Results:
 
 
 def report(results: Results) -> str:
+    """Return the whole report."""
     results = in_common(results)
     splits = sorted({len(record) for facts in results.values() for record in facts["methods"].values()})
     parts = [
         f"Means of {splits[0]} to {splits[-1]} splits, for targets of standard deviation 1.",
-        "## LMRegressor with 10 units: RMSE", table_of(results, FEW, "rmse"),
-        "## The same: log-likelihood", table_of(results, FEW, "log_likelihood"),
-        summary(results, [*FEW, "alpha=1, 5 networks"], "evidence"),
-        f'## LMRegressor with 40 units, alpha="evidence", against "{REFERENCE}"', summary(results, MANY, REFERENCE),
-        "## Beside its peers: RMSE", table_of(results, [OURS, *PEERS], "rmse"),
+        "## LMRegressor with 10 units: RMSE", table_of(results, SMALL, "rmse"),
+        "## LMRegressor with 10 units: log-likelihood", table_of(results, SMALL, "log_likelihood"),
+        summary(results, [*SMALL, "alpha=1, 5 networks"], "evidence"),
+        f'## LMRegressor with 40 units, alpha="evidence", against "{REFERENCE}"', summary(results, LARGE, REFERENCE),
+        "## LMRegressor and its peers: RMSE", table_of(results, [OURS, *PEERS], "rmse"),
         f"Best of all: {wins(results, [OURS, *PEERS], 'rmse')}.",
         "## Log-likelihood", table_of(results, [OURS, *PEERS], "log_likelihood"),
         f"Best of all: {wins(results, [OURS, *PEERS], 'log_likelihood')}.",

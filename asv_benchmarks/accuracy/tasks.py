@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from benchmarks.noisy import SYNTHETIC, Split
 
-# kin40k, a simulated robot arm of 40,000 rows, is not in the checkout. Where it is given it is cut to these sizes.
+# kin40k, a simulated robot arm of 40,000 rows, is not in the checkout. If it is passed, these sizes of it are used.
 MAX_TRAIN, MAX_TEST = 1000, 2000
 
 
 def split(path: Path, seed: int) -> Split:
-    """A tenth of the rows, at random, to be judged by, the others to learn from. The target is the last column."""
+    """Return a random tenth of the rows as test set and the others as training set. The target is the last column."""
     with gzip.open(path) as file:
         table = np.loadtxt(file, delimiter=",")
     order = np.random.default_rng(seed).permutation(len(table))
@@ -25,7 +25,7 @@ def split(path: Path, seed: int) -> Split:
 
 
 def tasks(folders: list[Path]) -> dict[str, Callable[[int], Split]]:
-    """By name, from the number of the split to its rows. Small sets first."""
+    """Return names and functions from the number of a split to its rows, small sets first."""
     files = {path.name.removesuffix(".csv.gz"): path for folder in folders for path in folder.glob("*.csv.gz")}
     by_size = sorted(files.items(), key=lambda item: item[1].stat().st_size)
     return {**SYNTHETIC, **{name: partial(split, path) for name, path in by_size}}

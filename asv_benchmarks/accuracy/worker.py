@@ -1,8 +1,8 @@
-"""Runs the study and keeps its results in a file, so that it can be interrupted and goes on where it was.
+"""Run of the study, with its results in a file, from which an interrupted study continues.
 
     python worker.py OUT.json SPLITS MINUTES FOLDER ...
 
-All tasks and methods of the first split come first, then those of the second one: whenever it ends there is a table.
+All tasks and methods of the first split come first, then those of the second: there is a table whenever it ends.
 """
 
 import json
@@ -20,13 +20,13 @@ from accuracy.tasks import tasks
 
 
 def measure(method: Method, split: Split, seed: int) -> dict[str, dict[str, Any]]:
-    """A record for each name of the method."""
-    begun = time.perf_counter()
+    """Return a record for each name of the method."""
+    begin = time.perf_counter()
     try:
         predictions = run(method, split, seed)
-    except Exception as error:  # one that cannot be fitted must not end the study; the table shows a gap
+    except Exception as error:  # a failed fit must not end the study; the table shows a gap
         return {name: {"error": f"{type(error).__name__}: {str(error)[:200]}"} for name in method.names}
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - begin
     return {
         name: {**score(prediction, split.y_test)._asdict(), "seconds": seconds}
         for name, prediction in zip(method.names, predictions, strict=True)
@@ -34,6 +34,7 @@ def measure(method: Method, split: Split, seed: int) -> dict[str, dict[str, Any]
 
 
 def main(out: Path, n_splits: int, minutes: float, folders: list[Path]) -> None:
+    """Measure all methods on all tasks and splits, and save each result."""
     results: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
     end = time.monotonic() + 60 * minutes
     available = tasks(folders)

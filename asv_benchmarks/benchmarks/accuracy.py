@@ -1,6 +1,7 @@
-"""Accuracy on data of known noise: RMSE, log-likelihood and coverage, of switches and of peers from scikit-learn.
+"""Accuracy on data of known noise: RMSE, log-likelihood and coverage, for options and for peers from scikit-learn.
 
-Small tasks, and the mean over three splits. More tasks, splits and peers: `python asv_benchmarks/accuracy/compare.py`.
+The tasks are small; scores are means over three splits. `python asv_benchmarks/accuracy/compare.py` has more tasks,
+splits and peers.
 """
 
 import warnings
@@ -23,6 +24,8 @@ NAMES = ["friedman1, 10 % noise", "friedman1, 50 % noise", "sine, 0 % noise", "g
 
 
 def lm(**switches: Any) -> Callable[[Split, int], Prediction]:
+    """Return a method that fits `LMRegressor` with the given parameters."""
+
     def predict(split: Split, seed: int) -> Prediction:
         model = LMRegressor(20, random_state=seed, **switches).fit(split.X, split.y)
         return Prediction(*model.predict(split.X_test, return_std=True))
@@ -31,13 +34,14 @@ def lm(**switches: Any) -> Callable[[Split, int], Prediction]:
 
 
 def gaussian_process(split: Split, seed: int) -> Prediction:
+    """Return the predictions of a Gaussian process with one length scale per input and noise."""
     kernel = RBF(np.ones(split.X.shape[1]), (1e-2, 1e3)) + WhiteKernel(0.1, (1e-10, 10.0))
     model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed).fit(split.X, split.y)
     return Prediction(*model.predict(split.X_test, return_std=True))
 
 
 def boosting(split: Split, seed: int) -> Prediction:
-    """With one standard deviation, from five folds."""
+    """Return the predictions of boosting, with one standard deviation from five folds."""
     model = HistGradientBoostingRegressor(random_state=seed)
     std = np.std(split.y - cross_val_predict(model, split.X, split.y, cv=5))
     mean = model.fit(split.X, split.y).predict(split.X_test)
@@ -48,7 +52,7 @@ METHODS: dict[str, Callable[[Split, int], Prediction]] = {
     "alpha=0": lm(alpha=0.0),
     "alpha=1": lm(alpha=1.0),
     "evidence": lm(alpha="evidence"),
-    "evidence, one strength": lm(alpha="evidence", penalty_groups="single"),
+    "evidence, one penalty": lm(alpha="evidence", penalty_groups="single"),
     "evidence, 5 networks": lm(alpha="evidence", n_networks=5),
     "evidence, constant noise": lm(alpha="evidence", noise="constant"),
     "GaussianProcess": gaussian_process,
@@ -57,6 +61,7 @@ METHODS: dict[str, Callable[[Split, int], Prediction]] = {
 
 
 def mean_scores(task: str, method: str) -> Score:
+    """Return the mean scores over the splits."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         splits = [(SYNTHETIC[task](seed), seed) for seed in SEEDS]
@@ -65,14 +70,14 @@ def mean_scores(task: str, method: str) -> Score:
 
 
 class Accuracy:
-    """Of predictions for rows that were not fitted to."""
+    """Accuracy of predictions for new rows."""
 
     params = (NAMES, list(METHODS))
     param_names = ("task", "method")
     timeout = 900
 
     def setup_cache(self):
-        """Each method once for all three figures."""
+        """Run each method once for all three figures."""
         return {(task, method): mean_scores(task, method) for task in NAMES for method in METHODS}
 
     def track_rmse(self, scores, task, method):
@@ -85,5 +90,5 @@ class Accuracy:
         return scores[task, method].coverage
 
     track_rmse.unit = "units of y"  # type: ignore[attr-defined]
-    track_log_likelihood.unit = "nats a row"  # type: ignore[attr-defined]
+    track_log_likelihood.unit = "nats per row"  # type: ignore[attr-defined]
     track_coverage.unit = "share of rows inside 95 % intervals"  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
-"""What the benchmarks share.
+"""Base classes and functions of the benchmarks.
 
-For those of convergence: the switches, and how far and how fast one fit comes. For those of speed: what is asked of
-every fit and of every prediction, in the manner of scikit-learn's benchmarks. asv passes over abstract classes.
+The benchmarks of convergence use the switches and the record of one fit; those of speed use base classes for fits and
+for predictions, like scikit-learn's benchmarks. asv ignores abstract classes.
 """
 
 import warnings
@@ -17,7 +17,7 @@ from sklearn_lm import LMRegressor
 
 from .suite import PROBLEMS, Problem
 
-# One start each, so that steps are compared and not luck.
+# One start each, so that steps are compared and not the choice of the start.
 SWITCHES: dict[str, dict[str, Any]] = {
     "default": {},
     "without projection": {"solve_output": False},
@@ -27,23 +27,26 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "none of them": {"solve_output": False, "acceleration": False, "init": "glorot", "damping": "marquardt"},
 }
 BASELINE = "none of them"
-# The same error for all: what four of five baseline fits end with at least, and a little more. (The median would be
-# one that half of them never reach, where a problem has many minima.)
+# The target is the same for all: a little more than the error that four of five baseline fits reach. (Half of the fits
+# of a problem with many minima would never reach the median.)
 SHARE, MARGIN = 80, 1.02
 
 
 class Run(NamedTuple):
-    rmse: np.ndarray  # of training, per iteration, the start first
-    time: np.ndarray  # seconds
-    seconds: float  # of the whole fit
+    """Record of one fit."""
+
+    rmse: np.ndarray  # training error of the start and of each iteration
+    time: np.ndarray  # seconds since the start
+    seconds: float  # total
 
     def to(self, target: float) -> tuple[float, float]:
-        """Iterations and seconds until the error is at most `target`; infinite if it never is."""
+        """Return iterations and seconds until the error is at most `target`; infinite if it never is."""
         below = np.flatnonzero(self.rmse <= target)
         return (float(below[0]), float(self.time[below[0]])) if below.size else (np.inf, np.inf)
 
 
 def run(problem: Problem, seed: int, n_starts: int | str = 1, **switches: Any) -> Run:
+    """Return the record of one fit without penalty."""
     X, y, hidden = problem
     model = LMRegressor(hidden, alpha=0.0, random_state=seed, n_starts=n_starts, **switches)
     with warnings.catch_warnings():
@@ -54,17 +57,18 @@ def run(problem: Problem, seed: int, n_starts: int | str = 1, **switches: Any) -
 
 
 def common_target(baseline_runs: list[Run]) -> float:
-    """Training error to which iterations and seconds are counted."""
+    """Return the training error up to which iterations and seconds are counted."""
     return MARGIN * float(np.percentile([run.rmse[-1] for run in baseline_runs], SHARE))
 
 
 def target_of(name: str, seeds: range) -> float:
+    """Return the target of a problem."""
     problem = PROBLEMS[name]()
     return common_target([run(problem, seed, **SWITCHES[BASELINE]) for seed in seeds])
 
 
 class Case(NamedTuple):
-    """A fit to be measured: rows to learn from, rows to be judged by, and an estimator that is not yet fitted."""
+    """A fit to be measured: training rows, test rows, and an estimator that is not yet fitted."""
 
     X: np.ndarray
     y: np.ndarray
@@ -74,7 +78,7 @@ class Case(NamedTuple):
 
 
 class FitTime(ABC):
-    """Seconds of one fit. Subclasses say which."""
+    """Seconds of one fit, which subclasses define."""
 
     params: tuple[tuple[str, ...], ...]
     processes = 1
@@ -84,14 +88,14 @@ class FitTime(ABC):
     def make_case(self, *params: str) -> Case: ...
 
     def setup_cache(self):
-        """Compile the kernels in a process of its own, so that compiling counts for no benchmark's memory."""
+        """Compile the kernels in a separate process, so that no benchmark includes the memory of the compilation."""
         for params in product(*self.params):
             self.setup(*params)
 
     def setup(self, *params):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # max_iter is to end the fits
+        warnings.simplefilter("ignore", ConvergenceWarning)  # max_iter ends the fits
         self.case = self.make_case(*params)
-        # Loads the kernels and wakes the threads, before the clock runs.
+        # Loads the kernels and starts the threads before the measurement.
         clone(self.case.model).set_params(max_iter=1).fit(self.case.X, self.case.y)
 
     def fit(self):
@@ -102,7 +106,7 @@ class FitTime(ABC):
 
 
 class FitBenchmark(FitTime):
-    """Seconds, memory and errors."""
+    """Seconds, memory and errors of one fit."""
 
     def peakmem_fit(self, *params):
         self.fit()
@@ -119,7 +123,7 @@ class FitBenchmark(FitTime):
 
 
 class PredictBenchmark(ABC):
-    """Seconds of `predict` for one row, for some, and for a million. Subclasses say whose."""
+    """Seconds of `predict` for 1, 1,000 and 1,000,000 rows, with the model that subclasses define."""
 
     params = (1, 1_000, 1_000_000)
     param_names = ("n_rows",)
@@ -131,7 +135,7 @@ class PredictBenchmark(ABC):
     def setup(self, n_rows):
         self.model = self.make_model()
         self.X = np.random.default_rng(1).uniform(size=(n_rows, self.model.n_features_in_))
-        self.model.predict(self.X[:100_000])  # loads the kernels and wakes the threads
+        self.model.predict(self.X[:100_000])  # loads the kernels and starts the threads
 
     def time_predict(self, n_rows):
         self.model.predict(self.X)

@@ -1,6 +1,6 @@
-"""Iterations to an error for every switch on and off, and what a race of starts finds, on three problems of the suite.
+"""Iterations to an error with every switch on and off, and the errors of multistart, on three problems of the suite.
 
-All problems, and more seeds: `python asv_benchmarks/study.py`.
+For all problems, and more seeds: `python asv_benchmarks/study.py`.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ NAMES = list(PROBLEMS)[::5]
 
 
 class IterationsToTarget:
-    """Median over the seeds, to the error that most fits with every switch off reach."""
+    """Median number of iterations over the seeds, to the error that most fits with every switch off reach."""
 
     params = (NAMES, list(SWITCHES))
     param_names = ("problem", "switches")
@@ -28,7 +28,7 @@ class IterationsToTarget:
 
 
 class Multistart:
-    """Median final training error over the seeds, for one start and for a race."""
+    """Median final training error over the seeds, for one start and for several."""
 
     params = (NAMES, ["1", "auto"])
     param_names = ("problem", "n_starts")

@@ -1,4 +1,4 @@
-"""What rows on a Dask cluster cost: bytes that travel, the scheduler, and what a second worker gains."""
+"""Cost of rows on a Dask cluster: bytes sent, overhead of the scheduler, and speed-up by a second worker."""
 
 import pickle
 import time
@@ -20,12 +20,12 @@ from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.topology import is_weight, make_network
 
 N_COLUMNS, N_BLOCKS = 8, 8
-MANY_ROWS, FEW_ROWS = 2_000_000, 8_000
+LARGE, SMALL = 2_000_000, 8_000
 REPEATS = 5
 
 
 def make_objective(rows: RowBlocks, n_hidden: int = 10) -> BlockObjective:
-    """As `fit` makes it, without a fit."""
+    """Return the objective that `fit` makes."""
     checked = rows.checked(LMRegressor(), reset=True)
     x_scaling, y_scaling = make_scaling("minmax", checked.input_columns(), checked.target_columns())
     network = make_network(N_COLUMNS, [n_hidden], 1, ["tanh"])
@@ -34,12 +34,13 @@ def make_objective(rows: RowBlocks, n_hidden: int = 10) -> BlockObjective:
 
 
 def dask_rows(n_rows: int, n_blocks: int = N_BLOCKS) -> RowBlocks:
+    """Return rows in Dask arrays."""
     X = da.random.default_rng(0).uniform(-1, 1, size=(n_rows, N_COLUMNS), chunks=(n_rows // n_blocks, N_COLUMNS))
     return adopt(X, da.sin(3 * X[:, 0] * X[:, 1]) + X[:, 2] ** 2, None)
 
 
 def iterate(objective: BlockObjective) -> None:
-    """The passes over the rows of one iteration whose first trial is accepted."""
+    """Do the passes over the rows of one iteration whose first trial is accepted."""
     theta = np.random.default_rng(0).normal(size=objective.network.n_parameters)
     objective.curvature(theta, theta)
     objective.solve_output(theta)
@@ -47,13 +48,14 @@ def iterate(objective: BlockObjective) -> None:
 
 
 def seconds(objective: BlockObjective) -> float:
+    """Return the seconds of one iteration."""
     begin = time.perf_counter()
     iterate(objective)
     return time.perf_counter() - begin
 
 
 class Counting(InProcess):
-    """Of one block: what it would send, serialised."""
+    """Executor of one block, which counts the bytes that a cluster would send."""
 
     n_bytes = 0
 
@@ -64,11 +66,11 @@ class Counting(InProcess):
 
 
 class Cluster:
-    """One cluster of each size, on this machine, one thread a worker."""
+    """Local clusters of several sizes, with one thread per worker."""
 
     timeout = 900
     sizes: Sequence[int] = (2,)
-    n_rows = MANY_ROWS
+    n_rows = LARGE
 
     def setup(self, n_hidden: int = 10) -> None:
         self.stack, self.objectives = ExitStack(), {}
@@ -94,7 +96,7 @@ class Speed(Cluster):
     param_names = ("units",)
 
     def track_speed_up(self, n_hidden: int) -> float:
-        """Of a second worker: turn about, and the least time of each, for others may use the machine, too."""
+        """Return the speed-up by a second worker: from the smallest times of alternating runs."""
         least = {n_workers: float("inf") for n_workers in self.sizes}
         for _ in range(REPEATS):
             for n_workers, objective in self.objectives.items():
@@ -105,21 +107,21 @@ class Speed(Cluster):
 
 
 class Overhead(Cluster):
-    n_rows = FEW_ROWS
+    n_rows = SMALL
 
     def track_milliseconds_an_iteration(self) -> float:
-        """With next to nothing to compute: the scheduler, the tree, three round trips."""
+        """Return the time of an iteration with almost no computation: the scheduler, the tree, three round trips."""
         return 1e3 * min(seconds(self.objectives[2]) for _ in range(REPEATS))
 
     track_milliseconds_an_iteration.unit = "ms"  # type: ignore[attr-defined]
 
 
 class Wire:
-    params = (FEW_ROWS, 10 * FEW_ROWS)
+    params = (SMALL, 10 * SMALL)
     param_names = ("rows",)
 
     def track_bytes_an_iteration(self, n_rows: int) -> int:
-        """Out and back, for one block: the same for any number of rows."""
+        """Return the bytes sent and received for one block: the same for any number of rows."""
         X = np.random.default_rng(0).uniform(-1, 1, size=(n_rows, N_COLUMNS))
         executor = Counting()
         rows = RowBlocks(executor, lambda: ([X], [X[:, 0]], [None]), X[:0], True)

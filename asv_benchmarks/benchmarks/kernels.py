@@ -1,7 +1,7 @@
-"""Seconds of single kernels: what an iteration is made of, without the loop around it.
+"""Seconds of single kernels: the parts of an iteration, without the loop around them.
 
-`normal_equations` is also tracked as a share of the dense floor: the product J'J of a Jacobian that is in memory
-already, and one Cholesky factor, both by BLAS and LAPACK on one thread.
+The linearization is also tracked relative to a dense reference: the product J'J of a Jacobian in memory, and one
+Cholesky factor, both by BLAS and LAPACK on one thread.
 """
 
 import timeit
@@ -30,12 +30,13 @@ SHAPES = {
 
 
 def best_of(function, repeat: int = 3) -> float:
+    """Return the smallest time of several calls, after a first call."""
     function()
     return min(timeit.repeat(function, number=1, repeat=repeat))
 
 
 class Evaluations:
-    """At a point that has not been seen, and at one where the forward pass is there already."""
+    """Kernels at a new point, and at a point with a cached forward pass."""
 
     params = (tuple(SHAPES),)
     param_names = ("shape",)
@@ -52,7 +53,7 @@ class Evaluations:
         self.n_residuals, self.n_parameters = n_rows * n_outputs, network.n_parameters
         penalty = fixed_l2(0.1, np.ones(network.n_parameters, dtype=bool))
         self.objective = NetworkObjective(network, rows, identity_scaling(n_inputs).table(), penalty)
-        self.points = [rng.normal(size=network.n_parameters) for _ in range(3)]  # one more than are kept
+        self.points = [rng.normal(size=network.n_parameters) for _ in range(3)]  # one more than the cache holds
         self.turn = 0
         self.objective.linearize(self.points[0])
         self.objective.curvature(self.points[0], self.points[1])
@@ -82,7 +83,7 @@ class Evaluations:
 
 
 class Cholesky:
-    """The factor of the damped Gram matrix, beside LAPACK's on one thread."""
+    """Cholesky factor of the damped Gram matrix, compared with LAPACK on one thread."""
 
     params = (31, 211, 681)
     param_names = ("n_parameters",)
@@ -103,7 +104,7 @@ class Cholesky:
 
 
 class Activation:
-    """Seconds of 100,000 elements."""
+    """Activation functions of 100,000 elements."""
 
     params = ("tanh", "logistic")
     param_names = ("activation",)

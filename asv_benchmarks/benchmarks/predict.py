@@ -1,4 +1,4 @@
-"""Seconds and memory of `predict`, beside MLPRegressor with the same weights."""
+"""Seconds and memory of `predict`, compared with MLPRegressor with the same weights."""
 
 import timeit
 import warnings
@@ -15,7 +15,7 @@ from .common import PredictBenchmark
 
 
 def lm_model() -> LMRegressor:
-    """A network 10-20-20-10-1, fitted just so far that it is no longer its starting point."""
+    """Return a network 10-20-20-10-1 after two iterations."""
     X, y = make_friedman1(500, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -23,7 +23,7 @@ def lm_model() -> LMRegressor:
 
 
 def mlp_model() -> MLPRegressor:
-    """The same function: scaling belongs to the outer layers, since MLPRegressor has none."""
+    """Return the same function as MLPRegressor, with the scaling in the outer layers."""
     lm = lm_model()
     coefs, intercepts = [W.copy() for W in lm.coefs_], [b.copy() for b in lm.intercepts_]
     coefs[0] /= lm.x_scale_[:, None]
@@ -52,7 +52,7 @@ class MLPPredict(PredictBenchmark):
 
 
 class PredictMemory:
-    """Of the process, with a million rows of 10 columns: 80 MB are the rows themselves."""
+    """Peak memory of the process with a million rows of 10 columns, which take 80 MB."""
 
     params = ("LMRegressor", "MLPRegressor")
     param_names = ("estimator",)
@@ -66,7 +66,7 @@ class PredictMemory:
 
 
 class StdCost:
-    """Seconds of `predict` with `return_std` over those without, for networks of 31, 281 and 681 parameters."""
+    """Time of `predict` with `return_std` relative to without, for networks of 31, 281 and 681 parameters."""
 
     params = ([(1, (10,)), (5, (40,)), (1, (20, 20, 10))], [1, 20_000])
     param_names = ("inputs and units", "n_rows")

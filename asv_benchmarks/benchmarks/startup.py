@@ -1,9 +1,9 @@
-"""What a new process waits for: the import, and the first fit with and without compiled kernels on disk.
+"""Times of a new process: the import, and the first fit with and without compiled kernels on disk.
 
-asv runs the code that a `timeraw` benchmark returns in a process of its own. Of a pair, the second part is the setup.
+asv runs the code that a `timeraw` benchmark returns in a new process. The second part of a pair is the setup.
 """
 
-# A small fit with the defaults. The goal is met, so nothing is warned of.
+# A small fit with the defaults. It reaches the goal, so there is no warning.
 PREPARE = """
 import numpy as np
 from sklearn_lm import LMRegressor
@@ -11,7 +11,7 @@ x = np.linspace(-1, 1, 100)
 model = LMRegressor(goal=1e-6, random_state=0)
 """
 FIT = "model.fit(x.reshape(-1, 1), np.sin(6 * x))"
-# Nothing is on disk that numba could load. The folder goes when its last name does, at the end.
+# An empty cache for numba. The folder is removed with the object, at the end of the process.
 EMPTY_CACHE = """
 import os, tempfile
 folder = tempfile.TemporaryDirectory()
@@ -20,7 +20,7 @@ os.environ["NUMBA_CACHE_DIR"] = folder.name
 
 
 class Import:
-    """Beside the part of scikit-learn that has networks. Most of the difference is numba."""
+    """Import of the package and of scikit-learn's networks. Most of the difference is numba."""
 
     number = 1
     warmup_time = 0
@@ -33,20 +33,20 @@ class Import:
 
 
 class FirstFit:
-    """Of a new process, on a machine where an earlier one has compiled the kernels."""
+    """First fit of a new process, with compiled kernels on disk."""
 
     number = 1
     warmup_time = 0
 
     def setup(self):
-        exec(PREPARE + FIT, {})  # sees to it that they are on disk
+        exec(PREPARE + FIT, {})  # writes the kernels to disk
 
     def timeraw_fit(self):
         return FIT, PREPARE
 
 
 class FirstFitEver:
-    """Compiles the kernels. Slow, so it is done once."""
+    """First fit that compiles the kernels. It is slow and runs once."""
 
     number = 1
     repeat = 1

@@ -1,7 +1,7 @@
-"""Problems on which starts and steps are judged: small networks on curves and surfaces of many kinds.
+"""Problems for the comparison of starts and steps: small networks on curves and surfaces of many kinds.
 
-Each is a function without arguments that gives X, y and the hidden layers. Targets have variance 1 and, on top, noise
-of a standard deviation of 5 %, as measured data have it. The networks are large enough for the functions.
+Each is a function without arguments that returns X, y and the hidden layers. Targets have variance 1 and noise with a
+standard deviation of 0.05, like measured data. The networks are large enough for the functions.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ NOISE = 0.05
 
 
 def _noisy(y: np.ndarray) -> np.ndarray:
-    """y brought to variance 1, and noise."""
+    """Return y scaled to variance 1, with noise."""
     y = (y - y.mean(axis=0)) / y.std(axis=0)
     return y + NOISE * np.random.default_rng(99).normal(size=y.shape)
 
@@ -37,6 +37,7 @@ def steep_step() -> Problem:
 
 
 def franke() -> Problem:
+    """Return Franke's function."""
     X = np.random.default_rng(1).uniform(size=(400, 2))
     x, y = 9 * X[:, 0], 9 * X[:, 1]
     z = (
@@ -49,6 +50,7 @@ def franke() -> Problem:
 
 
 def peaks() -> Problem:
+    """Return MATLAB's peaks function."""
     X = np.random.default_rng(2).uniform(-3, 3, size=(400, 2))
     x, y = X.T
     z = (
@@ -80,14 +82,14 @@ def friedman3() -> Problem:
 
 
 def robot_arm() -> Problem:
-    """Position of the hand of a two-link arm: two outputs."""
+    """Return the position of the hand of a two-link arm: two outputs."""
     q = np.random.default_rng(4).uniform([0.3, 0.4], [2.2, 2.2], size=(300, 2))
     hand = np.column_stack([2 * f(q[:, 0]) + 1.3 * f(q.sum(axis=1)) for f in (np.cos, np.sin)])
     return q, _noisy(hand), (8,)
 
 
 def mackey_glass() -> Problem:
-    """One step (of 6) ahead from four lags, tau = 17."""
+    """Return predictions of the Mackey-Glass series 6 steps ahead from four lags, tau = 17."""
     x = np.full(4000, 1.2)
     for t in range(18, len(x)):
         x[t] = x[t - 1] + 0.2 * x[t - 18] / (1 + x[t - 18] ** 10) - 0.1 * x[t - 1]

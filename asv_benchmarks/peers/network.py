@@ -20,6 +20,7 @@ def pack(coefs: list[np.ndarray], intercepts: list[np.ndarray]) -> np.ndarray:
 
 
 def unpack(network: Network, theta: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return `coefs` and `intercepts` of theta."""
     coefs, intercepts, begin = [], [], 0
     for n_in, n_out in pairwise(network):
         end = begin + (n_in + 1) * n_out
@@ -31,7 +32,7 @@ def unpack(network: Network, theta: np.ndarray) -> tuple[list[np.ndarray], list[
 
 
 def activations(network: Network, theta: np.ndarray, X: np.ndarray) -> list[np.ndarray]:
-    """What every layer puts out, the inputs first."""
+    """Return the outputs of every layer, the inputs first."""
     coefs, intercepts = unpack(network, theta)
     layers = [X]
     for W, b in zip(coefs[:-1], intercepts[:-1], strict=True):
@@ -40,15 +41,15 @@ def activations(network: Network, theta: np.ndarray, X: np.ndarray) -> list[np.n
 
 
 def residuals(theta: np.ndarray, network: Network, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
-    """f(x) - y, the outputs of a sample one after another."""
+    """Return f(x) - y, the outputs of a sample one after another."""
     return (activations(network, theta, X)[-1] - Y).ravel()
 
 
 def jacobian(theta: np.ndarray, network: Network, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
-    """Derivatives of the residuals: backpropagation for all samples and outputs at once.
+    """Return the derivatives of the residuals, by backpropagation for all samples and outputs at once.
 
-    In a layer with inputs a, the derivatives are products of the units' deltas with [a, 1]. They are written where
-    they belong, so that no part of the Jacobian is stored twice.
+    In a layer with inputs a, the derivatives are products of the units' deltas with [a, 1]. They are written into their
+    place in the Jacobian, so that no part of it is stored twice.
     """
     coefs, _ = unpack(network, theta)
     layers = activations(network, theta, X)

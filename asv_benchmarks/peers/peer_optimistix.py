@@ -1,8 +1,8 @@
 """optimistix.LevenbergMarquardt on JAX in float64, a compiled step at a time, as its documentation shows for debugging.
 
-Its way to the Jacobian, a forward pass for every parameter, took ten times as long here as the rows of all samples by
-reverse mode. So the residuals come with a rule of differentiation that uses those rows. The tolerances are near
-rounding, the rest are its defaults. An iteration is an accepted step.
+Its own Jacobian, a forward pass for every parameter, took ten times as long as reverse mode for the rows of all
+samples. So the residuals have a rule of differentiation that uses reverse mode. The tolerances are near rounding, the
+other options are defaults. An iteration is an accepted step.
 """
 
 # mypy: disable-error-code="import-not-found"
@@ -24,7 +24,7 @@ NO_TAGS: frozenset = frozenset()
 
 
 def forward(network: Network, theta: jax.Array, x: jax.Array) -> jax.Array:
-    """Outputs of the network for one sample, or for a matrix of them."""
+    """Return the outputs of the network for one sample, or for a matrix of samples."""
     begin, a = 0, x
     for layer, (n_in, n_out) in enumerate(pairwise(network)):
         end = begin + n_out * (n_in + 1)
@@ -60,7 +60,7 @@ class Problem:
 
         @eqx.filter_jit
         def step(theta, state, data):
-            """One step, and the mean squared error at the last point that was accepted."""
+            """Return the next point, the state, and the mean squared error at the last accepted point."""
             theta, state, _ = SOLVER.step(objective, theta, data, {}, state, NO_TAGS)
             return theta, state, jnp.mean(state.f_info.residual**2)
 
@@ -71,6 +71,7 @@ PROBLEMS: dict[Network, Problem] = {}  # compiled once
 
 
 def fit(task: Task, theta: np.ndarray, limits: Limits) -> Outcome:
+    """Fit, one compiled step at a time."""
     problem = PROBLEMS.setdefault(task.network, Problem(task.network))
     data = jnp.asarray(task.X), jnp.asarray(task.Y)
     point = jnp.asarray(theta)

@@ -1,7 +1,7 @@
-"""pyrenn: train_LM with its defaults. The Jacobian is its own too: a Python loop over the samples.
+"""pyrenn: train_LM with its defaults, and its own Jacobian, a Python loop over the samples.
 
-Its own normalisation is set to ones, because the data are scaled. It has no callback, so its function for the
-Jacobian and the error, called once an iteration, and the one for the error alone are wrapped.
+Its normalisation is set to ones, because the data are scaled. It has no callback, so its function for the Jacobian and
+the error, called once per iteration, and the one for the error alone are wrapped.
 """
 
 # mypy: disable-error-code="import-not-found"
@@ -17,6 +17,7 @@ RTRL, CALC_ERROR = pyrenn.RTRL, pyrenn.calc_error
 
 
 def make_net(task: Task, theta: np.ndarray) -> dict[str, Any]:
+    """Return pyrenn's network with the given weights."""
     net = pyrenn.CreateNN(list(task.network))
     net["normP"], net["normY"] = np.ones(task.network[0]), np.ones(task.network[-1])
     coefs, intercepts = unpack(task.network, theta)
@@ -28,6 +29,7 @@ def make_net(task: Task, theta: np.ndarray) -> dict[str, Any]:
 
 
 def fit(task: Task, theta: np.ndarray, limits: Limits) -> Outcome:
+    """Fit, with errors reported by the wrapped functions."""
     net = make_net(task, theta)
     recorder = Recorder(limits)
 

@@ -1,8 +1,8 @@
-"""What the two methods of scipy.optimize.least_squares share.
+"""Common part of the two methods of scipy.optimize.least_squares.
 
-They get the analytic Jacobian of `network.py`; finite differences, the default, would cost one pass over the data for
-every parameter. The tolerances are near rounding, else the fits would end above the targets; scales are the method's
-default. An iteration is one Jacobian.
+They use the analytic Jacobian of `network.py`; finite differences, the default, would take one pass over the data for
+every parameter. The tolerances are near rounding, otherwise the fits would end above the targets; scales are the
+defaults of the methods. An iteration is one Jacobian.
 """
 
 import numpy as np
@@ -15,6 +15,7 @@ TOLERANCE = 1e-15
 
 
 def least_squares_fit(method: str, task: Task, theta: np.ndarray, limits: Limits) -> Outcome:
+    """Fit, with errors reported by the residual function."""
     recorder = Recorder(limits)
 
     def recorded_residuals(theta: np.ndarray) -> np.ndarray:

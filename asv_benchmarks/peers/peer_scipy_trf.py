@@ -1,4 +1,4 @@
-"""scipy.optimize.least_squares(method="trf"), its default: a trust region, an SVD of the whole Jacobian a step."""
+"""scipy.optimize.least_squares(method="trf"), its default: a trust region, an SVD of the whole Jacobian per step."""
 
 import numpy as np
 from peer_scipy import least_squares_fit

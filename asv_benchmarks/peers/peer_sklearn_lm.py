@@ -1,7 +1,7 @@
-"""LMRegressor of this package, as it comes: projection and acceleration on, one start.
+"""LMRegressor of this package with its defaults (projection and acceleration), and one start.
 
-It has a goal and a record of its own, so nothing is put into its loop. The start is handed over as any user could:
-one iteration makes the fitted attributes, the weights are overwritten, and `warm_start` goes on from them.
+It has a goal and a history, so its loop is not changed. The start is set as a user could do it: one iteration creates
+the fitted attributes, the weights are overwritten, and `warm_start` continues from them.
 """
 
 import warnings
@@ -16,10 +16,11 @@ from sklearn_lm import LMRegressor
 
 
 def fit(task: Task, theta: np.ndarray, limits: Limits) -> Outcome:
-    warnings.simplefilter("ignore", ConvergenceWarning)  # the ending is told by the outcome
-    few = slice(len(theta))  # rows enough for a throw-away fit
+    """Fit from the given start."""
+    warnings.simplefilter("ignore", ConvergenceWarning)  # the outcome contains the ending
+    subset = slice(len(theta))  # rows for the first iteration
     model = LMRegressor(task.network[1:-1], alpha=0.0, scaling=None, n_starts=1, warm_start=True, max_iter=1)
-    model.fit(task.X[few], task.Y[few])
+    model.fit(task.X[subset], task.Y[subset])
     model.coefs_, model.intercepts_ = unpack(task.network, theta)
     model.set_params(goal=limits.target, max_time=limits.seconds, max_iter=limits.iterations)
     model.fit(task.X, task.Y)

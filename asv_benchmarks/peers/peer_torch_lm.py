@@ -1,8 +1,8 @@
 """torch-levenberg-marquardt: LevenbergMarquardtModule with its own damping and its defaults, all rows as one batch.
 
-Changed are two things. float64, as for all: in float32 the normal equations cannot reach the smaller targets. And
-Cholesky in place of QR for the damped equations, which its documentation calls the fast one: a factorisation that
-fails is caught there and answered with more damping. The Jacobian is its own (vmap of reverse mode).
+Two options differ from the defaults: float64, as for all, because the normal equations cannot reach the smaller targets
+in float32; and Cholesky in place of QR for the damped equations, which its documentation calls the fast one: after a
+failed factorisation it raises the damping. The Jacobian is its own (vmap of reverse mode).
 """
 
 # mypy: disable-error-code="import-not-found"
@@ -18,6 +18,7 @@ from torch_levenberg_marquardt.training import LevenbergMarquardtModule
 
 
 def network_module(task: Task, theta: np.ndarray) -> torch.nn.Sequential:
+    """Return the network with the given weights."""
     layers: list[torch.nn.Module] = []
     for W, b in zip(*unpack(task.network, theta), strict=True):
         layer = torch.nn.Linear(*W.shape, dtype=torch.float64)
@@ -27,6 +28,7 @@ def network_module(task: Task, theta: np.ndarray) -> torch.nn.Sequential:
 
 
 def fit(task: Task, theta: np.ndarray, limits: Limits) -> Outcome:
+    """Fit, one training step at a time."""
     logging.getLogger("torch_levenberg_marquardt").setLevel(logging.ERROR)
     X, Y = torch.tensor(task.X), torch.tensor(task.Y)
     module = LevenbergMarquardtModule(network_module(task, theta), MSELoss(), solve_method="cholesky")

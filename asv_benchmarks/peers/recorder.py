@@ -1,4 +1,4 @@
-"""The stop-watch that every peer's residual function or loop reports to: when was which error first seen?"""
+"""Recorder of errors and times, to which the residual function or the loop of every peer reports."""
 
 import time
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Limits(NamedTuple):
-    """When a fit is over."""
+    """Limits that end a fit."""
 
     target: float  # mean squared error
     seconds: float
@@ -15,20 +15,20 @@ class Limits(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a fit came to."""
+    """Result of a fit."""
 
-    mse: float  # the best that was seen
+    mse: float  # smallest error
     seconds: float  # until the target, or until the end
     iterations: int
     ending: str  # "reached", "time-out", or "ended": by the package's own rules
 
 
 class Over(Exception):
-    """Raised inside a peer's residual function: the only way out of a loop that is not ours."""
+    """Raised inside the residual function of a peer: the only way to leave the loop of another package."""
 
 
 class Recorder:
-    """Keeps the best error, counts iterations, and ends the fit at its limits: a fit runs in a `with` block of it."""
+    """Context of a fit: keeps the best error, counts iterations, and ends the fit at its limits."""
 
     def __init__(self, limits: Limits):
         self.limits = limits
@@ -44,7 +44,7 @@ class Recorder:
         return kind is Over
 
     def see(self, mse: float) -> None:
-        """An error has been computed."""
+        """Record an error that has been computed."""
         self.seconds = time.perf_counter() - self.begin
         if mse < self.best:  # not with NaN
             self.best = mse
@@ -54,7 +54,7 @@ class Recorder:
             self._end("time-out")
 
     def iterate(self) -> None:
-        """An iteration begins."""
+        """Record that an iteration begins."""
         if self.iterations == self.limits.iterations:
             self._end("ended")
         self.iterations += 1

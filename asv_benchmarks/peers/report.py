@@ -1,4 +1,4 @@
-"""From what the workers told to Markdown."""
+"""Cells of the tables, from the facts that the workers printed."""
 
 import platform
 import statistics
@@ -9,7 +9,7 @@ Facts = dict[str, Any]
 
 
 def cell(facts: list[Facts], n_seeds: int) -> str:
-    """Median seconds to the target, and the iterations of that run; or why there is none."""
+    """Return the median seconds to the target, and the iterations of that run; or the reason if there is none."""
     runs = [fact for fact in facts if "seed" in fact]
     reached = sorted((run for run in runs if run["ending"] == "reached"), key=lambda run: run["seconds"])
     middle = n_seeds // 2
@@ -29,7 +29,7 @@ def cell(facts: list[Facts], n_seeds: int) -> str:
 
 
 def seconds(value: float) -> str:
-    """Three digits for what is short, whole seconds for what is long."""
+    """Return a time with three digits, or in whole seconds from 100 s."""
     return f"{value:.0f} s" if value >= 100 else f"{value:.3g} s"
 
 
@@ -41,13 +41,13 @@ def compile_cell(facts: list[Facts]) -> str:
 
 
 def share_cell(facts: list[Facts]) -> str:
-    """Cores that the runs had, in the median: CPU seconds per second."""
+    """Return the median number of cores that the runs used: CPU seconds per second."""
     found = [fact["share"] for fact in facts if "share" in fact]
     return f"{statistics.median(found):.2f}" if found else "-"
 
 
 def machine() -> str:
-    """CPU model and cores."""
+    """Return the model of the CPU and the operating system."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

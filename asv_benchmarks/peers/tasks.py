@@ -1,4 +1,4 @@
-"""Four tasks: data already scaled, a network, a target error; and the starting weights that all packages get."""
+"""Four tasks (scaled data, a network, a target error) and the starting weights for all packages."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -23,19 +23,19 @@ class Task(NamedTuple):
 
 
 def seed() -> Task:
-    """A smooth curve, and two hidden layers more than it needs: how far down does a fit come?"""
+    """Return a smooth curve and a network with more hidden layers than it needs, to a small error."""
     x = np.arange(1, 1001)[:, None] / 1000
     return Task(to_box(x), to_box(-x * np.sin(10 * x)), (1, 20, 20, 10, 1), 1e-8)
 
 
 def friedman1() -> Task:
-    """Many rows, few parameters: the Jacobian is tall."""
+    """Return many rows and few parameters: the Jacobian is tall."""
     X, y = make_friedman1(10_000, n_features=5, noise=0.0, random_state=0)
     return Task(to_box(X), standardised(y[:, None]), (5, 30, 1), 1e-5)
 
 
 def wide() -> Task:
-    """Many rows, two outputs and some thousand parameters: a full Jacobian takes 0.7 GB."""
+    """Return many rows, two outputs and some thousand parameters: a full Jacobian takes 0.7 GB."""
     rng = np.random.default_rng(1)
     X = rng.normal(size=(20_000, 10))
     Y = np.column_stack([np.sinc(X[:, :3].sum(1)) + X[:, 3] * X[:, 4], np.tanh(X @ rng.normal(size=10) / 3)])
@@ -43,7 +43,7 @@ def wide() -> Task:
 
 
 def tiny() -> Task:
-    """What a call costs besides arithmetic. The target is 1.5 times what 100 iterations of LMRegressor leave."""
+    """Return a task for the overhead of calls. Its target is 1.5 times the error of LMRegressor after 100 iterations."""
     x = np.linspace(0, 9, 94)[:, None]
     return Task(to_box(x), to_box(np.sin(x) + 0.1 * x + 0.05 * np.cos(7 * x)), (1, 10, 1), 4e-4)
 
@@ -52,20 +52,21 @@ TASKS: dict[str, Callable[[], Task]] = {"seed": seed, "friedman1": friedman1, "w
 
 
 def to_box(Z: np.ndarray) -> np.ndarray:
-    """Every column brought to [-1, 1]."""
+    """Return the columns scaled to [-1, 1]."""
     low, high = Z.min(axis=0), Z.max(axis=0)
     return (2 * Z - (high + low)) / (high - low)
 
 
 def standardised(Z: np.ndarray) -> np.ndarray:
-    """Every column brought to mean 0 and variance 1."""
+    """Return the columns with mean 0 and variance 1."""
     return (Z - Z.mean(axis=0)) / Z.std(axis=0)
 
 
 def start(network: Network, number: int) -> np.ndarray:
-    """Starting weights theta: Nguyen-Widrow in the hidden layers, Glorot in the output layer.
+    """Return starting weights theta: Nguyen-Widrow in the hidden layers, Glorot in the output layer.
 
-    The textbook's rule for tanh units and inputs in [-1, 1] (Nguyen & Widrow, IJCNN 1990), of no package in the table.
+    It is the textbook rule for tanh units and inputs in [-1, 1] (Nguyen & Widrow, IJCNN 1990), not that of a package in
+    the table.
     """
     rng = np.random.default_rng(number)
     coefs, intercepts = [], []

@@ -1,9 +1,9 @@
-"""One package on one task, in a process of its own: prints a line of JSON for every thing that is known.
+"""Run of one package on one task in a separate process, which prints a line of JSON for every fact.
 
     python worker.py PEER TASK SEEDS SECONDS GIGABYTES
 
-First what the task is, then the seconds that compilation took, then a line for every seed, or an error. So whatever
-becomes of the process, what was printed before is not lost.
+The lines are the task, the seconds of the compilation, and then one for every seed, or an error. If the process is
+killed, the lines before are not lost.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from typing import Any
 
 COMPILING = ("sklearn_lm", "optimistix")
 OUT_OF_MEMORY = ("allocate", "out of memory", "resource_exhausted")
-# A run of milliseconds is repeated, and its best time counts: fits repeat themselves to the bit, interruptions do not.
+# A run of milliseconds is repeated, and the smallest time counts: fits have the same bits, interruptions differ.
 SHORT, REPEATS = 1.0, 3
 
 
@@ -31,9 +31,9 @@ def limit_memory(gigabytes: float) -> None:
 
 
 def compile_seconds(fit: Callable, task: Any, theta: Any, limits: Any) -> float | None:
-    """What a first call of a few iterations takes longer than a second one. It leaves everything compiled.
+    """Return the extra time of a first call of a few iterations over a second call. All is compiled then.
 
-    None where these iterations alone take longer than a fit may: they are cut off, and the difference says nothing.
+    None if these iterations alone exceed the time limit of a fit: then the difference has no meaning.
     """
     seconds = []
     for _ in range(2):
@@ -45,7 +45,7 @@ def compile_seconds(fit: Callable, task: Any, theta: Any, limits: Any) -> float 
 
 
 def timed(fit: Callable, task: Any, theta: Any, limits: Any) -> dict[str, Any]:
-    """The outcome of a fit, and the share of one core that it had: less than 1 on a machine that is busy."""
+    """Return the outcome of a fit, and the share of one core that it used: less than 1 on a busy machine."""
     outcomes: list[Any] = []
     shares: list[float] = []
     while not outcomes or (len(outcomes) < REPEATS and outcomes[0].seconds < SHORT):
@@ -57,26 +57,28 @@ def timed(fit: Callable, task: Any, theta: Any, limits: Any) -> dict[str, Any]:
     return {**record, "mse": float(record["mse"]), "share": shares[best]}
 
 
-def run(peer: str, name: str, n_seeds: int, seconds: float, tell: Callable[..., None]) -> None:
+def run(peer: str, name: str, n_seeds: int, seconds: float, report: Callable[..., None]) -> None:
+    """Fit from every seed, and report each fact."""
     from recorder import Limits
     from tasks import TASKS, start
 
     task = TASKS[name]()
-    tell(task=str(task))
+    report(task=str(task))
     fit = importlib.import_module(f"peer_{peer}").fit
     limits = Limits(task.target, seconds, 10**6)
     if peer in COMPILING:
-        tell(compile=compile_seconds(fit, task, start(task.network, 0), limits))
+        report(compile=compile_seconds(fit, task, start(task.network, 0), limits))
     n_failed = 0
     for seed in range(n_seeds):
-        if n_failed >= n_seeds - n_seeds // 2:  # the median is settled
+        if n_failed >= n_seeds - n_seeds // 2:  # the median is known
             break
         record = timed(fit, task, start(task.network, seed), limits)
         n_failed += record["ending"] != "reached"
-        tell(seed=seed, **record)
+        report(seed=seed, **record)
 
 
 def reason(error: BaseException) -> str:
+    """Return the text of a cell for a failed fit."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or any(words in text.lower() for words in OUT_OF_MEMORY):
         return "cannot allocate"
@@ -86,17 +88,18 @@ def reason(error: BaseException) -> str:
 
 
 def main(peer: str, name: str, n_seeds: str, seconds: str, gigabytes: str) -> None:
+    """Run one package on one task, and print an error if it fails."""
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # some packages print
 
-    def tell(**facts: Any) -> None:
+    def report(**facts: Any) -> None:
         print(json.dumps(facts), file=channel, flush=True)
 
     limit_memory(float(gigabytes))
     try:
-        run(peer, name, int(n_seeds), float(seconds), tell)
+        run(peer, name, int(n_seeds), float(seconds), report)
     except Exception as error:
-        tell(error=reason(error))
+        report(error=reason(error))
 
 
 if __name__ == "__main__":
