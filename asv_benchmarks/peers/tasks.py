@@ -43,7 +43,7 @@ def wide() -> Task:
 
 
 def tiny() -> Task:
-    """Return a task for the overhead of calls. Its target is 1.5 times the error of LMRegressor after 100 iterations."""
+    """Return a task for the overhead of calls. The target is 1.5 times the error of 100 iterations of LMRegressor."""
     x = np.linspace(0, 9, 94)[:, None]
     return Task(to_box(x), to_box(np.sin(x) + 0.1 * x + 0.05 * np.cos(7 * x)), (1, 10, 1), 4e-4)
 
