@@ -122,7 +122,7 @@ class Phase(NamedTuple):
 phases = {
     "time_jacobian": Phase("gradient and Gram matrix", "#0072B2", "white", ("linearize",)),
     "time_solve": Phase("factor and solve", "#E69F00", "black", ("damped_step",)),
-    "time_evaluate": Phase("evaluate trial points", "#009E73", "white", ("cost", "solve_output", "_bend")),
+    "time_evaluate": Phase("evaluate trial points", "#009E73", "white", ("_evaluate",)),
 }
 REST = Phase("the rest", "0.85", "black", ())
 

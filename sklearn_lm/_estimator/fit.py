@@ -19,8 +19,8 @@ from .._network.losses import RobustObjective
 from .._network.objective import Problem
 from .._network.penalty import Precisions, fixed_l2
 from .._network.topology import Network, is_weight, layer_matrices, pack
-from .._optimize.levenberg_marquardt import Ending
 from .._optimize.linearization import Linearization
+from .._optimize.termination import Ending
 from .._training.checkpoint import Checkpoint, Part, ResumePoint, WarmStartState
 from .._training.evidence import EvidenceRun
 from .._training.history import print_starts

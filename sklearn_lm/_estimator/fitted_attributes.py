@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from .._data.yeo_johnson import Scalings
 from .._network.objective import Problem
 from .._network.topology import Network, unpack
-from .._optimize.levenberg_marquardt import Ending
+from .._optimize.termination import Ending
 from .._training.callbacks import Tasks
 from .._uncertainty.ensemble import mix
 from .._uncertainty.predictive import Errors, LooScore, NoiseModels, score_left_out

@@ -8,9 +8,23 @@ from .activations import ACTIVATIONS, activate_lines
 from .backward import gradient_of_sums
 from .block_preconditioner import block_grams, factor_blocks, precondition
 from .compile import BEGINS, ENDS, WHOLE
-from .damping import damping_after
+from .damping import (
+    ACCEPTED,
+    LATE,
+    NO_DIGITS,
+    NO_STEP,
+    REJECTED,
+    RESOLUTION,
+    RULES,
+    DampingRule,
+    Trial,
+    acceptable_cost,
+    damping_after,
+    decide,
+    is_flat,
+)
 from .forward import forward_block, predict, sum_of_squares
-from .fused import COST, DONE, LATE, N_RECORDED, NO_DIGITS, NO_STEP, iterate
+from .fused import COST, N_RECORDED, iterate
 from .gram import finish_normal_equations, normal_equations
 from .jacobian import dual_curvature, dual_equations, jacobian_rows
 from .layout import (
@@ -52,12 +66,12 @@ from .tiles import gram_of
 from .variances import prediction_variances
 
 __all__ = [
+    "ACCEPTED",
     "ACTIVATIONS",
     "AT",
     "BEGINS",
     "BLOCK",
     "COST",
-    "DONE",
     "ENDS",
     "LATE",
     "LINE",
@@ -69,10 +83,16 @@ __all__ = [
     "N_RECORDED",
     "OFFSET",
     "PLACE",
+    "REJECTED",
+    "RESOLUTION",
+    "RULES",
     "SIZE",
     "SOURCE",
     "VECTOR",
     "WHOLE",
+    "DampingRule",
+    "Trial",
+    "acceptable_cost",
     "activate_lines",
     "add_acceleration",
     "add_dual_acceleration",
@@ -83,6 +103,7 @@ __all__ = [
     "curvature",
     "damped_step",
     "damping_after",
+    "decide",
     "dot",
     "dual_curvature",
     "dual_equations",
@@ -98,6 +119,7 @@ __all__ = [
     "gram_times",
     "invert_factor",
     "is_finite",
+    "is_flat",
     "iterate",
     "jacobian_rows",
     "multiply_by_inverse_factor",

@@ -27,7 +27,7 @@ class Iterations(NamedTuple):
     thetas: np.ndarray
     points: list  # `PassedPoint`, and of the last the normal equations
     records: list[list[float]]  # columns as `_kernels` names them
-    reason: int  # why there are no more, as `_kernels` names it
+    status: int  # of the last trial, as `_kernels.damping` names it
     damping: tuple[float, float]  # mu and its growth
     n_trials: int
 
@@ -95,14 +95,14 @@ class SmallProblem:
             rows, penalty_diag, (here, is_here, there, False), factor, (theta, point.cost, gradient, gram, diagonal),
             damping, way, n_most, seconds,
         )  # fmt: skip
-        n, reason, mu, growth, n_trials, _, is_here = made
+        n, status, mu, growth, n_trials, _, is_here = made
         _, _, thetas, squares, table = new
         records = table[:n].tolist()
         self._activations.commit_two(theta if is_here else None, n % 2 == 1)
         points: list = [PassedPoint(record[_kernels.COST], squares[i]) for i, record in enumerate(records)]
         if points:
             points[-1] = GramLinearization(points[-1].cost, gradient, gram, points[-1].squares)
-        return Iterations(thetas[:n], points, records, reason, (mu, growth), n_trials)
+        return Iterations(thetas[:n], points, records, status, (mu, growth), n_trials)
 
     def solved(self, rows: tuple, penalty_diag: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, float]:
         """As `NetworkObjective.solve_output`."""
@@ -120,7 +120,7 @@ class SmallProblem:
         nothing, theta = np.empty((0, 0)), np.array(theta, dtype=np.float64)  # it may be read-only
         made = self._call(
             rows, penalty_diag, (there, is_there, there, is_there), nothing, (theta, 0.0, theta, nothing, theta),
-            (0.0, 0.0, (False, 0.0, 0.0), 0.0, 0.0), (False, solves, 0.0, 0.0), 0, 0.0,
+            (0.0, 0.0, _kernels.DampingRule(0, 0.0, 0.0, 0.0, 0.0)), (False, solves, 0.0), 0, 0.0,
         )  # fmt: skip
         self._activations.after()
         return made

@@ -1,79 +1,32 @@
-"""The Levenberg-Marquardt loop: damped step, gain ratio, damping, endings.
+"""Levenberg-Marquardt: damped step, gain ratio, damping, endings, for any `Objective`.
 
-It sees an `Objective`, never a network.
-
-The step delta solves (H + mu D) delta = -g with H the Gram matrix and g the gradient (Levenberg 1944; Marquardt 1963).
-D = I, or for parameters of unlike size D = the largest diagonal of H met so far (Moré 1978). Non-finite trial
-points, and matrices that have no Cholesky factor, are rejected steps: the damping grows and the step shrinks.
-
-One iteration ends with one accepted step, so F never grows from a record to the next.
+The step d solves (H + mu D) d = -g with H the Gram matrix and g the gradient (Levenberg 1944; Marquardt 1963), D the
+damping scale (`damping.DampingScale`). Non-finite trial points, and matrices that have no Cholesky factor, are rejected
+steps: the damping grows and the step shrinks. One iteration ends with one accepted step, so F never grows from a record
+to the next. `_kernels.damping.decide` decides about every trial, here and in the fused loop of small problems.
 """
 
-import enum
 import math
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import _kernels
-from .objective import Objective
-from .state import Ahead, Damping, OptimizerSettings, OptimizerState, Record, Seconds, Step, is_finite
+from .._kernels import DampingRule, Trial
+from .damping import Damping
+from .objective import Objective, StepOptions
+from .state import Ahead, OptimizerSettings, OptimizerState, Record, Rejection, Seconds, Step, is_finite
+from .termination import OF_STATUS, Ending, check_termination, is_late
 
-EPS = float(np.finfo(np.float64).eps)
-# Relative changes of F below this are its rounding errors.
-RESOLUTION = 64 * EPS
-# Reductions are judged over this many accepted steps: a single small step proves nothing.
-WINDOW = 5
-# A second-order correction longer than this, against the step, is refused.
+# A geodesic acceleration longer than this, relative to the step, is left out.
 MAX_ACCELERATION = 0.75
 
 
-class Ending(enum.Enum):
-    """Why a fit stopped: a sentence, and what to do where there was more to be had."""
-
-    GRADIENT = "the gradient is not above min_grad", ""
-    REDUCTION = f"the objective fell by less than tol over {WINDOW} iterations", ""
-    PRECISION = "the objective changes by no more than its rounding error", ""
-    DAMPING = "no step reduces the objective, with damping up to mu_max", ""
-    GOAL = "the training error reached goal", ""
-    EVIDENCE = "the evidence of the data did not rise any more", ""
-    PATIENCE = "the validation error did not fall for n_iter_no_change iterations", ""
-    MAX_ITER = (
-        "max_iter iterations were made",
-        "Fit fewer units, or raise max_iter",
-    )
-    MAX_TIME = "max_time seconds have passed", "Raise max_time"
-    CALLBACK = "a callback asked to stop", ""
-    INTERRUPTED = "interrupted", ""
-
-    def __init__(self, sentence: str, remedy: str):
-        self.sentence, self.remedy = sentence, remedy
-
-    @property
-    def converged(self) -> bool:
-        return not self.remedy
-
-
-# What the reasons of `iterate` are.
-REASONS = {
-    _kernels.DONE: None,
-    _kernels.NO_DIGITS: Ending.PRECISION,
-    _kernels.NO_STEP: Ending.DAMPING,
-    _kernels.LATE: Ending.MAX_TIME,
-}
-
-
-class Rejection(NamedTuple):
-    """A trial point that was not accepted."""
-
-    mu: float  # that made it, in the same units as a record's
-    gain_ratio: float  # actual over predicted reduction; NaN where there was no factor, or F was not finite
-    time: float
-
-
 class Result(NamedTuple):
+    """The best accepted point, and why the iteration ended there."""
+
     theta: np.ndarray
     cost: float
     ending: Ending
@@ -113,7 +66,7 @@ def minimise(
     settings = settings or OptimizerSettings()
     state = OptimizerState(objective, theta, settings, start_time)
     ending = advance(objective, state, settings, listen)
-    assert ending is not None  # it was told of no iteration to pause at
+    assert ending is not None  # there is no iteration to pause at
     return Result(state.theta, state.point.cost, ending, state.iteration)
 
 
@@ -129,56 +82,136 @@ def advance(
     on_reject: Callable[[Rejection], None] | None = None,
 ) -> Ending | None:
     """Iterate until something ends the fit, or until iteration `pause_at` (then None is returned)."""
-    own = objective.iterate if on_reject is None and not state.metric.follows_gram else None
+    scale = state.damping_scale
+    rule = scale.rule(settings.damping, settings.mu_increase, settings.mu_decrease, settings.mu_max)
+    is_fused = objective.iterate is not None and on_reject is None and not scale.follows_gram
     state.settle(objective)  # the last call may have been interrupted before it did
     try:
         while True:
+            # 0 linearize: the state has the linearization of an accepted trial
+            # 4 report
             if not state.is_reported:
-                grad_norm = state.norm / objective.weight
-                ending = listen(state.record(grad_norm)) or _ending(objective, state, settings, grad_norm)
+                ending = listen(state.record()) or check_termination(objective, state, settings)
                 state.is_reported = True
                 if ending is not None:
                     return ending
             if state.iteration == pause_at:
                 return None
-            if state.metric.follows_gram:
-                state.metric.update(state.point.diagonal())
-            if own is None:
-                ending = _search(objective, state, settings, on_reject)
-            else:
-                # On a plateau each point is looked at as a whole: what was made ahead of it would be made in vain.
+            # 1 solve, 2 trial, 3 decide
+            if scale.follows_gram:
+                scale.update(state.point.diagonal())
+            if is_fused:
+                # A plateau is checked point by point: iterations made ahead would be made in vain.
                 is_slow = state.norm <= settings.min_grad * objective.weight
-                ending = _go_ahead(own, state, settings, state.iteration + 1 if is_slow else pause_at)
+                last = state.iteration + 1 if is_slow else pause_at
+                ending = _next_step_ahead(objective, state, settings, rule, last)
+            else:
+                ending = _search_step(objective, state, settings, rule, on_reject)
             if ending is not None:
                 return ending
     finally:
         state.settle(objective)
 
 
-def _go_ahead(own: Callable, state: OptimizerState, settings: OptimizerSettings, pause_at: int | None) -> Ending | None:
-    """One iteration, of those that the objective makes in one call."""
+def _search_step(
+    objective: Objective,
+    state: OptimizerState,
+    settings: OptimizerSettings,
+    rule: DampingRule,
+    on_reject: Callable[[Rejection], None] | None,
+) -> Ending | None:
+    """Make one iteration: try steps, each more damped than the one before, until one reduces the objective."""
+    clock, spent = time.perf_counter, np.zeros(3)
+    while True:
+        # 1 solve
+        start = clock()
+        theta, predicted_reduction = state.damped_step()
+        solved = evaluated = clock()
+        # 2 trial
+        trial, new = Trial(predicted_reduction, math.nan, math.nan, math.nan, False), None
+        if predicted_reduction < math.inf:
+            theta, cost = _evaluate(objective, state, settings, theta, predicted_reduction)
+            evaluated = clock()
+            trial = Trial(predicted_reduction, cost, math.nan, math.nan, False)
+            # A NaN fails this comparison, as it should. Gradient and Gram matrix can overflow where F does not.
+            if cost < _kernels.acceptable_cost(state.point.cost, predicted_reduction):
+                new = objective.linearize(theta)
+                trial = Trial(predicted_reduction, cost, new.cost, _kernels.norm(new.gradient), is_finite(new))
+            state.n_evaluations += 1
+        spent += clock() - evaluated, solved - start, evaluated - solved
+        # 3 decide
+        status, gain_ratio, *damping = _kernels.decide(state.point.cost, state.norm, trial, *state.damping, rule)
+        if status == _kernels.ACCEPTED and new is not None:
+            seconds = Seconds(*spent.tolist())
+            state.accept(
+                Step(
+                    theta, new, trial.gradient_norm, gain_ratio, Damping(*damping), state.n_evaluations,
+                    seconds, clock(),
+                )
+            )  # fmt: skip
+            return None
+        if on_reject is not None:
+            on_reject(Rejection(state.damping.mu / state.damping_scale.unit, gain_ratio, state.time()))
+        state.damping = Damping(*damping)
+        if status != _kernels.REJECTED:
+            return OF_STATUS[status]
+        if is_late(settings, state.start_time):
+            return Ending.MAX_TIME
+
+
+def _evaluate(
+    objective: Objective,
+    state: OptimizerState,
+    settings: OptimizerSettings,
+    theta: np.ndarray,
+    predicted_reduction: float,
+) -> tuple[np.ndarray, float]:
+    """Return the trial point, with its acceleration and its linear part solved for, and F there.
+
+    The geodesic acceleration a makes theta + v + 1/2 a follow the path that v is tangent to: M. K. Transtrum and
+    J. P. Sethna, "Improvements to the Levenberg-Marquardt algorithm for nonlinear least-squares minimization",
+    arXiv:1201.5885 (2012), eq. 9 and 15: (H + mu D) a = -J'r_vv, to be left out if |a| is not small against |v|, for
+    then the expansion behind it does not hold. Leaving a out keeps v: rejecting the whole step, as they do, cost more
+    iterations than it saved here. A correction of a hundredth of the step still matters: leaving it out after steps
+    whose gain ratio was within 0.01 of 1 took half as many iterations more.
+    """
+    if settings.acceleration and not _kernels.is_flat(state.point.cost, predicted_reduction):
+        curvature = objective.curvature(state.theta, state.step)
+        state.solver.add_acceleration(
+            state.point, state.damping_scale.diagonal, curvature, MAX_ACCELERATION, state.step, theta
+        )
+    return objective.solve_output(theta) if settings.solve_output else (theta, objective.cost(theta))
+
+
+# ---- iterations made ahead ----------------------------------------------------------------------------
+def _next_step_ahead(
+    objective: Objective, state: OptimizerState, settings: OptimizerSettings, rule: DampingRule, pause_at: int | None
+) -> Ending | None:
+    """Make one iteration, of those that the objective makes in one call."""
     while True:
         if state.ahead is None:
-            state.ahead = _made(own, state, settings, pause_at)
+            state.ahead = _make_ahead(objective, state, settings, rule, pause_at)
         ahead, i = state.ahead, state.iteration - state.ahead.first
         if i < len(ahead.steps):
             state.accept(ahead.steps[i])
             return None
         state.ahead = None
-        if ahead.ending is not None:
+        if OF_STATUS[ahead.status] is not None:
             state.damping, state.n_evaluations = ahead.damping, ahead.n_evaluations
-            return ahead.ending
+            return OF_STATUS[ahead.status]
 
 
-def _made(own: Callable, state: OptimizerState, settings: OptimizerSettings, pause_at: int | None) -> Ahead:
-    """What the objective makes of where the fit stands."""
+def _make_ahead(
+    objective: Objective, state: OptimizerState, settings: OptimizerSettings, rule: DampingRule, pause_at: int | None
+) -> Ahead:
+    """Return the iterations that the objective makes in one call from the current point."""
+    assert objective.iterate is not None
     start = time.perf_counter()
     last = settings.max_iter if pause_at is None else min(pause_at, settings.max_iter)
     seconds = math.inf if settings.max_time is None else settings.max_time - (start - state.start_time)
-    made = own(
-        state.theta, state.point, state.metric.diagonal, state.solver,
-        (*state.damping, settings.rule, state.metric.least_mu, float(settings.mu_max * state.metric.unit)),
-        (settings.acceleration, settings.solve_output, RESOLUTION, MAX_ACCELERATION),
+    options = StepOptions(settings.acceleration, settings.solve_output, MAX_ACCELERATION)
+    made = objective.iterate(
+        state.theta, state.point, state.damping_scale.diagonal, state.solver, (*state.damping, rule), options,
         max(1, last - state.iteration), seconds,
     )  # fmt: skip
     steps = [
@@ -188,136 +221,4 @@ def _made(own: Callable, state: OptimizerState, settings: OptimizerSettings, pau
         )
     ]
     n_evaluations = state.n_evaluations + made.n_trials
-    return Ahead(state.iteration, steps, REASONS[made.reason], Damping(*made.damping), n_evaluations)
-
-
-class Attempt(NamedTuple):
-    """A trial point, and what became of it."""
-
-    theta: np.ndarray
-    predicted_reduction: (
-        float  # reduction of F by the quadratic model; infinite where there is no step, and nothing else then
-    )
-    cost: float  # F there
-    point: Any  # its normal equations; None where F is no less than it was
-    seconds: Seconds
-
-    def is_flat(self, cost: float) -> bool:
-        """Whether F has no digits left to tell a better point from a worse one.
-
-        The gradient still has: a minimum is known to half the digits by its F, and to nearly all of them by its
-        gradient.
-        """
-        return self.predicted_reduction <= RESOLUTION * cost
-
-
-def _search(
-    objective: Objective,
-    state: OptimizerState,
-    settings: OptimizerSettings,
-    on_reject: Callable[[Rejection], None] | None,
-) -> Ending | None:
-    """One iteration: try steps, each more damped than the one before, until one reduces the objective."""
-    point, unit = state.point, state.metric.unit
-    jacobian = solve = evaluate = 0.0
-    while True:
-        made = _attempt(objective, state, settings)
-        jacobian, solve, evaluate = (
-            jacobian + made.seconds.jacobian, solve + made.seconds.solve, evaluate + made.seconds.evaluate
-        )  # fmt: skip
-        is_flat, new, gain_ratio = made.is_flat(point.cost), made.point, math.nan
-        if made.predicted_reduction < math.inf:
-            state.n_evaluations += 1
-            gain_ratio = math.nan if is_flat else (point.cost - made.cost) / made.predicted_reduction
-        if new is not None:
-            improves = _halves_gradient(point, new) if is_flat else new.cost < point.cost
-            if improves and is_finite(new):
-                gain_ratio = math.nan if is_flat else (point.cost - new.cost) / made.predicted_reduction
-                damping = state.damping.after(True, 1.0 if is_flat else gain_ratio, settings, state.metric.least_mu)
-                step = Step(
-                    made.theta, new, _kernels.norm(new.gradient), gain_ratio, damping, state.n_evaluations,
-                    Seconds(jacobian, solve, evaluate), time.perf_counter(),
-                )  # fmt: skip
-                state.accept(step)
-                return None
-        if on_reject is not None:
-            on_reject(Rejection(state.damping.mu / unit, gain_ratio, state.time()))
-        state.damping = state.damping.after(False, gain_ratio, settings)
-        if is_flat:
-            return Ending.PRECISION
-        if state.damping.mu > settings.mu_max * unit or math.isinf(state.damping.mu):
-            return Ending.DAMPING
-        if is_late(settings, state.start_time):
-            return Ending.MAX_TIME
-
-
-def _attempt(objective: Objective, state: OptimizerState, settings: OptimizerSettings) -> Attempt:
-    """A step with the state's damping, its correction, F there and, if that is less, the normal equations."""
-    clock, cost = time.perf_counter, state.point.cost
-    start = clock()
-    trial, predicted_reduction = state.damped_step()
-    stepped = clock()
-    if predicted_reduction == math.inf:
-        return Attempt(trial, predicted_reduction, math.nan, None, Seconds(0.0, stepped - start, 0.0))
-    is_flat = predicted_reduction <= RESOLUTION * cost
-    if settings.acceleration and not is_flat:
-        _bend(objective, state, trial)
-    if settings.solve_output:
-        trial, trial_cost = objective.solve_output(trial)
-    else:
-        trial_cost = objective.cost(trial)
-    evaluated = clock()
-    # A NaN fails this comparison, as it should. Gradient and Gram matrix can overflow where F does not.
-    is_less = trial_cost < (1 + RESOLUTION * is_flat) * cost
-    new = objective.linearize(trial) if is_less else None
-    seconds = Seconds(clock() - evaluated, stepped - start, evaluated - stepped)
-    return Attempt(trial, predicted_reduction, trial_cost, new, seconds)
-
-
-def _bend(objective: Objective, state: OptimizerState, trial: np.ndarray) -> None:
-    """Add the geodesic correction to the trial point: theta + v + 1/2 a follows the path that v is tangent to.
-
-    M. K. Transtrum and J. P. Sethna, "Improvements to the Levenberg-Marquardt algorithm for nonlinear least-squares
-    minimization", arXiv:1201.5885 (2012), eq. 9 and 15: (H + mu D) a = -J'r_vv, to be refused where |a| is not
-    small against |v|, for then the expansion behind it does not hold. Refusing a keeps v: rejecting the
-    whole step, as they do, cost more iterations than it saved here. A correction of a hundredth of the step still
-    matters: leaving it out after steps whose gain ratio was within 0.01 of 1 took half as many iterations more.
-    """
-    curvature = objective.curvature(state.theta, state.step)
-    state.solver.add_acceleration(state.point, state.metric.diagonal, curvature, MAX_ACCELERATION, state.step, trial)
-
-
-def _halves_gradient(point: Any, new: Any) -> bool:
-    return _kernels.norm(new.gradient) <= 0.5 * _kernels.norm(point.gradient)
-
-
-def _ending(
-    objective: Objective, state: OptimizerState, settings: OptimizerSettings, grad_norm: float
-) -> Ending | None:
-    if grad_norm <= settings.min_grad and not _is_plateau(objective, state, settings):
-        return Ending.GRADIENT
-    costs = state.costs
-    if len(costs) > WINDOW and costs[-1 - WINDOW] - costs[-1] <= settings.tol * costs[-1 - WINDOW]:
-        return Ending.REDUCTION
-    if state.iteration >= settings.max_iter:
-        return Ending.MAX_ITER
-    if is_late(settings, state.start_time):
-        return Ending.MAX_TIME
-    return None
-
-
-def is_late(settings: OptimizerSettings, start_time: float) -> bool:
-    """Whether max_time has passed since `start_time`."""
-    return settings.max_time is not None and time.perf_counter() - start_time >= settings.max_time
-
-
-def _is_plateau(objective: Objective, state: OptimizerState, settings: OptimizerSettings) -> bool:
-    """Whether a gradient is small although the model promises a way down: at a distance, not at a minimum.
-
-    Where residuals vanish the promise is always all of F; there the size of F tells.
-    """
-    if state.point.cost <= settings.min_grad * objective.weight:
-        return False
-    state.settle(objective)
-    _, predicted_reduction = state.damped_step()
-    return max(settings.tol, RESOLUTION) * state.point.cost < predicted_reduction < math.inf
+    return Ahead(state.iteration, steps, made.status, Damping(*made.damping), n_evaluations)

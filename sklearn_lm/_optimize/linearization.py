@@ -34,6 +34,7 @@ class Linearization:
     gradient: np.ndarray  # (n_parameters,), g
     squares: np.ndarray  # (n_outputs,), weighted sums of squared residuals, without the penalty
     is_direct = False  # whether H can be factored: only then there are `curvature` and `full_gram`
+    is_passed = False  # whether only cost and squares are known
 
     def diagonal(self) -> np.ndarray:
         """Return the diagonal of H, or of what approximates H in a preconditioner."""
@@ -185,3 +186,5 @@ class _PassedFields(NamedTuple):
 
 class PassedPoint(_PassedFields, Linearization):
     """Record of a point that the iteration has left already: only cost and squares are known."""
+
+    is_passed = True

@@ -1,11 +1,19 @@
 """The contract between an objective and the optimizer."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .linearization import Linearization
+
+
+class StepOptions(NamedTuple):
+    """Options of a step that the objective makes itself, see `Objective.iterate`."""
+
+    acceleration: bool
+    solve_output: bool
+    max_ratio: float  # of the acceleration to the step
 
 
 class Objective:

@@ -1,23 +1,19 @@
-"""Where a fit stands between two iterations, and what it remembers of that to go on later.
+"""State of a fit between two iterations, and its snapshot, from which a later fit is restored.
 
-`levenberg_marquardt` moves it. An accepted step may have been made ahead, several in one call
-(`_network/fused_loop.py`): then the state
-moves through them one by one, and of those in between it knows F alone.
+An accepted step may have been made ahead, several in one call (`_network/fused_loop.py`): the state moves through them
+one by one, and knows only F and its sums of squares at those in between (`PassedPoint`).
 """
 
 import math
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from .. import _kernels
-from .linearization import PassedPoint
+from .damping import Damping, DampingScale
+from .linearization import Linearization
 from .objective import Objective
-
-# The least damping, as a multiple of its unit.
-MIN_MU = float(np.finfo(np.float64).eps)
-TINY = float(np.finfo(np.float64).tiny)
 
 
 class OptimizerSettings(NamedTuple):
@@ -34,16 +30,19 @@ class OptimizerSettings(NamedTuple):
     max_time: float | None = None
     solve_output: bool = False
     acceleration: bool = False
-    metric: str = "identity"  # D, see `levenberg_marquardt`: "identity" or "diagonal"
+    damping_scale: str = "identity"  # "identity" or "diagonal", see `DampingScale`
 
-    @property
-    def rule(self) -> tuple[bool, float, float]:
-        """The damping rule, as `damping_after` wants it."""
-        return self.damping == "marquardt", float(self.mu_increase), float(self.mu_decrease)
+
+class Seconds(NamedTuple):
+    """Time of an iteration by phase."""
+
+    jacobian: float = 0.0  # gradients and Gram matrices
+    solve: float = 0.0  # factors and steps
+    evaluate: float = 0.0  # trial points, with their second derivatives and output layers
 
 
 class Record(NamedTuple):
-    """One row per iteration, the first for the starting point."""
+    """Report of one iteration, the first of the starting point."""
 
     iteration: int
     theta: np.ndarray
@@ -53,39 +52,38 @@ class Record(NamedTuple):
     gain_ratio: float  # of the accepted step; NaN at the start and where F no longer resolves the step
     n_evaluations: int  # of the objective so far, trial points included
     time: float  # seconds since `start_time`, until it was made
-    seconds: "Seconds"  # that this iteration took, by phase
-    equations: Any  # what `linearize` gave at theta, or `PassedPoint`
+    seconds: Seconds
+    point: Linearization  # at theta, or `PassedPoint`
 
 
-class Seconds(NamedTuple):
-    """Where the time of an iteration went."""
+class Rejection(NamedTuple):
+    """A trial point that was not accepted."""
 
-    jacobian: float  # gradients and Gram matrices
-    solve: float  # factors and steps
-    evaluate: float  # trial points, with their second derivatives and output layers
+    mu: float  # of its step, in the same units as a record's
+    gain_ratio: float  # actual over predicted reduction; NaN if there was no factor, or F was not finite
+    time: float
 
 
 class Step(NamedTuple):
-    """An accepted step: where it leads, and how it came about."""
+    """An accepted step: the point it leads to, and how it was made."""
 
     theta: np.ndarray
-    point: Any  # the normal equations there, or `PassedPoint`
+    point: Linearization
     norm: float  # of the gradient
     gain_ratio: float
-    damping: "Damping"
+    damping: Damping
     n_evaluations: int
-    seconds: "Seconds"
+    seconds: Seconds
     moment: float  # when it was made, by `time.perf_counter`
 
 
 class Ahead(NamedTuple):
-    """Steps that were made in one call, and are told one by one."""
+    """Steps that were made in one call and are reported one by one, and the state after them."""
 
     first: int  # iteration that the first of them follows
     steps: list[Step]
-    # After them:
-    ending: Any  # an `Ending`, or None where there may be more
-    damping: "Damping"
+    status: int  # of the last trial, see `_kernels.damping`
+    damping: Damping
     n_evaluations: int
 
 
@@ -94,9 +92,9 @@ class OptimizerSnapshot(NamedTuple):
 
     theta: np.ndarray
     costs: list[float]
-    damping: "Damping"
-    unit: float
-    diagonal: np.ndarray
+    damping: Damping
+    unit: float  # and
+    diagonal: np.ndarray  # of the damping scale
     gain_ratio: float
     n_evaluations: int
     iteration: int
@@ -104,20 +102,8 @@ class OptimizerSnapshot(NamedTuple):
     scale: float | None  # of the objective's robust loss, if it has one
 
 
-class Damping(NamedTuple):
-    """mu and the factor by which Nielsen's rule raises it after the next rejection."""
-
-    mu: float
-    growth: float = 2.0
-
-    def after(self, is_accepted: bool, gain_ratio: float, settings: OptimizerSettings, least: float = 0.0) -> "Damping":
-        """After a trial step."""
-        mu, growth = _kernels.damping_after(is_accepted, self.mu, self.growth, gain_ratio, settings.rule, least)
-        return Damping(mu, growth)
-
-
 class OptimizerState:
-    """Where a fit stands: `advance` changes it, and can go on from it as if it had never paused."""
+    """State of a fit: `advance` changes it, and goes on from it as if it had never paused."""
 
     def __init__(
         self,
@@ -125,7 +111,7 @@ class OptimizerState:
         theta: np.ndarray,
         settings: OptimizerSettings,
         start_time: float | None = None,
-        standing: OptimizerSnapshot | None = None,
+        snapshot: OptimizerSnapshot | None = None,
     ):
         started = time.perf_counter()
         # A robust loss has a scale that belongs to the state of this run.
@@ -133,7 +119,7 @@ class OptimizerState:
         self.start_time = started if start_time is None else start_time
         self.theta = np.array(theta, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
-            if settings.solve_output and standing is None:
+            if settings.solve_output and snapshot is None:
                 self.theta = objective.solve_output(self.theta)[0]
             evaluated = time.perf_counter()
             self.point = objective.linearize(self.theta)
@@ -143,117 +129,102 @@ class OptimizerState:
                 "The objective is not finite at the starting point: residuals or their derivatives overflow. "
                 "Scale the data, or start from smaller weights."
             )
+        self.weight = objective.weight
         self.seconds = Seconds(time.perf_counter() - evaluated, 0.0, evaluated - started)
-        self.metric = DampingScale(settings, self.point.diagonal())
-        self.damping = Damping(max(settings.mu * self.metric.unit, TINY))
+        self.damping_scale = DampingScale(settings.damping_scale == "diagonal", self.point.diagonal())
+        self.damping = self.damping_scale.first_damping(settings.mu)
         self.costs = [self.point.cost]
-        self.norm = _kernels.norm(self.point.gradient)  # of the gradient
+        self.norm = _kernels.norm(self.point.gradient)
         self.moment = time.perf_counter()  # when this iteration was made
         self.gain_ratio = math.nan
         self.n_evaluations = 1
         self.iteration = 0
-        self.seconds_before = 0.0  # that earlier calls of `fit` took
+        self.seconds_before = 0.0  # of earlier calls of `fit`
         self.step = np.empty_like(self.theta)
-        self.is_reported = False  # whether the listener has heard of this iteration
+        self.is_reported = False
         self.ahead: Ahead | None = None
-        if standing is not None:
-            self._restore(standing)
+        if snapshot is not None:
+            self.costs, self.damping = list(snapshot.costs), snapshot.damping
+            self.damping_scale.unit, self.damping_scale.diagonal = snapshot.unit, snapshot.diagonal
+            self.gain_ratio, self.n_evaluations = snapshot.gain_ratio, snapshot.n_evaluations
+            self.iteration, self.seconds_before = snapshot.iteration, snapshot.seconds
 
     @classmethod
-    def resume(
+    def restore(
         cls,
         objective: Objective,
-        standing: OptimizerSnapshot,
+        snapshot: OptimizerSnapshot,
         settings: OptimizerSettings,
         start_time: float | None = None,
-    ) -> "OptimizerState | None":
-        """The state that stood so; None if F there is not what it was, for then the data are other ones."""
-        if standing.scale is not None:
-            objective.loss_scale = standing.scale
-        state = cls(objective, standing.theta, settings, start_time, standing)
-        return state if state.point.cost == standing.costs[-1] else None
+    ) -> Self | None:
+        """Return the state of a snapshot; None if F is not what it was there, for then the data are other ones."""
+        if snapshot.scale is not None:
+            objective.loss_scale = snapshot.scale
+        state = cls(objective, snapshot.theta, settings, start_time, snapshot)
+        return state if state.point.cost == snapshot.costs[-1] else None
 
-    def _restore(self, standing: OptimizerSnapshot) -> None:
-        self.costs, self.damping = list(standing.costs), standing.damping
-        self.metric.unit, self.metric.diagonal = standing.unit, standing.diagonal
-        self.gain_ratio, self.n_evaluations = standing.gain_ratio, standing.n_evaluations
-        self.iteration, self.seconds_before = standing.iteration, standing.seconds
-
-    def standing(self) -> OptimizerSnapshot:
+    def snapshot(self) -> OptimizerSnapshot:
+        """Return the state as plain data."""
         return OptimizerSnapshot(
-            self.theta, list(self.costs), self.damping, self.metric.unit, self.metric.diagonal, self.gain_ratio,
-            self.n_evaluations, self.iteration, self.time(), self.scale,
+            self.theta, list(self.costs), self.damping, self.damping_scale.unit, self.damping_scale.diagonal,
+            self.gain_ratio, self.n_evaluations, self.iteration, self.time(), self.scale,
         )  # fmt: skip
 
     @property
     def scale(self) -> float | None:
-        """Of the objective's robust loss, if it has one."""
+        """Scale of the objective's robust loss, if it has one."""
         return None if self._scaled is None else self._scaled.loss_scale
 
+    @property
+    def grad_norm(self) -> float:
+        """Norm of the gradient per unit of weight."""
+        return self.norm / self.weight
+
     def time(self) -> float:
-        """Seconds since the fit began."""
+        """Return the seconds since the fit began."""
         return self._seconds_until(time.perf_counter())
 
     def _seconds_until(self, moment: float) -> float:
         return self.seconds_before + moment - self.start_time
 
-    def record(self, grad_norm: float) -> Record:
+    def record(self) -> Record:
+        """Return the report of this iteration."""
         return Record(
-            self.iteration, self.theta, self.point.cost, grad_norm, self.damping.mu / self.metric.unit,
+            self.iteration, self.theta, self.point.cost, self.grad_norm, self.damping.mu / self.damping_scale.unit,
             self.gain_ratio, self.n_evaluations, self._seconds_until(self.moment), self.seconds, self.point,
         )  # fmt: skip
 
     def accept(self, step: Step) -> None:
+        """Move to the point of a step."""
         # No calls: a keyboard interrupt comes before all of it or after.
         self.theta, self.point, self.norm, self.gain_ratio = step.theta, step.point, step.norm, step.gain_ratio
         self.damping, self.n_evaluations = step.damping, step.n_evaluations
         self.seconds, self.moment = step.seconds, step.moment
         self.costs, self.iteration, self.is_reported = [*self.costs, step.point.cost], self.iteration + 1, False
 
-    def replace(self, theta: np.ndarray, point: Any) -> None:
-        """The objective has changed: theta and `point` are where the fit stands in it. F of before tells nothing."""
+    def replace(self, theta: np.ndarray, point: Linearization) -> None:
+        """Move to a point of another objective: its F cannot be compared with earlier ones."""
         self.theta, self.point, self.norm = theta, point, _kernels.norm(point.gradient)
         self.costs = [point.cost]
 
     def settle(self, objective: Objective) -> None:
-        """Forget the steps that were made ahead and not told, and know the point where it stands as a whole."""
+        """Forget the steps that were made ahead and not reported, and linearise the current point if it is passed."""
         self.ahead = None
-        if isinstance(self.point, PassedPoint):
+        if self.point.is_passed:
             self.point = objective.linearize(self.theta)
 
     def damped_step(self) -> tuple[np.ndarray, float]:
-        """theta + d with (H + mu D) d = -g, and the reduction of F that the quadratic model promises for it.
+        """Return theta + d with (H + mu D) d = -g, and the predicted reduction of F; `step` becomes d.
 
-        Infinity where there is no such step: that promises nothing, and is no reason to stop. `step` is d.
+        An infinite reduction means that there is no such step.
         """
         trial = np.empty_like(self.theta)
         predicted_reduction = self.solver.step(
-            self.point, self.damping.mu, self.metric.diagonal, self.theta, self.step, trial
+            self.point, self.damping.mu, self.damping_scale.diagonal, self.theta, self.step, trial
         )
         return trial, predicted_reduction
 
 
-def is_finite(point: Any) -> bool:
+def is_finite(point: Linearization) -> bool:
     """Return whether F, its gradient and H are finite."""
     return math.isfinite(point.cost) and point.is_finite()
-
-
-class DampingScale:
-    """The diagonal of D and the unit of mu."""
-
-    def __init__(self, settings: OptimizerSettings, gram_diagonal: np.ndarray):
-        largest = float(gram_diagonal.max(initial=0.0))
-        self.follows_gram = settings.metric == "diagonal"
-        self.diagonal = np.zeros(len(gram_diagonal)) if self.follows_gram else np.ones(len(gram_diagonal))
-        # Where H = 0 the gradient is zero too, and any unit will do.
-        self.unit = 1.0 if self.follows_gram or largest == 0.0 else largest
-
-    @property
-    def least_mu(self) -> float:
-        """Damping never falls below it, nor to zero where that underflows: it must be able to grow by factors."""
-        return max(MIN_MU * self.unit, TINY)
-
-    def update(self, gram_diagonal: np.ndarray) -> None:
-        # A parameter without influence so far is damped as by the identity.
-        diagonal = np.maximum(self.diagonal, gram_diagonal)
-        self.diagonal = np.where(diagonal > 0, diagonal, 1.0)

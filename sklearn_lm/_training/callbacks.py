@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from .._network.objective import Problem
-from .._optimize.levenberg_marquardt import Ending
 from .._optimize.state import Record
+from .._optimize.termination import Ending
 from .history import Row
 from .multistart import StartListener, StartRun
 

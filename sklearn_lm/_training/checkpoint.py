@@ -17,13 +17,15 @@ import numpy as np
 from .._data.scaling import Scaling
 from .._data.yeo_johnson import PowerTransform, Scalings
 from .._network.penalty import Precisions
-from .._optimize import levenberg_marquardt, state
+from .._optimize import state
+from .._optimize.damping import Damping
+from .._optimize.termination import Ending
 from . import evidence, history, multistart
 
 FORMAT = 2
 # What may stand in a file, by name: reading makes these and nothing else.
 TUPLES = {
-    "damping": state.Damping,
+    "damping": Damping,
     "standing": state.OptimizerSnapshot,
     "monitor": history.Memory,
     "runner": multistart.Memory,
@@ -35,7 +37,7 @@ TUPLES = {
     "scaling": Scaling,
     "scalings": Scalings,
 }
-ENDINGS = {ending.name: ending for ending in levenberg_marquardt.Ending}
+ENDINGS = {ending.name: ending for ending in Ending}
 
 
 class ResumePoint(NamedTuple):
@@ -189,7 +191,7 @@ def encode(value: Any, arrays: list[np.ndarray], tuples: Mapping[str, Any] = TUP
     if isinstance(value, np.ndarray):
         arrays.append(value)
         return {"array": len(arrays) - 1}
-    if isinstance(value, levenberg_marquardt.Ending):
+    if isinstance(value, Ending):
         return {"ending": value.name}
     for name, kind in tuples.items():
         if type(value) is kind:

@@ -34,9 +34,10 @@ from .._network.penalty import (
 )
 from .._network.subsample import is_quicker
 from .._network.topology import Network, layer_matrices
-from .._optimize.levenberg_marquardt import Ending, advance, is_late
+from .._optimize.levenberg_marquardt import advance
 from .._optimize.linearization import Curvature, Linearization
-from .._optimize.state import Damping, OptimizerSettings, OptimizerState
+from .._optimize.state import OptimizerSettings, OptimizerState
+from .._optimize.termination import Ending, is_late
 from . import multistart
 from .history import Monitor
 from .linear_baseline import evidence_of_linear
@@ -169,7 +170,7 @@ class EvidenceRun(StartRun):
                 self._begin_again(objective, state)
                 is_stuck = True
             if is_stuck:
-                state.damping = Damping(settings.mu * state.metric.unit)
+                state.damping = state.damping_scale.first_damping(settings.mu)
             self._pause = state.iteration + (FIRST if state.iteration == self._begun else EVERY)
             self._n_evaluations += 1
         self.ending = Ending.EVIDENCE

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._optimize.levenberg_marquardt import Ending, Rejection
-from .._optimize.state import Record
+from .._optimize.state import Record, Rejection
+from .._optimize.termination import Ending
 
 Row = dict[str, float]
 Listener = Callable[[Record, Row], Ending | None]
@@ -77,7 +77,7 @@ class Monitor:
         seconds = record.seconds
         return {
             "loss": record.cost,
-            "train_mse": self.train_error(record.equations),
+            "train_mse": self.train_error(record.point),
             **self._held_out(record.theta),
             "grad_norm": record.grad_norm,
             "mu": record.mu,

@@ -14,9 +14,10 @@ import numpy as np
 from joblib import effective_n_jobs
 
 from .._kernels import interrupt
-from .._optimize.levenberg_marquardt import Ending, advance, is_late
+from .._optimize.levenberg_marquardt import advance
 from .._optimize.objective import Objective
 from .._optimize.state import OptimizerSettings, OptimizerSnapshot, OptimizerState
+from .._optimize.termination import Ending, is_late
 from . import history
 from .history import Monitor
 
@@ -118,7 +119,7 @@ class StartRun:
 
     def _begin(self, objective: Objective, settings: OptimizerSettings, start_time: float) -> None:
         if self._standing is not None:
-            self.state = OptimizerState.resume(objective, self._standing, settings, start_time)
+            self.state = OptimizerState.restore(objective, self._standing, settings, start_time)
             if self.state is None:
                 raise DataChangedError
         else:
@@ -130,7 +131,7 @@ class StartRun:
 
     def memory(self) -> Any:
         """What it must remember to go on: a `Memory`, or what a descendant makes of it."""
-        standing = self._standing if self.state is None else self.state.standing()
+        standing = self._standing if self.state is None else self.state.snapshot()
         return Memory(
             self.number, self.family, self.theta, dict(self.errors), self.fate, self.ending, standing,
             self.monitor.memory(),

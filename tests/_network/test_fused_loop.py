@@ -14,8 +14,9 @@ from sklearn_lm._network import fused_loop
 from sklearn_lm._network.objective import NetworkObjective
 from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.topology import is_weight, make_network
-from sklearn_lm._optimize.levenberg_marquardt import Ending, advance
+from sklearn_lm._optimize.levenberg_marquardt import advance
 from sklearn_lm._optimize.state import OptimizerSettings, OptimizerState
+from sklearn_lm._optimize.termination import Ending
 
 SMALL = {
     "one layer": (make_network(2, (4,), 1, ["tanh"]), {}),
@@ -47,7 +48,7 @@ def assert_same(one, other):
     assert one[1] is other[1]
     for a, b in zip(one[0], other[0], strict=True):
         np.testing.assert_array_equal(a.theta, b.theta)
-        np.testing.assert_array_equal(a.equations.squares, b.equations.squares)
+        np.testing.assert_array_equal(a.point.squares, b.point.squares)
         numbers = [(r.iteration, r.cost, r.grad_norm, r.mu, r.gain_ratio, r.n_evaluations) for r in (a, b)]
         np.testing.assert_array_equal(*numbers)
     a, b = one[2], other[2]

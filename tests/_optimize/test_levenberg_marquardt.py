@@ -7,13 +7,14 @@ import pytest
 from problems import MGH, NIST, Problem
 from scipy.optimize import least_squares
 
-from sklearn_lm._optimize.levenberg_marquardt import WINDOW, Ending, minimise
+from sklearn_lm._optimize.levenberg_marquardt import minimise
 from sklearn_lm._optimize.linearization import GramLinearization
 from sklearn_lm._optimize.objective import Objective
 from sklearn_lm._optimize.state import OptimizerSettings
+from sklearn_lm._optimize.termination import WINDOW, Ending
 
 # Parameters of unlike size: D follows the Gram matrix. A first step without damping, as MINPACK takes it.
-GENERAL = OptimizerSettings(metric="diagonal", mu=1e-14, mu_max=1e20, max_iter=3000, tol=1e-15, min_grad=0.0)
+GENERAL = OptimizerSettings(damping_scale="diagonal", mu=1e-14, mu_max=1e20, max_iter=3000, tol=1e-15, min_grad=0.0)
 
 
 class LeastSquares(Objective):
@@ -75,9 +76,9 @@ def test_certified_parameters(problem):
 
 
 @pytest.mark.parametrize("damping", ["nielsen", "marquardt"])
-@pytest.mark.parametrize("metric", ["identity", "diagonal"])
-def test_dampings_and_metrics_agree_on_the_minimum(damping, metric):
-    found = minimise(ROSENBROCK, START, OptimizerSettings(damping=damping, metric=metric))
+@pytest.mark.parametrize("damping_scale", ["identity", "diagonal"])
+def test_damping_rules_and_scales_agree_on_the_minimum(damping, damping_scale):
+    found = minimise(ROSENBROCK, START, OptimizerSettings(damping=damping, damping_scale=damping_scale))
     np.testing.assert_allclose(found.theta, 1.0, rtol=1e-9)
     assert found.ending is Ending.GRADIENT
 

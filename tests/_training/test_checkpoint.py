@@ -17,8 +17,8 @@ from sklearn_lm import LMRegressor
 from sklearn_lm._data.hashing import fingerprint
 from sklearn_lm._estimator import size_search
 from sklearn_lm._network import subsample
-from sklearn_lm._optimize.levenberg_marquardt import Ending
-from sklearn_lm._optimize.state import Damping
+from sklearn_lm._optimize.damping import Damping
+from sklearn_lm._optimize.termination import Ending
 from sklearn_lm._training import draw_starts, multistart
 from sklearn_lm._training.checkpoint import Checkpoint, decode, encode
 from sklearn_lm._training.history import Memory

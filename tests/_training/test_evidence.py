@@ -20,8 +20,8 @@ from sklearn_lm._network.penalty import (
     make_groups,
 )
 from sklearn_lm._network.topology import is_weight, layer_matrices, make_network
-from sklearn_lm._optimize.levenberg_marquardt import Ending
 from sklearn_lm._optimize.state import OptimizerSettings
+from sklearn_lm._optimize.termination import Ending
 from sklearn_lm._training.evidence import (
     EVERY,
     FIRST,

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from sklearn_lm._optimize.levenberg_marquardt import Ending, Rejection
-from sklearn_lm._optimize.state import Record, Seconds
+from sklearn_lm._optimize.state import Record, Rejection, Seconds
+from sklearn_lm._optimize.termination import Ending
 from sklearn_lm._training.history import EarlyStopping, Goal, Monitor, Progress
 
 
