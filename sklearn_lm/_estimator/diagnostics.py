@@ -1,41 +1,51 @@
-"""Is the network larger than it need be, or than the data bear? Findings with advice, from a fitted model."""
+"""Diagnostics of a fitted network: is it larger than necessary, or too large for the data? Findings with advice."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import _kernels
-from .._network.topology import make_network, pack
+from .prediction import NetworkPredictor
 
-# A unit counts as saturated where its activation is this near to one of its ends, ...
+# A unit is saturated if its activation is this near to one of its bounds, ...
 NEAR = 0.01
-# ... if that is so for this share of the rows.
+# ... for this share of the rows.
 SHARE = 0.95
-# Two units of a layer whose activations correlate more than this are duplicates.
-ALIKE = 0.9999
+# A unit is constant if its activation varies by less than this, relative to its largest value.
+VARIATION = 1e-6
+# Two units of a layer are duplicates if their activations correlate more than this.
+CORRELATION = 0.9999
 
 
 class Finding(NamedTuple):
+    """One line of the report."""
+
     name: str
     value: str
     advice: str
 
 
-def health(model: Any) -> list[Finding]:
-    """Findings for a fitted `LMRegressor`."""
-    units = hidden_units(model)
-    return [_rank(model), _size(model), _saturated(model, units), _constant(units), _duplicates(units)]
+def diagnose(network: NetworkPredictor, n_residuals: int, has_penalty: bool) -> list[Finding]:
+    """Return the findings for a fitted network, which has `n_residuals` training rows times outputs."""
+    remedy = "fit fewer units" if has_penalty else "fit fewer units, or set alpha > 0"
+    layers = list(zip(network.network.activations, hidden_units(network), strict=False))
+    return [
+        _rank(network, remedy),
+        _size(n_residuals / network.network.n_parameters, remedy, has_penalty),
+        _units("saturated units", layers, is_saturated, f"act as steps or not at all; {remedy}"),
+        _units("constant units", layers, is_constant, "do no more than a bias; fit fewer units"),
+        _units(
+            "duplicate units", layers, is_duplicate, "much the same as another unit of their layer; fit fewer units"
+        ),
+    ]
 
 
-def hidden_units(model: Any) -> list[np.ndarray]:
-    """Activations of each hidden layer on the rows that the model keeps, (n_units, n_rows)."""
-    X = model._sample_X
-    network = make_network(
-        X.shape[1], [len(b) for b in model.intercepts_[:-1]], model.n_outputs_, model.hidden_activations_
-    )
+def hidden_units(predictor: NetworkPredictor) -> list[np.ndarray]:
+    """Return the activations of each hidden layer for the rows that the model keeps, (n_units, n_rows)."""
+    network, X = predictor.network, predictor.sample_X
     lines = np.empty((_kernels.n_units_in(network.layout), _kernels.LINE))
-    scaling = np.vstack([model.x_offset_, model.x_scale_])
-    _kernels.forward_block(X, scaling, pack(model.coefs_, model.intercepts_), network.layout, lines)
+    _kernels.forward_block(X, predictor.x_scaling.table(), predictor.theta, network.layout, lines)
     layers, first = [], network.sizes[0] + 1
     for size in network.sizes[1:-1]:
         layers.append(lines[first : first + size, : len(X)])
@@ -43,85 +53,61 @@ def hidden_units(model: Any) -> list[np.ndarray]:
     return layers
 
 
-def _rank(model: Any) -> Finding:
-    name, n_parameters = "rank of the Gram matrix", _n_parameters(model)
-    if model._posterior is None:
+def _rank(predictor: NetworkPredictor, remedy: str) -> Finding:
+    """Return the numerical rank of the Gram matrix."""
+    name, network = "rank of the Gram matrix", predictor.network
+    if predictor.posterior is None:
         return Finding(name, "not known", "steps were found without a Gram matrix (solver)")
-    rank = model._posterior.factor.rank
-    missing = n_parameters - rank
+    rank = predictor.posterior.factor.rank
+    missing = network.n_parameters - rank
+    n_relu = sum(n for n, kind in zip(network.sizes[1:], network.activations, strict=True) if kind == "relu")
     if missing == 0:
         advice = "every parameter is determined by the data"
-    elif missing <= _n_relu(model):
+    elif missing <= n_relu:
         advice = "no more are missing than there are relu units, whose scale is free by nature"
     else:
         have = "combination of parameters has" if missing == 1 else "combinations of parameters have"
-        advice = f"{missing} {have} no influence: {_remedy(model)}"
-    return Finding(name, f"{rank} of {n_parameters}", advice)
+        advice = f"{missing} {have} no influence: {remedy}"
+    return Finding(name, f"{rank} of {network.n_parameters}", advice)
 
 
-def _n_parameters(model: Any) -> int:
-    return sum(W.size + b.size for W, b in zip(model.coefs_, model.intercepts_, strict=True))
-
-
-def has_penalty(model: Any) -> bool:
-    """Of a fitted model: one that it found, or one that it was given."""
-    return "alpha_" in vars(model) or (not isinstance(model.alpha, str) and model.alpha > 0)
-
-
-def _remedy(model: Any) -> str:
-    return "fit fewer units" if has_penalty(model) else "fit fewer units, or set alpha > 0"
-
-
-def _n_relu(model: Any) -> int:
-    pairs = zip(model.hidden_activations_, model.intercepts_[:-1], strict=True)
-    return sum(len(b) for name, b in pairs if name == "relu")
-
-
-def _size(model: Any) -> Finding:
-    ratio = model._set_sizes["train"] * model.n_outputs_ / _n_parameters(model)
+def _size(ratio: float, remedy: str, has_penalty: bool) -> Finding:
+    """Return the number of residuals per parameter."""
+    advice = "enough data for this network"
     if ratio < 1:
-        advice = f"fewer residuals than parameters: noise can be fitted exactly; {_remedy(model)}"
+        advice = f"fewer residuals than parameters: noise can be fitted exactly; {remedy}"
     elif ratio < 3:
-        advice = "few residuals for so many parameters"
-        if not has_penalty(model):
-            advice += ": on noisy data set alpha='evidence', or use early_stopping=True"
-    else:
-        advice = "enough data for this network"
+        hint = "" if has_penalty else ": on noisy data set alpha='evidence', or use early_stopping=True"
+        advice = f"few residuals for so many parameters{hint}"
     return Finding("residuals per parameter", f"{ratio:.3g}", advice)
 
 
-def _saturated(model: Any, units: list[np.ndarray]) -> Finding:
-    found = []
-    for number, (lines, name) in enumerate(zip(units, model.hidden_activations_, strict=True), start=1):
-        low, high = _kernels.ACTIVATIONS[name].bounds
-        is_at_end = (lines <= low + NEAR) | (lines >= high - NEAR)
-        found += [(number, j) for j in np.flatnonzero(is_at_end.mean(axis=1) >= SHARE)]
-    advice = "none" if not found else f"{_names(found)}: act as steps or not at all; {_remedy(model)}"
-    return Finding("saturated units", f"{len(found)} of {sum(map(len, units))}", advice)
+def is_saturated(activation: str, units: np.ndarray) -> np.ndarray:
+    """Return which units of a layer are at the end of their range for nearly all rows."""
+    low, high = _kernels.ACTIVATIONS[activation].bounds
+    return ((units <= low + NEAR) | (units >= high - NEAR)).mean(axis=1) >= SHARE
 
 
-def _constant(units: list[np.ndarray]) -> Finding:
-    found = []
-    for number, lines in enumerate(units, start=1):
-        spread = np.ptp(lines, axis=1)
-        found += [(number, j) for j in np.flatnonzero(spread <= 1e-6 * np.abs(lines).max(axis=1))]
-    advice = "none" if not found else f"{_names(found)}: do no more than a bias; fit fewer units"
-    return Finding("constant units", f"{len(found)} of {sum(map(len, units))}", advice)
+def is_constant(activation: str, units: np.ndarray) -> np.ndarray:
+    """Return which units of a layer have the same value for all rows."""
+    return np.ptp(units, axis=1) <= VARIATION * np.abs(units).max(axis=1)
 
 
-def _duplicates(units: list[np.ndarray]) -> Finding:
-    found = []
-    for number, lines in enumerate(units, start=1):
-        centred = lines - lines.mean(axis=1, keepdims=True)
-        norm = np.linalg.norm(centred, axis=1)
-        likeness = np.abs(centred @ centred.T) / np.maximum(np.outer(norm, norm), np.finfo(np.float64).tiny)
-        # Of each group of like units all but the first.
-        found += [(number, j) for j in range(len(lines)) if (likeness[j, :j] > ALIKE).any()]
-    advice = "none" if not found else f"{_names(found)}: much the same as another unit of their layer; fit fewer units"
-    return Finding("duplicate units", f"{len(found)} of {sum(map(len, units))}", advice)
+def is_duplicate(activation: str, units: np.ndarray) -> np.ndarray:
+    """Return which units of a layer correlate with an earlier one."""
+    centred = units - units.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(centred, axis=1)
+    correlation = np.abs(centred @ centred.T) / np.maximum(np.outer(norm, norm), np.finfo(np.float64).tiny)
+    return (np.tril(correlation, -1) > CORRELATION).any(axis=1)
 
 
-def _names(found: list[tuple[int, Any]]) -> str:
-    """Layer and unit, counted from 1; at most five of them."""
-    names = ", ".join(f"{layer}.{unit + 1}" for layer, unit in found[:5])
-    return names if len(found) <= 5 else f"{names} and {len(found) - 5} more"
+def _units(
+    name: str, layers: list[tuple[str, np.ndarray]], is_found: Callable[[str, np.ndarray], np.ndarray], advice: str
+) -> Finding:
+    """Return the number of units that have a property, and the layer and number of the first five, from 1."""
+    found = [
+        f"{number}.{unit + 1}" for number, layer in enumerate(layers, 1) for unit in np.flatnonzero(is_found(*layer))
+    ]
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    advice = f"{', '.join(found[:5])}{more}: {advice}" if found else "none"
+    return Finding(name, f"{len(found)} of {sum(len(units) for _, units in layers)}", advice)

@@ -1,46 +1,50 @@
-"""What a fitted model says of itself: a summary with a health report, and the record of the fit as a table."""
+"""Summary of a fitted model with diagnostics, and its history as a table."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .diagnostics import health
+from .diagnostics import diagnose
+from .prediction import NetworkPredictor
 
 
 class Table(NamedTuple):
-    """Cells as text; the first column is aligned to the left, and the last one too if it holds words."""
+    """Cells as text. The first column is aligned to the left, and the last one too if it holds words."""
 
     title: str
     header: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     ends_in_words: bool = False
 
+    @property
+    def sides(self) -> list[str]:
+        """Alignment of each column."""
+        last = len(self.header) - 1 if self.ends_in_words else 0
+        return ["left" if column in (0, last) else "right" for column in range(len(self.header))]
+
     def text(self) -> str:
+        """Return the table with aligned columns."""
         lines = [self.header, *self.rows] if any(self.header) else [*self.rows]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(self.header))]
-        last = len(widths) - 1 if self.ends_in_words else -1
-        aligned = [
-            "  ".join(
-                cell.ljust(width) if column in (0, last) else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
+        columns = [
+            [cell.ljust(width) if side == "left" else cell.rjust(width) for cell in column]
+            for column, side in zip(zip(*lines, strict=True), self.sides, strict=True)
+            for width in [max(map(len, column))]
         ]
-        return "\n".join([self.title, *(f"  {line}" for line in aligned)])
+        return "\n".join([self.title, *(f"  {'  '.join(line)}".rstrip() for line in zip(*columns, strict=True))])
 
     def html(self) -> str:
+        """Return the table as HTML."""
+
         def row(cells: tuple[str, ...], tag: str) -> str:
-            last = len(cells) - 1 if self.ends_in_words else -1
-            sides = ["left" if column in (0, last) else "right" for column in range(len(cells))]
-            cells_html = (
+            columns = (
                 f'<{tag} style="text-align:{side};padding:0 0.8em">{html.escape(cell)}</{tag}>'
-                for cell, side in zip(cells, sides, strict=True)
+                for cell, side in zip(cells, self.sides, strict=True)
             )
-            return f"<tr>{''.join(cells_html)}</tr>"
+            return f"<tr>{''.join(columns)}</tr>"
 
         head = row(self.header, "th") if any(self.header) else ""
         body = "".join(row(cells, "td") for cells in self.rows)
@@ -68,58 +72,56 @@ class Summary:
         return "<div>" + "<br>".join(table.html() for table in self.tables) + "</div>"
 
 
-def summarise(model: Any) -> Summary:
-    """The summary of a fitted `LMRegressor`."""
-    return Summary([_layers(model), _fit(model), _errors(model), _health(model)])
+def summarise(fitted: Mapping[str, Any]) -> Summary:
+    """Return the summary of a fitted model from its attributes."""
+    return Summary([_layers(fitted), _fit(fitted), _errors(fitted), _health(fitted)])
 
 
-def _layers(model: Any) -> Table:
-    activations = (*model.hidden_activations_, model.out_activation_)
-    rows = [
-        (f"{number}", f"{len(b)}", name, f"{W.shape[0]} x {W.shape[1]}", f"{len(b)}", f"{W.size + b.size}")
-        for number, (W, b, name) in enumerate(zip(model.coefs_, model.intercepts_, activations, strict=True), start=1)
-    ]
-    total = sum(W.size + b.size for W, b in zip(model.coefs_, model.intercepts_, strict=True))
+def _layers(fitted: Mapping[str, Any]) -> Table:
+    """Return the table of layers with their numbers of parameters."""
+    activations = (*fitted["hidden_activations_"], fitted["out_activation_"])
+    rows, total = [], 0
+    for number, (name, W, b) in enumerate(zip(activations, fitted["coefs_"], fitted["intercepts_"], strict=True), 1):
+        n_parameters = W.size + b.size
+        rows.append((f"{number}", f"{len(b)}", name, f"{W.shape[0]} x {W.shape[1]}", f"{len(b)}", f"{n_parameters}"))
+        total += n_parameters
     rows.append(("all", "", "", "", "", f"{total}"))
     return Table("Layers", ("layer", "units", "activation", "weights", "biases", "parameters"), rows)
 
 
-def _fit(model: Any) -> Table:
-    history = model.history_
-    seconds = history["time"][-1]
+def _fit(fitted: Mapping[str, Any]) -> Table:
+    """Return the table with the end and the cost of the fit."""
+    history, networks = fitted["history_"], fitted.get("estimators_")
     phases = ", ".join(f"{name} {history[f'time_{name}'].sum():.3g}" for name in ("jacobian", "solve", "evaluate"))
     rows = [
-        ("stopped because", model.stop_reason_),
-        ("iterations", f"{model.n_iter_}, best {model.best_iter_}"),
-        ("starts", f"{len(model.starts_['fate'])}"),
-        *(
-            [("networks", f"{len(model.estimators_)}; these numbers are of the best")]
-            if hasattr(model, "estimators_")
-            else []
-        ),
-        ("seconds", f"{seconds:.3g} (of this start: {phases})"),
+        ("stopped because", fitted["stop_reason_"]),
+        ("iterations", f"{fitted['n_iter_']}, best {fitted['best_iter_']}"),
+        ("starts", f"{len(fitted['starts_']['fate'])}"),
+        ("networks", f"{len(networks)}; these numbers are of the best") if networks else None,
+        ("seconds", f"{history['time'][-1]:.3g} (of this start: {phases})"),
     ]
-    return Table("Fit", ("", ""), rows, ends_in_words=True)
+    return Table("Fit", ("", ""), [row for row in rows if row], ends_in_words=True)
 
 
-def _errors(model: Any) -> Table:
+def _errors(fitted: Mapping[str, Any]) -> Table:
+    """Return the table of errors by set."""
     rows = []
-    for name, n_rows in model._set_sizes.items():
-        mse = model.history_[f"{name}_mse"][model.best_iter_]
+    for name, n_rows in fitted["_set_sizes"].items():
+        mse = fitted["history_"][f"{name}_mse"][fitted["best_iter_"]]
         rows.append((name, f"{n_rows}", f"{mse:.4g}", f"{np.sqrt(mse):.4g}"))
     return Table("Errors (RMSE in units of y)", ("set", "rows", "MSE", "RMSE"), rows)
 
 
-def _health(model: Any) -> Table:
-    rows = [(finding.name, finding.value, finding.advice) for finding in health(model)]
-    return Table("Health", ("", "", ""), rows, ends_in_words=True)
+def _health(fitted: Mapping[str, Any]) -> Table:
+    """Return the table of diagnostics."""
+    n_residuals = fitted["_set_sizes"]["train"] * fitted["n_outputs_"]
+    has_penalty = "alpha_" in fitted or (not isinstance(fitted["alpha"], str) and fitted["alpha"] > 0)
+    findings = diagnose(NetworkPredictor.from_attributes(fitted), n_residuals, has_penalty)
+    return Table("Health", ("", "", ""), findings, ends_in_words=True)
 
 
 class ReportMixin:
     """Add `summary`, `history_frame` and the notebook representation to `LMRegressor`."""
-
-    loss_curve_: list[float]
-    history_: dict[str, np.ndarray]
 
     def summary(self):
         """Summarise layers, stopping reason, errors and diagnostics of the fit.
@@ -139,7 +141,7 @@ class ReportMixin:
             If the model is not fitted.
         """
         check_is_fitted(self)
-        return summarise(self)
+        return summarise(vars(self))
 
     def history_frame(self):
         """Return `history_` and the loss curve as a table with one row per iteration.
@@ -163,12 +165,12 @@ class ReportMixin:
             raise ImportError(
                 "history_frame needs pandas: pip install pandas. Or use history_, a dict of arrays."
             ) from error
-        index = pd.RangeIndex(len(self.loss_curve_), name="iteration")
-        return pd.DataFrame({"loss": self.loss_curve_, **self.history_}, index=index)
+        columns = {"loss": vars(self)["loss_curve_"], **vars(self)["history_"]}
+        return pd.DataFrame(columns, index=pd.RangeIndex(len(columns["loss"]), name="iteration"))
 
     def _html_repr(self):
         """scikit-learn's diagram and, below it, the summary of a fitted model."""
         diagram = BaseEstimator._html_repr(self)
-        if not hasattr(self, "coefs_"):
+        if "coefs_" not in vars(self):
             return diagram
-        return f"{diagram}<details><summary>Summary of the fit</summary>{summarise(self)._repr_html_()}</details>"
+        return f"{diagram}<details><summary>Summary of the fit</summary>{summarise(vars(self))._repr_html_()}</details>"

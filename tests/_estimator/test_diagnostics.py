@@ -1,4 +1,4 @@
-"""Findings are about networks that are made to have them."""
+"""Diagnostics of networks that are made to have a defect."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ from conftest import may_end_early, size
 
 from sklearn_lm import LMRegressor
 from sklearn_lm._data.out_of_core import SAMPLE, sample_of
-from sklearn_lm._estimator.diagnostics import health, hidden_units
+from sklearn_lm._estimator.diagnostics import Finding, hidden_units
+from sklearn_lm._estimator.prediction import NetworkPredictor
 
 
 @pytest.fixture
@@ -18,17 +19,18 @@ def model(rng):
 
 
 def findings(model):
-    return {finding.name: finding for finding in health(model)}
+    """Return the lines of the last table of the summary by their names."""
+    return {row[0]: Finding(*row) for row in model.summary().tables[-1].rows}
 
 
 def test_hidden_units_are_those_of_the_model(model):
     a = np.tanh((model._sample_X - model.x_offset_) / model.x_scale_ @ model.coefs_[0] + model.intercepts_[0])
     b = np.tanh(a @ model.coefs_[1] + model.intercepts_[1])
-    for lines, expected in zip(hidden_units(model), (a, b), strict=True):
+    for lines, expected in zip(hidden_units(NetworkPredictor.from_attributes(vars(model))), (a, b), strict=True):
         np.testing.assert_allclose(lines, expected.T, atol=1e-14)
 
 
-def test_a_healthy_network_has_no_findings(model):
+def test_a_network_without_defects_has_no_findings(model):
     found = findings(model)
     assert found["rank of the Gram matrix"].value == "31 of 31"
     assert [found[f"{kind} units"].value for kind in ("saturated", "constant", "duplicate")] == ["0 of 7"] * 3
@@ -68,7 +70,7 @@ def test_more_parameters_than_residuals_is_a_finding(rng):
 
 
 @pytest.mark.parametrize("n_rows", [1, 5, SAMPLE, SAMPLE + 1, 10 * SAMPLE + 3])
-def test_a_model_keeps_few_rows(n_rows):
+def test_a_model_keeps_a_small_sample_of_rows(n_rows):
     X = np.arange(2.0 * n_rows).reshape(n_rows, 2)
     sample = sample_of(X)
     assert min(n_rows, SAMPLE // 2) <= len(sample) <= SAMPLE
