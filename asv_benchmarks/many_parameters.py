@@ -76,7 +76,7 @@ def evidence_line(n_rows: int, hidden: tuple[int, ...], steps: str) -> list[str]
 
 def case(model: LMRegressor, n_rows: int, steps: str) -> list[str]:
     """Return the first cells of a line."""
-    network = "-".join(str(n) for n in (8, *model.hidden_layer_sizes, 1))
+    network = "-".join(str(n) for n in (8, *np.ravel(model.hidden_layer_sizes), 1))
     n_parameters = sum(part.size for part in (*model.coefs_, *model.intercepts_))
     return [f"{n_rows:,}", network, str(n_parameters), steps]
 

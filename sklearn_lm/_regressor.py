@@ -1,11 +1,15 @@
 """LMRegressor: parameters, their constraints, and `fit` as an outline. No mathematics here."""
 
 import os
+from collections.abc import Sequence
 from functools import partial
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
+import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
@@ -258,7 +262,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
     True
     """
 
-    _parameter_constraints: ClassVar[dict] = {
+    _parameter_constraints: ClassVar[dict[str, list[object]]] = {
         "hidden_layer_sizes": [Interval(Integral, 1, None, closed="left"), "array-like", StrOptions({"auto"})],
         "activation": [StrOptions(set(ACTIVATIONS)), "array-like"],
         "alpha": [Interval(Real, 0, None, closed="left"), StrOptions({"auto", "evidence"})],
@@ -298,43 +302,43 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
 
     def __init__(
         self,
-        hidden_layer_sizes=(10,),
-        activation="tanh",
+        hidden_layer_sizes: int | str | Sequence[int] = (10,),
+        activation: str | Sequence[str] = "tanh",
         *,
-        alpha="auto",
-        penalty_groups="input",
-        n_networks=1,
-        noise="auto",
-        loss="squared_error",
-        loss_scale=None,
-        scaling="auto",
-        init="nguyen_widrow",
-        n_starts="auto",
-        solve_output=True,
-        acceleration=True,
-        solver="auto",
-        damping="nielsen",
-        mu=1e-3,
-        mu_increase=10.0,
-        mu_decrease=0.1,
-        mu_max=1e10,
-        max_iter=200,
-        tol=1e-10,
-        min_grad=1e-10,
-        goal=0.0,
-        max_time=None,
-        early_stopping=False,
-        validation_fraction=0.15,
-        split="random",
-        test_fraction=0.0,
-        n_iter_no_change=6,
-        warm_start=False,
-        verbose=0,
-        checkpoint=None,
-        leave_one_out="auto",
-        random_state=None,
-        n_jobs=None,
-    ):
+        alpha: float | str = "auto",
+        penalty_groups: str = "input",
+        n_networks: int = 1,
+        noise: str = "auto",
+        loss: str = "squared_error",
+        loss_scale: float | None = None,
+        scaling: str | None = "auto",
+        init: str = "nguyen_widrow",
+        n_starts: int | str = "auto",
+        solve_output: bool = True,
+        acceleration: bool = True,
+        solver: str = "auto",
+        damping: str = "nielsen",
+        mu: float = 1e-3,
+        mu_increase: float = 10.0,
+        mu_decrease: float = 0.1,
+        mu_max: float = 1e10,
+        max_iter: int = 200,
+        tol: float = 1e-10,
+        min_grad: float = 1e-10,
+        goal: float = 0.0,
+        max_time: float | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.15,
+        split: str = "random",
+        test_fraction: float = 0.0,
+        n_iter_no_change: int = 6,
+        warm_start: bool = False,
+        verbose: int = 0,
+        checkpoint: str | os.PathLike[str] | None = None,
+        leave_one_out: bool | str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.alpha = alpha
@@ -373,7 +377,10 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
 
     # ---- fit --------------------------------------------------------------------------------------
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *,
+        X_val: ArrayLike | None = None, y_val: ArrayLike | None = None, sample_weight_val: ArrayLike | None = None,
+    ) -> Self:  # fmt: skip
         """Fit the network to training data.
 
         Parameters
@@ -440,7 +447,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         return self
 
     # ---- use --------------------------------------------------------------------------------------
-    def predict(self, X, return_std=False, return_cov=False):
+    def predict(self, X: ArrayLike, return_std: bool = False, return_cov: bool = False) -> Any:
         """Predict targets and, on request, their standard deviations or covariances.
 
         Parameters
@@ -479,7 +486,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
             return lazy_predict(self, X, return_std, return_cov)
         return self._predict_rows(X, return_std, return_cov)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R2 of the predictions, averaged over the outputs.
 
         Parameters
@@ -501,9 +508,9 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
 
             check_is_fitted(self)
             return score(self, X, y, sample_weight)
-        return super().score(X, y, sample_weight)
+        return float(super().score(X, y, sample_weight))
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags

@@ -1,6 +1,13 @@
 """Sizes and data shared by all tests.
 
-The suite runs twice: compiled, and with NUMBA_DISABLE_JIT=1, where kernels are plain Python and sizes shrink.
+With NUMBA_DISABLE_JIT=1 kernels are plain Python, whose lines are counted and whose indices are checked; sizes shrink.
+
+Options of pytest for this suite:
+
+- `-m slow` runs the tests that are deselected by default, `-m ""` runs all.
+- `-n auto` runs tests in as many processes as there are processors. Tests that share something costly, or would disturb
+  each other, have the same mark `xdist_group`: they run one after the other in one process.
+- `--hypothesis-profile=thorough` tries six times as many examples.
 """
 
 import os
@@ -10,10 +17,12 @@ from contextlib import contextmanager
 
 os.environ["SCIPY_ARRAY_API"] = "1"  # before SciPy is imported: one of scikit-learn's checks asks for it
 
+import joblib
 import matplotlib
 import numba
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from sklearn.exceptions import ConvergenceWarning
 
 from sklearn_lm._network.objective import NetworkObjective
@@ -28,6 +37,20 @@ if not COMPILED:  # they fit full-size networks
 def size(compiled: int, interpreted: int) -> int:
     """A size that plain Python can bear as well."""
     return compiled if COMPILED else interpreted
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of processes of `-n auto`: a container may allow fewer processors than the machine has."""
+    return min(joblib.cpu_count(), 8)
+
+
+for profile, n_examples in {"default": size(50, 8), "thorough": 300}.items():
+    # Derandomised: the same examples in every run.
+    settings.register_profile(
+        profile, derandomize=True, deadline=None, database=None, max_examples=n_examples,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+settings.load_profile("default")
 
 
 @contextmanager

@@ -15,9 +15,11 @@ from conftest import COMPILED
 
 if not COMPILED:
     pytest.skip("threads are numba's", allow_module_level=True)
+pytestmark = pytest.mark.xdist_group("threads")  # one after the other: some measure how threads are shared
 
 CELLS = Path(__file__).with_name("cells.py")
-LAYERS = "workqueue", "omp", "tbb"
+# A plain installation has omp, whose threads survive no fork. The others are in the slow tests.
+LAYERS = [pytest.param("workqueue", marks=pytest.mark.slow), "omp", pytest.param("tbb", marks=pytest.mark.slow)]
 
 
 def run(cell: str, layer: str | None, threads: int | None = 2) -> subprocess.CompletedProcess:

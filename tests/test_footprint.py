@@ -71,6 +71,7 @@ def test_where_nothing_is_writable(tmp_path):
     assert home.read_text() == "not a folder"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
 def test_two_processes_compile_into_one_empty_folder(tmp_path):
     """Naive: a cache file written in place: the other process reads half of it."""
@@ -115,6 +116,7 @@ print(resident() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not COMPILED, reason="a thousand fits in plain Python take too long")
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="the size of a process is read from Linux's /proc")
 def test_a_thousand_fits_leave_nothing_behind():

@@ -74,12 +74,13 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_ctrl_c_waits_for_one_piece_and_no_more(threads):
     """Naive: one call of a kernel for all rows: the signal waits for its end, a minute on a million rows."""
     assert pieces_after_the_signal(threads, "n_starts=1") <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameters", ["n_starts=3, n_jobs=2", "n_networks=2, n_jobs=2, n_starts=1", "n_jobs=2, alpha='evidence'"]
 )

@@ -1,7 +1,7 @@
 """A curve through data."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -288,6 +288,7 @@ def _predict(predictor: Any, grid: Any, std: bool | str) -> tuple[np.ndarray, np
     """Mean and, where it is to be had and wanted, standard deviation."""
     if std not in (True, False, "auto"):
         raise ValueError(f'std must be True, False or "auto". Got {std!r} instead.')
+    predict: Callable[..., tuple[np.ndarray, np.ndarray]] = predictor.predict
     last = predictor
     while hasattr(last, "steps"):  # Pipeline.predict passes return_std to its last step
         last = last.steps[-1][1]
@@ -298,10 +299,10 @@ def _predict(predictor: Any, grid: Any, std: bool | str) -> tuple[np.ndarray, np
             'standard deviation, or std="auto".'
         )
     if std is True:
-        return predictor.predict(grid, return_std=True)
+        return predict(grid, return_std=True)
     if std == "auto" and is_known:
         try:
-            return predictor.predict(grid, return_std=True)
+            return predict(grid, return_std=True)
         except (AttributeError, ValueError):  # it accepts return_std, but this fit has no standard deviations
             pass
     return np.asarray(predictor.predict(grid), dtype=float), None

@@ -100,9 +100,9 @@ def parts(estimator: Any, X: Any, y: Any, X_val: Any = None, y_val: Any = None, 
 
 def _columns(X: Any, y: Any, name: str) -> np.ndarray:
     """Return y as (n_rows, n_outputs)."""
-    y = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
-    check_consistent_length(X, y)
-    return y.reshape(len(y), -1)
+    target = np.asarray(check_array(y, ensure_2d=False, dtype=np.float64, input_name=name))
+    check_consistent_length(X, target)
+    return target.reshape(len(target), -1)
 
 
 def check_split(split: Any, n_rows: int) -> dict[str, np.ndarray]:

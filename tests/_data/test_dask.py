@@ -32,7 +32,10 @@ from sklearn_lm._network.topology import make_network
 from sklearn_lm._training.history import Monitor
 
 # The cluster of the module lives while other tests compute without it, which earlier versions of Dask remark on.
-pytestmark = pytest.mark.filterwarnings("ignore:Running on a single-machine scheduler when a distributed:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Running on a single-machine scheduler when a distributed:UserWarning"),
+    pytest.mark.xdist_group("dask"),  # one cluster for all of them
+]
 
 N_ROWS, N_BLOCKS = size(8_000, 600), 5
 
@@ -136,7 +139,15 @@ def test_one_block_has_the_bits_of_rows_in_memory(options, data):
     assert here.noise_variance_ == one.noise_variance_
 
 
-@pytest.mark.parametrize("options", OPTIONS[: size(len(OPTIONS), 1)], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    # In several starts nothing is new but their number, for which rows of one block are tested above.
+    [
+        pytest.param(options, marks=pytest.mark.slow if "n_starts" in options else [])
+        for options in OPTIONS[: size(len(OPTIONS), 1)]
+    ],
+    ids=str,
+)
 def test_bits_follow_from_the_blocks_alone(options, data, cluster):
     reference = fitted(model(**options), in_memory(*data), data[1])
     with dask.config.set(scheduler="synchronous"):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sklearn_lm._kernels import AT, D_END, D_FIRST, IS_SAME, P_END, P_FIRST, n_padded
+from sklearn_lm._kernels.layout import AT, D_END, D_FIRST, IS_SAME, P_END, P_FIRST, n_padded
 from sklearn_lm._network.gram_tables import make_gram_tables
 from sklearn_lm._network.topology import make_network
 

@@ -262,6 +262,7 @@ print(model.loss_curve_[-1] / model.loss_curve_[0])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not COMPILED, reason="a pass takes minutes")
 def test_a_hundred_thousand_parameters_in_memory_proportional_to_them():
     """A Gram matrix of that size has 74 GiB."""

@@ -57,32 +57,40 @@ def interrupted(data, monkeypatch, call, **parameters):
             fit(make(**parameters), *data)
 
 
+CONFIGURATIONS = [
+    ALONE,
+    {**ALONE, "early_stopping": True, "test_fraction": 0.1, "random_state": None},
+    {**ALONE, "hidden_layer_sizes": 40},  # fewer residuals than parameters
+    RACE,
+    {**RACE, "n_jobs": 2},
+    {**RACE, "early_stopping": True},
+    {**RACE, "loss": "cauchy"},
+    {**EVIDENCE, **ALONE},
+    {**EVIDENCE, "n_starts": 3, "test_fraction": 0.1},
+    {**EVIDENCE, "n_starts": 3, "n_jobs": 2},
+    {**EVIDENCE, **ALONE, "hidden_layer_sizes": ()},  # evaluations without an iteration between
+    {**EVIDENCE, **ALONE, "hidden_layer_sizes": 40},
+    {**EVIDENCE, **ALONE, "n_outputs": 2},
+    {**EVIDENCE, **ALONE, "hidden_layer_sizes": size(3, 1), "is_sampled": True},
+    TWO,
+    {**TWO, "n_jobs": 2, "random_state": None},
+    {**TWO, **EVIDENCE, "early_stopping": False},
+    {"hidden_layer_sizes": "auto", "max_iter": 6},
+    {"hidden_layer_sizes": "auto", **EVIDENCE, **TWO, "max_iter": 9, "random_state": None},
+]
+SHARES = [0.05, 0.4, 0.8, 0.98]  # of the evaluations, after which the fit is broken off
+
+
 @pytest.mark.parametrize(
-    "parameters",
+    ("parameters", "share"),
     [
-        ALONE,
-        {**ALONE, "early_stopping": True, "test_fraction": 0.1, "random_state": None},
-        {**ALONE, "hidden_layer_sizes": 40},  # fewer residuals than parameters
-        RACE,
-        {**RACE, "n_jobs": 2},
-        {**RACE, "early_stopping": True},
-        {**RACE, "loss": "cauchy"},
-        {**EVIDENCE, **ALONE},
-        {**EVIDENCE, "n_starts": 3, "test_fraction": 0.1},
-        {**EVIDENCE, "n_starts": 3, "n_jobs": 2},
-        {**EVIDENCE, **ALONE, "hidden_layer_sizes": ()},  # evaluations without an iteration between
-        {**EVIDENCE, **ALONE, "hidden_layer_sizes": 40},
-        {**EVIDENCE, **ALONE, "n_outputs": 2},
-        {**EVIDENCE, **ALONE, "hidden_layer_sizes": size(3, 1), "is_sampled": True},
-        TWO,
-        {**TWO, "n_jobs": 2, "random_state": None},
-        {**TWO, **EVIDENCE, "early_stopping": False},
-        {"hidden_layer_sizes": "auto", "max_iter": 6},
-        {"hidden_layer_sizes": "auto", **EVIDENCE, **TWO, "max_iter": 9, "random_state": None},
+        # One share for each configuration, in turn; the others are for the slow tests.
+        pytest.param(parameters, share, marks=[] if i % len(SHARES) == j else pytest.mark.slow)
+        for i, parameters in enumerate(CONFIGURATIONS)
+        for j, share in enumerate(SHARES)
     ],
     ids=str,
 )
-@pytest.mark.parametrize("share", [0.05, 0.4, 0.8, 0.98] if COMPILED else [0.4])
 def test_a_fit_that_was_broken_off_ends_as_if_nothing_had_been(data, tmp_path, monkeypatch, parameters, share):
     """Whenever it was: in a race, also between starts and rounds; between sizes; in any of several networks.
 
@@ -272,6 +280,7 @@ print([W.tobytes().hex() for W in model.coefs_])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not COMPILED, reason="six processes, of full-size fits")
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="a process cannot be killed so")
 @pytest.mark.parametrize(
