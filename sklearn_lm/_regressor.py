@@ -29,7 +29,7 @@ from ._estimator.prediction import PredictionMixin
 from ._estimator.prepare import check_data, open_checkpoint
 from ._estimator.report import ReportMixin
 from ._estimator.size_search import search_size
-from ._kernels import ACTIVATIONS
+from ._kernels import ACTIVATIONS, RULES
 from ._network.initialization import FAMILIES
 from ._network.losses import TUNING
 from ._training.callbacks import CallbackSupport
@@ -277,7 +277,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         "solve_output": ["boolean"],
         "acceleration": ["boolean"],
         "solver": [StrOptions({"auto", "cholesky", "cg"})],
-        "damping": [StrOptions({"nielsen", "marquardt"})],
+        "damping": [StrOptions(set(RULES))],
         "mu": [Interval(Real, 0, None, closed="neither")],
         "mu_increase": [Interval(Real, 1, None, closed="neither")],
         "mu_decrease": [Interval(Real, 0, 1, closed="neither")],

@@ -3,15 +3,18 @@
 import doctest
 import inspect
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import COMPILED
 from numpydoc.docscrape import ClassDoc
 from numpydoc.validate import validate
+from sklearn.utils._param_validation import StrOptions
 
 import sklearn_lm
 
+GUIDE = Path(__file__).parents[1] / "doc" / "parameters.md"
 CLASSES = [name for name in sklearn_lm.__all__ if inspect.isclass(getattr(sklearn_lm, name))]
 # Not for any docstring, as in scikit-learn's own test:
 # GL01: this project begins docstrings behind the opening quotes (PEP 257).
@@ -80,6 +83,26 @@ def test_fitted_attributes_are_documented(parameters):
     model = sklearn_lm.LMRegressor(**settings).fit(x.reshape(-1, 1), y)
     public = {name for name in vars(model) if name.endswith("_") and not name.startswith("_")}
     assert public - documented(sklearn_lm.LMRegressor) == set()
+
+
+def option_names() -> list[tuple[str, str]]:
+    """Return the parameters that take one of several names, with each name."""
+    constraints = sklearn_lm.LMRegressor._parameter_constraints
+    return [
+        (parameter, option)
+        for parameter, allowed in constraints.items()
+        for constraint in allowed
+        if isinstance(constraint, StrOptions)
+        for option in sorted(constraint.options)
+    ]
+
+
+@pytest.mark.parametrize(("parameter", "option"), option_names())
+def test_options_are_documented(parameter, option):
+    """In the docstring and in the guide."""
+    entry = next(p for p in ClassDoc(sklearn_lm.LMRegressor)["Parameters"] if parameter in p.name.split(", "))
+    assert f'"{option}"' in f"{entry.type} {' '.join(entry.desc)}"
+    assert f'"{option}"' in GUIDE.read_text(encoding="utf-8")
 
 
 def test_properties_are_documented():
