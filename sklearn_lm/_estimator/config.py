@@ -1,6 +1,6 @@
 """The parameters of `LMRegressor` as one NamedTuple, with the checks of parameters that depend on each other."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -28,25 +28,19 @@ class FitConfig(NamedTuple):
     activations: tuple[str, ...]  # one for each hidden layer
     searches_size: bool
     finds_penalty: bool  # whether the fit finds the penalty, if it can make a Gram matrix
+    is_heteroscedastic: bool  # whether the noise depends on the inputs, if leave-one-out predictions are known
+    validation_fraction: float  # 0.0 without early stopping
     n_networks: int
     alpha: float | str
     loss: str
     loss_scale: float | None
-    noise: str
     scaling: str | None
     solver: str
     split: str
-    validation_fraction: float  # 0.0 without early stopping
     test_fraction: float
     leave_one_out: bool | str
     warm_start: bool
-    checkpoint: Any
-    random_state: Any
-
-    @property
-    def is_heteroscedastic(self) -> bool:
-        """Whether the variance of the noise depends on the inputs, where leave-one-out predictions are known."""
-        return self.noise == "auto" and self.loss == "squared_error"
+    random_state: int | np.random.RandomState | None
 
     def objective_type(self, y_scaling: Scaling) -> Callable[..., NetworkObjective]:
         """Return the class of objectives with this loss."""
@@ -80,40 +74,76 @@ def make_config(parameters: Mapping[str, Any], has_validation_set: bool, has_das
     ValueError
         If parameters contradict each other or the arguments of `fit`.
     """
+    alpha, is_squared = parameters["alpha"], parameters["loss"] == "squared_error"
     validates = parameters["early_stopping"] or has_validation_set
-    if has_dask_rows:
-        _check_dask_support(parameters)
-    if parameters["mu"] >= parameters["mu_max"]:
-        raise ValueError(
-            f"mu={parameters['mu']!r} is not below mu_max={parameters['mu_max']!r}: the first rejected step would end "
-            "the fit. Lower mu, or raise mu_max."
-        )
-    if parameters["alpha"] == "evidence":
-        _check_evidence_support(validates, parameters["loss"])
-    is_free = not validates and parameters["loss"] == "squared_error" and parameters["solver"] != "cg"
-    finds_penalty = parameters["alpha"] == "evidence" or (parameters["alpha"] == "auto" and is_free)
-    searches_size = isinstance(parameters["hidden_layer_sizes"], str)
-    if searches_size:
-        _check_size_search_support(parameters, finds_penalty, has_dask_rows)
+    is_free = alpha == "auto" and not validates and is_squared and parameters["solver"] != "cg"
+    finds_penalty, searches_size = alpha == "evidence" or is_free, isinstance(parameters["hidden_layer_sizes"], str)
+    for message in _conflicts(parameters, validates, has_dask_rows, searches_size and not finds_penalty):
+        raise ValueError(message)
     hidden = hidden_sizes((1,) if searches_size else parameters["hidden_layer_sizes"])
-    own: dict[str, Any] = {
-        "hidden": hidden,
-        "activations": activation_names(parameters["activation"], len(hidden)),
-        "searches_size": searches_size,
-        "finds_penalty": finds_penalty,
-        "training": make_training_settings(parameters),
-        "validation_fraction": parameters["validation_fraction"] if parameters["early_stopping"] else 0.0,
-    }
-    return FitConfig(**own, **{name: parameters[name] for name in FitConfig._fields if name not in own})
-
-
-def make_training_settings(parameters: Mapping[str, Any]) -> TrainingSettings:
-    """Return the parameters that the training takes."""
     optimizer, training = (
         {name: parameters[name] for name in settings._fields if name in parameters}
         for settings in (OptimizerSettings, TrainingSettings)
     )
-    return TrainingSettings(optimizer=OptimizerSettings(**optimizer), by_evidence=False, **training)
+    derived: dict[str, Any] = {
+        "training": TrainingSettings(optimizer=OptimizerSettings(**optimizer), by_evidence=False, **training),
+        "hidden": hidden,
+        "activations": activation_names(parameters["activation"], len(hidden)),
+        "searches_size": searches_size,
+        "finds_penalty": finds_penalty,
+        "is_heteroscedastic": parameters["noise"] == "auto" and is_squared,
+        "validation_fraction": parameters["validation_fraction"] if parameters["early_stopping"] else 0.0,
+    }
+    return FitConfig(**derived, **{name: parameters[name] for name in FitConfig._fields if name not in derived})
+
+
+def _conflicts(
+    parameters: Mapping[str, Any], validates: bool, has_dask_rows: bool, searches_by_loo: bool
+) -> Iterator[str]:
+    """Yield a message for each pair of options that contradict each other."""
+    alpha, loss, mu, mu_max = (parameters[name] for name in ("alpha", "loss", "mu", "mu_max"))
+    solver, searches_size = parameters["solver"], isinstance(parameters["hidden_layer_sizes"], str)
+    if has_dask_rows and loss != "squared_error":
+        yield (
+            f"loss={loss!r} with Dask rows: its scale is a median of all residuals, which would have to be in the "
+            f"memory of this process. {ROWS_REMEDY}, or set loss='squared_error'."
+        )
+    if has_dask_rows and solver == "cg":
+        yield (
+            "solver='cg' with Dask rows: each of its many products would be a pass over the cluster. "
+            f"{ROWS_REMEDY}, or set solver='cholesky'."
+        )
+    if has_dask_rows and parameters["leave_one_out"] is True:
+        yield (
+            "leave_one_out=True with Dask rows: the residuals of all rows would have to be in the memory of this "
+            f"process. {ROWS_REMEDY}, or set leave_one_out='auto'."
+        )
+    if mu >= mu_max:
+        yield (
+            f"mu={mu!r} is not below mu_max={mu_max!r}: the first rejected step would end the fit. Lower mu, or "
+            "raise mu_max."
+        )
+    if alpha == "evidence" and validates:
+        yield (
+            "early_stopping=True, or X_val, with alpha='evidence': the evidence stops the fit by the training rows "
+            "alone. Leave the validation set out (test_fraction only watches), or set alpha to a number."
+        )
+    if alpha == "evidence" and loss != "squared_error":
+        yield (
+            f"loss={loss!r} with alpha='evidence': the evidence is that of normal noise. Set alpha to a number, or "
+            "loss='squared_error'."
+        )
+    if searches_size and solver == "cg":
+        yield (
+            "hidden_layer_sizes='auto' with solver='cg': sizes are compared by what the Gram matrix tells, which "
+            "cg does not make. Set solver='auto', or hidden_layer_sizes to a number."
+        )
+    if searches_by_loo and has_dask_rows:
+        yield (
+            f"hidden_layer_sizes='auto' with alpha={alpha!r} and Dask rows: sizes are compared by leave-one-out "
+            "residuals of all rows, which the fit does not compute for Dask rows. Set alpha='evidence', or "
+            "hidden_layer_sizes to a number."
+        )
 
 
 def hidden_sizes(sizes: Any) -> tuple[int, ...]:
@@ -136,51 +166,3 @@ def activation_names(activation: Any, n_layers: int) -> tuple[str, ...]:
             f"them for each of the {n_layers} hidden layers. Got {activation!r} instead."
         )
     return tuple(str(name) for name in names)
-
-
-def _check_evidence_support(has_validation_set: bool, loss: str) -> None:
-    """Raise ValueError for options that contradict a penalty found by the evidence."""
-    if has_validation_set:
-        raise ValueError(
-            "early_stopping=True, or X_val, with alpha='evidence': the evidence stops the fit by the training rows "
-            "alone. Leave the validation set out (test_fraction only watches), or set alpha to a number."
-        )
-    if loss != "squared_error":
-        raise ValueError(
-            f"loss={loss!r} with alpha='evidence': the evidence is that of normal noise. Set alpha to a "
-            "number, or loss='squared_error'."
-        )
-
-
-def _check_size_search_support(parameters: Mapping[str, Any], finds_penalty: bool, has_dask_rows: bool) -> None:
-    """Raise ValueError for options that leave a size search without its criterion."""
-    if parameters["solver"] == "cg":
-        raise ValueError(
-            "hidden_layer_sizes='auto' with solver='cg': sizes are compared by what the Gram matrix tells, which "
-            "cg does not make. Set solver='auto', or hidden_layer_sizes to a number."
-        )
-    if has_dask_rows and not finds_penalty:
-        raise ValueError(
-            f"hidden_layer_sizes='auto' with alpha={parameters['alpha']!r} and Dask rows: sizes are compared by "
-            "leave-one-out residuals of all rows, which the fit does not compute for Dask rows. Set alpha='evidence', "
-            "or hidden_layer_sizes to a number."
-        )
-
-
-def _check_dask_support(parameters: Mapping[str, Any]) -> None:
-    """Raise ValueError for options that need all rows in the memory of this process."""
-    if parameters["loss"] != "squared_error":
-        raise ValueError(
-            f"loss={parameters['loss']!r} with Dask rows: its scale is a median of all residuals, which would have to "
-            f"be in the memory of this process. {ROWS_REMEDY}, or set loss='squared_error'."
-        )
-    if parameters["solver"] == "cg":
-        raise ValueError(
-            "solver='cg' with Dask rows: each of its many products would be a pass over the cluster. "
-            f"{ROWS_REMEDY}, or set solver='cholesky'."
-        )
-    if parameters["leave_one_out"] is True:
-        raise ValueError(
-            "leave_one_out=True with Dask rows: the residuals of all rows would have to be in the memory of this "
-            f"process. {ROWS_REMEDY}, or set leave_one_out='auto'."
-        )
