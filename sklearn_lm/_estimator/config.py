@@ -12,6 +12,7 @@ from .._data.scaling import Scaling
 from .._kernels import ACTIVATIONS
 from .._network.losses import Loss, RobustObjective
 from .._network.objective import NetworkObjective
+from .._optimize.objective import Objective
 from .._optimize.state import OptimizerSettings
 from .._training.train import TrainingSettings
 
@@ -42,7 +43,7 @@ class FitConfig(NamedTuple):
     warm_start: bool
     random_state: int | np.random.RandomState | None
 
-    def objective_type(self, y_scaling: Scaling) -> Callable[..., NetworkObjective]:
+    def objective_type(self, y_scaling: Scaling) -> Callable[..., Objective]:
         """Return the class of objectives with this loss."""
         if self.loss == "squared_error":
             return NetworkObjective

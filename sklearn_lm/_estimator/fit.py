@@ -15,7 +15,6 @@ from .._data.rows import DataSet, Rows, RowSet
 from .._data.scaling import Scaling
 from .._data.yeo_johnson import Scalings
 from .._network.distributed import BlockObjective
-from .._network.losses import RobustObjective
 from .._network.objective import Problem
 from .._network.penalty import Precisions, fixed_l2
 from .._network.topology import Network, is_weight, layer_matrices, pack
@@ -202,14 +201,12 @@ def _uncertainty(
     noise, robust_loss = None, None
     linearization: Linearization | None = None
     if run.scale is not None:
-        objective = problem.objective(with_matrix=True)
-        assert isinstance(objective, RobustObjective)
-        objective.scale = run.scale
+        objective = problem.objective(with_matrix=True).with_loss_scale(run.scale)
         if may_linearize:
-            linearization, train = objective.linearize(theta), objective.rows  # of the weighted squares
+            linearization, train = objective.linearize(theta), objective.weighted_rows(theta)
             noise = objective.sigma(theta) ** 2
         unit = problem.y_scaling.scale[0] if n_outputs == 1 else 1.0
-        robust_loss = RobustLoss(float(objective.scale * unit), objective.row_weights(theta))
+        robust_loss = RobustLoss(float(run.scale * unit), objective.row_weights(theta))
     elif precisions is not None:
         assert isinstance(run, EvidenceRun)
         noise = np.full(n_outputs, 1 / precisions.beta)

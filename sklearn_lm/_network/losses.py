@@ -1,4 +1,4 @@
-"""Robust losses: what large residuals count, and the objective in which they count so.
+"""Robust losses: rho functions, and the objective that weights rows by them.
 
     F = 1/2 sum_i w_i C^2 rho(z_i) + 1/2 alpha |W|^2,   z_i = (|r_i| / C)^2
 
@@ -8,21 +8,24 @@ weights w_i rho'(z_i) lies above F and touches it there (iteratively re-weighted
 Welsch, Communications in Statistics A6 (1977) 813-827): its gradient is that of F, and what lowers it lowers F.
 
 Unless C is given it follows the residuals: C = c sigma, where sigma is their median over that of a normal distribution
-(P. J. Huber, Robust Statistics, 1981, chapter 5), and c costs 5 % of the efficiency where there are no outliers. It may
-only fall, so that F does: from a wide loss, which sees the outliers and has few minima, to one that they hardly touch.
+(P. J. Huber, Robust Statistics, 1981, chapter 5), and c costs 5 % of the efficiency if there are no outliers. It may
+only fall, so that F does: from a wide loss, which sees the outliers and has few minima, to one that they hardly affect.
 """
 
 from copy import copy
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from scipy import stats
 
 from .._data.reductions import weighted_sum
 from .._data.rows import Rows, read_only
-from .._data.scaling import Scaling
+from .._data.scaling import Scaling, identity_scaling
 from .._optimize.linearization import Linearization
+from .._optimize.objective import Objective
 from .objective import NetworkObjective, predict
+from .penalty import Penalty
+from .topology import Network
 
 # Efficiency of 95 % under normal noise.
 TUNING = {"huber": 1.3450, "soft_l1": 1.2871, "cauchy": 2.3849}
@@ -31,116 +34,128 @@ MIN_SCALE = 1e-10
 
 
 class Loss(NamedTuple):
+    """A robust loss."""
+
     name: str
     scale: float | None  # C in scaled units of y; None to estimate it
 
 
 def rho(name: str, z: np.ndarray) -> np.ndarray:
-    """What a squared residual z, in units of C^2, counts."""
+    """Return the loss of squared residuals z, both in units of C^2."""
     if name == "huber":
         return np.where(z <= 1, z, 2 * np.sqrt(z) - 1)
     return 2 * (np.sqrt(1 + z) - 1) if name == "soft_l1" else np.log1p(z)
 
 
 def slope(name: str, z: np.ndarray) -> np.ndarray:
-    """rho'(z), between 0 and 1: the weight of a row."""
+    """Return rho'(z), between 0 and 1: the weight of a row."""
     if name == "huber":
         return 1 / np.sqrt(np.maximum(z, 1.0))
     return 1 / np.sqrt(1 + z) if name == "soft_l1" else 1 / (1 + z)
 
 
 def spread(norms: np.ndarray, weight: np.ndarray, n_outputs: int) -> float:
-    """Robust standard deviation of residuals with these norms: the weighted median, over that of normal noise."""
+    """Return a robust standard deviation of residuals: their weighted median norm over that of normal noise."""
     order = np.argsort(norms)
     cumulated = np.cumsum(weight[order])
     median = norms[order[np.searchsorted(cumulated, cumulated[-1] / 2)]]
     return float(median / np.sqrt(stats.chi2.ppf(0.5, n_outputs)))
 
 
-class RobustObjective(NetworkObjective):
-    """F with a robust loss, for one run: C belongs to where the run stands.
+class RobustObjective(Objective):
+    """F with a robust loss, by least-squares problems with weighted rows. Its scale C belongs to a point.
 
-    `rows` are those of the least-squares problem that touches F where they were weighted last.
+    Parameters
+    ----------
+    network, rows, x_scaling, penalty, solver
+        See `NetworkObjective`.
+    loss : Loss
     """
 
-    def __init__(self, *arguments, loss: Loss):
-        super().__init__(*arguments)
-        self.loss, self.given = loss, self.rows
-        self.scale = np.inf if loss.scale is None else loss.scale
-        self._weight = self.given.root_weight**2
+    def __init__(
+        self,
+        network: Network,
+        rows: Rows,
+        x_scaling: np.ndarray,
+        penalty: Penalty,
+        solver: str = "cholesky",
+        *,
+        loss: Loss,
+    ):
+        self.loss, self.loss_scale, self.weight = loss, loss.scale, rows.weight
+        self._least_squares = NetworkObjective(network, rows, x_scaling, penalty, solver)
+        self._rows, self._penalty = self._least_squares.rows, penalty
+        self._weight = self._rows.root_weight**2
 
-    @property
-    def iterate(self) -> None:
-        """None: at every trial point the rows are weighed anew."""
-        return None
+    def with_loss_scale(self, scale: float | None) -> Self:
+        """Return the objective with C = `scale`, or as it is."""
+        scaled = copy(self)
+        scaled.loss_scale = self.loss_scale if scale is None else scale
+        return scaled
 
-    @property
-    def loss_scale(self) -> float:
-        return self.scale
-
-    @loss_scale.setter
-    def loss_scale(self, scale: float) -> None:
-        self.scale = scale
-
-    def fork(self) -> "RobustObjective":
-        """The same with a scale of its own, for another run in the same thread."""
-        return copy(self)
+    def rescaled(self, theta: np.ndarray) -> Self:
+        """Return the objective with C as the residuals at theta have it, but no larger than before."""
+        if self.loss.scale is not None:
+            return self
+        sigma = spread(_norms(self._residuals(theta)), self._weight, self._rows.Y.shape[1])
+        scale = max(TUNING[self.loss.name] * sigma, MIN_SCALE)
+        return self.with_loss_scale(scale if self.loss_scale is None else min(self.loss_scale, scale))
 
     def cost(self, theta: np.ndarray) -> float:
-        return self._cost(self._norms(theta), theta)
+        """Return F."""
+        return self._cost(theta, self._z(self._residuals(theta)))
 
     def solve_output(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
-        """theta with the output layer that minimises the weighted squares: no larger an F, if not the least."""
-        norms = self._norms(theta)
-        self._weigh(norms)
-        solved, _ = super().solve_output(theta)
-        before, after = self._cost(norms, theta), self.cost(solved)
+        """Return theta with the output layer that minimises the weighted squares, which lowers F, and F there."""
+        z = self._z(self._residuals(theta))
+        solved, _ = self._weighted(z).solve_output(theta)
+        before, after = self._cost(theta, z), self.cost(solved)
         return (solved, after) if after <= before else (theta, before)
 
     def curvature(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        self._weigh(self._norms(theta))
-        return super().curvature(theta, direction)
+        """See `Objective.curvature`, of the weighted residuals."""
+        return self._weighted(self._z(self._residuals(theta))).curvature(theta, direction)
 
     def linearize(self, theta: np.ndarray) -> Linearization:
-        """Those of the weighted squares, but with F itself, and with `squares` that rho' does not weigh."""
+        """Return the linearization of the weighted squares, but with F itself and unweighted `squares`."""
         residuals = self._residuals(theta)
-        norms = self._norms_of(residuals)
-        if self.loss.scale is None:
-            self.scale = min(self.scale, self._scale_of(norms))
-        self._weigh(norms)
-        linearization: Any = super().linearize(theta)
-        return linearization._replace(cost=self._cost(norms, theta), squares=weighted_sum(self._weight, residuals**2))
+        z = self._z(residuals)
+        linearization: Any = self._weighted(z).linearize(theta)
+        squares = weighted_sum(self._weight, residuals**2)
+        return linearization._replace(cost=self._cost(theta, z), squares=squares)
 
     def sigma(self, theta: np.ndarray) -> np.ndarray:
-        """Standard deviation of the residuals of each output, as far as the outliers let it be known."""
+        """Return a robust standard deviation of the residuals of each output."""
         return np.array([spread(np.abs(r), self._weight, 1) for r in self._residuals(theta).T])
 
     def row_weights(self, theta: np.ndarray) -> np.ndarray:
-        """rho' of every row."""
-        return slope(self.loss.name, (self._norms(theta) / self.scale) ** 2)
+        """Return rho' of every row."""
+        return slope(self.loss.name, self._z(self._residuals(theta)))
+
+    def weighted_rows(self, theta: np.ndarray) -> Rows:
+        """Return the rows of the least-squares problem that touches F at theta."""
+        return self._weighted(self._z(self._residuals(theta))).rows
+
+    def _weighted(self, z: np.ndarray) -> NetworkObjective:
+        """Return the least-squares problem that touches F at residuals with these z."""
+        root_weight = read_only(self._rows.root_weight * np.sqrt(slope(self.loss.name, z)))
+        self._least_squares.change_to(self._rows._replace(root_weight=root_weight), self._penalty)
+        return self._least_squares
+
+    def _cost(self, theta: np.ndarray, z: np.ndarray) -> float:
+        assert self.loss_scale is not None
+        losses = self.loss_scale**2 * rho(self.loss.name, z)
+        return 0.5 * float(weighted_sum(self._weight, losses)) + self._penalty.cost(theta)
+
+    def _z(self, residuals: np.ndarray) -> np.ndarray:
+        assert self.loss_scale is not None  # see `rescaled`
+        return (_norms(residuals) / self.loss_scale) ** 2
 
     def _residuals(self, theta: np.ndarray) -> np.ndarray:
-        n_outputs = self.given.Y.shape[1]
-        as_they_are = Scaling(np.zeros(n_outputs), np.ones(n_outputs))
-        return predict(self.given.X, Scaling(*self.x_scaling), as_they_are, self.network, theta) - self.given.Y
+        network, Y = self._least_squares.network, self._rows.Y
+        x_scaling = Scaling(*self._least_squares.x_scaling)
+        return predict(self._rows.X, x_scaling, identity_scaling(Y.shape[1]), network, theta) - Y
 
-    def _norms(self, theta: np.ndarray) -> np.ndarray:
-        return self._norms_of(self._residuals(theta))
 
-    def _norms_of(self, residuals: np.ndarray) -> np.ndarray:
-        norms = np.sqrt((residuals**2).sum(axis=1))
-        if np.isinf(self.scale):  # the first point
-            self.scale = self._scale_of(norms)
-        return norms
-
-    def _scale_of(self, norms: np.ndarray) -> float:
-        sigma = spread(norms, self._weight, self.rows.Y.shape[1])
-        return max(TUNING[self.loss.name] * sigma, MIN_SCALE)
-
-    def _cost(self, norms: np.ndarray, theta: np.ndarray) -> float:
-        counts = self.scale**2 * rho(self.loss.name, (norms / self.scale) ** 2)
-        return 0.5 * float(weighted_sum(self._weight, counts)) + self.penalty.cost(theta)
-
-    def _weigh(self, norms: np.ndarray) -> None:
-        root = np.sqrt(slope(self.loss.name, (norms / self.scale) ** 2))
-        self.rows = Rows(self.given.X, self.given.Y, read_only(self.given.root_weight * root), self.given.weight)
+def _norms(residuals: np.ndarray) -> np.ndarray:
+    return np.sqrt((residuals**2).sum(axis=1))

@@ -121,7 +121,7 @@ def _search_step(
     on_reject: Callable[[Rejection], None] | None,
 ) -> Ending | None:
     """Make one iteration: try steps, each more damped than the one before, until one reduces the objective."""
-    clock, spent = time.perf_counter, np.zeros(3)
+    clock, spent, objective = time.perf_counter, np.zeros(3), objective.with_loss_scale(state.scale)
     while True:
         # 1 solve
         start = clock()
@@ -135,7 +135,8 @@ def _search_step(
             trial = Trial(predicted_reduction, cost, math.nan, math.nan, False)
             # A NaN fails this comparison, as it should. Gradient and Gram matrix can overflow where F does not.
             if cost < _kernels.acceptable_cost(state.point.cost, predicted_reduction):
-                new = objective.linearize(theta)
+                moved = objective.rescaled(theta)
+                new = moved.linearize(theta)
                 trial = Trial(predicted_reduction, cost, new.cost, _kernels.norm(new.gradient), is_finite(new))
             state.n_evaluations += 1
         spent += clock() - evaluated, solved - start, evaluated - solved
@@ -146,7 +147,7 @@ def _search_step(
             state.accept(
                 Step(
                     theta, new, trial.gradient_norm, gain_ratio, Damping(*damping), state.n_evaluations,
-                    seconds, clock(),
+                    seconds, clock(), moved.loss_scale,
                 )
             )  # fmt: skip
             return None

@@ -1,7 +1,7 @@
 """The contract between an objective and the optimizer."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -20,7 +20,7 @@ class Objective:
     """Nonlinear least-squares objective F, with defaults for what not every objective has."""
 
     weight: float  # sum of the weights that F is a sum over (1 if it is no sum): gradients are reported per unit of it
-    loss_scale: float | None = None  # of a robust loss
+    loss_scale: float | None = None  # of a robust loss; it belongs to a point, see `rescaled`
 
     def cost(self, theta: np.ndarray) -> float:
         """Return F at a trial point."""
@@ -46,6 +46,10 @@ class Objective:
         """Several iterations in one call, see `_network/fused_loop.py`; None if the objective has no such loop."""
         return None
 
-    def fork(self) -> "Objective":
-        """Return the objective for another start run in the same thread: itself, unless it has state of the run."""
+    def with_loss_scale(self, scale: float | None) -> Self:
+        """Return the objective with another scale of its robust loss: itself, if it has none."""
+        return self
+
+    def rescaled(self, theta: np.ndarray) -> Self:
+        """Return the objective with the scale that its robust loss has at theta: itself, if it has none."""
         return self

@@ -75,6 +75,7 @@ class Step(NamedTuple):
     n_evaluations: int
     seconds: Seconds
     moment: float  # when it was made, by `time.perf_counter`
+    scale: float | None = None  # of the objective's robust loss at the point
 
 
 class Ahead(NamedTuple):
@@ -114,15 +115,15 @@ class OptimizerState:
         snapshot: OptimizerSnapshot | None = None,
     ):
         started = time.perf_counter()
-        # A robust loss has a scale that belongs to the state of this run.
-        self._scaled = objective if objective.loss_scale is not None else None
         self.start_time = started if start_time is None else start_time
         self.theta = np.array(theta, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             if settings.solve_output and snapshot is None:
+                objective = objective.rescaled(self.theta)
                 self.theta = objective.solve_output(self.theta)[0]
             evaluated = time.perf_counter()
-            self.point = objective.linearize(self.theta)
+            objective = objective.with_loss_scale(snapshot.scale) if snapshot else objective.rescaled(self.theta)
+            self.point, self.scale = objective.linearize(self.theta), objective.loss_scale
         self.solver = self.point.make_solver()
         if not is_finite(self.point):
             raise ValueError(
@@ -158,8 +159,6 @@ class OptimizerState:
         start_time: float | None = None,
     ) -> Self | None:
         """Return the state of a snapshot; None if F is not what it was there, for then the data are other ones."""
-        if snapshot.scale is not None:
-            objective.loss_scale = snapshot.scale
         state = cls(objective, snapshot.theta, settings, start_time, snapshot)
         return state if state.point.cost == snapshot.costs[-1] else None
 
@@ -169,11 +168,6 @@ class OptimizerState:
             self.theta, list(self.costs), self.damping, self.damping_scale.unit, self.damping_scale.diagonal,
             self.gain_ratio, self.n_evaluations, self.iteration, self.time(), self.scale,
         )  # fmt: skip
-
-    @property
-    def scale(self) -> float | None:
-        """Scale of the objective's robust loss, if it has one."""
-        return None if self._scaled is None else self._scaled.loss_scale
 
     @property
     def grad_norm(self) -> float:
@@ -199,7 +193,7 @@ class OptimizerState:
         # No calls: a keyboard interrupt comes before all of it or after.
         self.theta, self.point, self.norm, self.gain_ratio = step.theta, step.point, step.norm, step.gain_ratio
         self.damping, self.n_evaluations = step.damping, step.n_evaluations
-        self.seconds, self.moment = step.seconds, step.moment
+        self.seconds, self.moment, self.scale = step.seconds, step.moment, step.scale
         self.costs, self.iteration, self.is_reported = [*self.costs, step.point.cost], self.iteration + 1, False
 
     def replace(self, theta: np.ndarray, point: Linearization) -> None:

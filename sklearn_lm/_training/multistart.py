@@ -74,7 +74,6 @@ class StartRun:
         self.fate = ""
         self.origin: Any = None  # the memory that it goes on from
         self._standing: OptimizerSnapshot | None = None
-        self._own: Objective | None = None
 
     @property
     def error(self) -> float:
@@ -106,8 +105,6 @@ class StartRun:
         """Iterate to `pause_at` (None: to the end). A start that overflows is lost, and no reason to stop a race."""
         if self.ending is not None or self.fate or (pause_at is not None and self.iteration >= pause_at):
             return
-        if objective.loss_scale is not None:  # each run has a scale of its own
-            objective = self._own = self._own or objective.fork()
         if self.state is None:
             try:
                 self._begin(objective, settings, start_time)

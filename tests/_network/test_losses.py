@@ -178,3 +178,17 @@ def test_data_that_are_met_exactly_are_no_division_by_zero(rng):
         np.testing.assert_allclose(model.predict(X), X @ [1.0, 2.0], atol=1e-6)
         assert np.isfinite(model.predict(X, return_std=True)[1]).all()
         assert np.isfinite(fit(X, np.ones(30), loss=loss).predict(X)).all()
+
+
+def test_the_scale_belongs_to_a_point_and_only_falls(objective):
+    """The objective itself has none: what is asked at one point changes nothing at another."""
+    make, theta = objective
+    robust = make("cauchy", None)
+    assert robust.loss_scale is None
+    near, far = robust.rescaled(theta), robust.rescaled(10 * theta)
+    assert near.loss_scale < far.loss_scale
+    assert near.rescaled(10 * theta).loss_scale == far.rescaled(theta).loss_scale == near.loss_scale
+    cost = near.cost(theta)
+    far.linearize(10 * theta)
+    assert near.cost(theta) == cost == robust.with_loss_scale(near.loss_scale).cost(theta)
+    assert make("cauchy", 0.7).rescaled(theta).loss_scale == 0.7

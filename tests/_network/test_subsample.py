@@ -389,7 +389,7 @@ def test_between_evaluations_of_the_evidence_it_must_save_more():
     assert solver_between("auto", linear, many) == "cholesky"
 
 
-def test_a_robust_loss_weighs_all_that_is_summed(rng):
+def test_a_robust_loss_weights_all_sums(rng):
     """Rows that count less do so in gradient, products and sample: as in the matrix of all rows, and in its own."""
     arguments = problem(rng)
     theta, v = rng.normal(size=(2, arguments[0].n_parameters))
@@ -401,12 +401,12 @@ def test_a_robust_loss_weighs_all_that_is_summed(rng):
     np.testing.assert_allclose(a.times(v), full(b.gram) @ v, rtol=1e-9, atol=1e-9)
     network, given, table, penalty = arguments
     chosen, stretch = draw_sample(given, table, n_large_subsample(400, 2, theta.size))
-    root_weight = whole.rows.root_weight[chosen] * stretch  # as the loss weighs them here
+    root_weight = whole.weighted_rows(theta).root_weight[chosen] * stretch
     J = jacobian(network, given.X[chosen], root_weight, table, theta)
     np.testing.assert_allclose(full(a.gram), J.T @ J + np.diag(penalty.penalty_diag), rtol=1e-9, atol=1e-9)
 
 
-def test_blocks_weigh_a_robust_loss_as_well(rng, monkeypatch):
+def test_blocks_weight_a_robust_loss_too(rng, monkeypatch):
     monkeypatch.setattr(subsample, "SAMPLED", 10**9)
     for name in ("forcing", "acceleration_forcing"):
         monkeypatch.setattr(preconditioners.BlockPreconditioner, name, 0.0)
