@@ -4,7 +4,6 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -12,14 +11,15 @@ from sklearn.utils.validation import check_array, validate_data
 
 from .blocks import BlockSet
 from .executors import Executor, Handle
+from .out_of_core import ArrayLike
 from .ranges import check_overflow, check_weight_range, check_weight_sign
 from .rows import DataSet
 
 
-def is_dask(Z: Any) -> bool:
+def is_dask(Z: ArrayLike) -> bool:
     """Return whether Z is a Dask collection, without an import of Dask."""
-    dask = sys.modules.get("dask")
-    return dask is not None and hasattr(dask, "is_dask_collection") and dask.is_dask_collection(Z)
+    is_collection = getattr(sys.modules.get("dask"), "is_dask_collection", None)
+    return is_collection is not None and is_collection(Z)
 
 
 class RowBlocks:
@@ -41,9 +41,9 @@ class RowBlocks:
         self,
         executor: Executor,
         make_blocks: Callable[[], tuple[Sequence[Handle], Sequence[Handle], Sequence[Handle]]],
-        head: Any,
+        head: ArrayLike,
         y_is_1d: bool,
-        source: Any = None,
+        source: ArrayLike = None,
     ):
         self.executor, self.head, self.y_is_1d, self.source = executor, head, y_is_1d, source
         self._make_blocks = make_blocks
@@ -65,7 +65,7 @@ class RowBlocks:
         return self._set
 
 
-def _load(X: Any, y: Any, weight: Any, estimator: str) -> DataSet | ValueError:
+def _load(X: ArrayLike, y: ArrayLike, weight: ArrayLike, estimator: str) -> DataSet | ValueError:
     """Return a block as float64, or the error of its check: raised on a cluster, it would come back reworded."""
     options = {"dtype": np.float64, "ensure_min_samples": 0, "estimator": estimator}
     try:

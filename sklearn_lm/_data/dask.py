@@ -12,15 +12,20 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask
 import dask.array as da
 import numpy as np
 from dask import delayed
+from dask.delayed import Delayed
 
 from .block_inputs import RowBlocks, is_dask
 from .executors import FAN_IN, Handle, LostWorkersError, T, merge_tree
+from .out_of_core import ArrayLike
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 # Seconds without any worker after which a fit ends, and between two checks for workers.
 WORKER_TIMEOUT, POLL_INTERVAL = 30.0, 1.0
@@ -47,7 +52,7 @@ class DaskExecutor:
     def reduce(self, function: Callable[..., T], handles: Sequence[Handle], merge: Callable[..., T] = np.add) -> T:
         return self._result(_tree([task(function, handle) for handle in handles], merge))
 
-    def _result(self, root: Any) -> Any:
+    def _result(self, root: Delayed) -> Any:
         """Return the result of a task, however long it takes while there are workers.
 
         Raises
@@ -82,7 +87,7 @@ class DaskExecutor:
             raise LostWorkersError(f"The Dask cluster was closed during the fit. {REMEDY}") from error
 
 
-def active_client() -> Any:
+def active_client() -> "Client | None":
     """Return the `distributed.Client` that Dask itself would use, or None for its local scheduler."""
     scheduler = dask.config.get("scheduler", None)
     if "distributed" not in sys.modules or scheduler not in (None, "distributed", "dask.distributed"):
@@ -95,12 +100,12 @@ def active_client() -> Any:
         return None
 
 
-def task(function: Callable, *handles: Handle) -> Any:
+def task(function: Callable, *handles: Handle) -> Delayed:
     """Return a delayed call that is made once."""
     return delayed(function, pure=False, traverse=False)(*handles)
 
 
-def _tree(level: list[Handle], merge: Callable[..., object]) -> Any:
+def _tree(level: list[Delayed], merge: Callable[..., object]) -> Delayed:
     """Return one task that merges the results of many: each task merges `FAN_IN` neighbours of the level below."""
     while len(level) > 1:
         level = [task(partial(_merge, merge), *level[i : i + FAN_IN]) for i in range(0, len(level), FAN_IN)]
@@ -115,7 +120,7 @@ def _listed(function: Callable[..., T], block: Handle) -> list[T]:
     return [function(block)]
 
 
-def adopt(X: Any, y: Any, sample_weight: Any) -> RowBlocks:
+def adopt(X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike) -> RowBlocks:
     """Return the rows of a Dask array or dataframe X, its targets and weights, in blocks. Nothing is computed yet."""
     if not hasattr(X, "to_delayed"):
         raise ValueError(f"X is a Dask collection of type {type(X).__name__}: pass a dask.array or a dask.dataframe.")
@@ -133,11 +138,11 @@ def adopt(X: Any, y: Any, sample_weight: Any) -> RowBlocks:
         weight = [None] * len(blocks) if sample_weight is None else _cut_like(sample_weight, lengths, "sample_weight")
         return blocks, _cut_like(y, lengths, "y"), weight
 
-    head = X._meta if hasattr(X, "columns") else np.empty((0, X.shape[1]))
+    head = np.empty((0, X.shape[1])) if isinstance(X, da.Array) else X._meta
     return RowBlocks(executor, make_blocks, head, np.ndim(y) == 1 if not is_dask(y) else y.ndim == 1, X)
 
 
-def _row_blocks(Z: Any) -> tuple[list, list]:
+def _row_blocks(Z: ArrayLike) -> tuple[list, list]:
     """Return the chunks of rows, and the number of rows of each, None if it is not known."""
     if not isinstance(Z, da.Array):
         return list(Z.to_delayed()), [None] * Z.npartitions
@@ -147,7 +152,7 @@ def _row_blocks(Z: Any) -> tuple[list, list]:
     return list(Z.to_delayed().ravel()), lengths
 
 
-def _cut_like(Z: Any, lengths: list, name: str) -> list:
+def _cut_like(Z: ArrayLike, lengths: list, name: str) -> list:
     """Return the blocks of y or of the weights, cut into the same `lengths` as X."""
     if not is_dask(Z):
         Z, n_rows = np.asarray(Z), sum(lengths)

@@ -1,8 +1,8 @@
-"""Rows that are read part by part: memory-mapped files, HDF5 or Zarr arrays, anything with a shape and row slices.
+"""Rows that are read part by part: memory-mapped files, HDF5 or Zarr arrays, every table with a shape and row slices.
 
-The kernels read float64 rows in C order. An array that has them, in memory or mapped, they read where it lies. Any
-other source gives them a part at a time. Sums over its parts have the bits that they have over an array, because the
-parts are whole multiples of what the slots of a kernel take in one turn (see `BEGINS`).
+The kernels read float64 rows in C order. They read such an array in place, in memory or mapped; every other source is
+read one part at a time. Sums over the parts have the same bits as sums over an array, because the parts are whole
+multiples of the rows that the slots of a kernel take in one turn (see `BEGINS`).
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +14,7 @@ from scipy import sparse
 from .._kernels import BEGINS, BLOCK, ENDS, MAX_SLOTS, WHOLE
 from .._kernels.interrupt import check
 
+ArrayLike = Any  # what the caller passed: an array, a table, a Dask collection, a list
 Part = tuple[int, np.ndarray, np.ndarray, np.ndarray]
 Range = tuple[np.ndarray, np.ndarray]  # smallest and largest value of each column
 
@@ -40,7 +41,7 @@ class Source:
 
     def __init__(
         self,
-        array: Any,
+        array: ArrayLike,
         rows: np.ndarray | None = None,
         transform: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
@@ -99,7 +100,7 @@ class Source:
         return array[int(self.rows[0]) : int(self.rows[-1]) + 1] if is_range(self.rows) else self
 
 
-def _as_float(rows: Any) -> np.ndarray:
+def _as_float(rows: ArrayLike) -> np.ndarray:
     return np.ascontiguousarray(rows, dtype=np.float64)
 
 
@@ -108,13 +109,14 @@ def is_range(rows: np.ndarray) -> bool:
     return len(rows) > 0 and int(rows[-1]) - int(rows[0]) == len(rows) - 1
 
 
-def is_source(X: Any) -> bool:
+def is_source(X: ArrayLike) -> bool:
     """Return whether X is to be read part by part: a mapped file, or a table of numbers with slices beyond NumPy."""
     if isinstance(X, np.ndarray):
         is_read = isinstance(X, np.memmap)
     else:
-        is_read = hasattr(X, "__getitem__") and hasattr(X, "dtype") and hasattr(X, "shape") and not sparse.issparse(X)
-    return is_read and len(X.shape) == 2 and getattr(X.dtype, "kind", "O") in "fiub"
+        is_read = hasattr(X, "__getitem__") and not sparse.issparse(X)
+    kind = getattr(getattr(X, "dtype", None), "kind", "O")
+    return is_read and kind in "fiub" and len(X.shape) == 2
 
 
 def part_rows(n_columns: int) -> int:

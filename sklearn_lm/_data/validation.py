@@ -7,7 +7,6 @@ is wrong with it, and the remedy.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import signature
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -22,7 +21,7 @@ from sklearn.utils.validation import (
 )
 
 from .block_inputs import RowBlocks
-from .out_of_core import Source, column_range, is_source, sweep
+from .out_of_core import ArrayLike, Source, column_range, is_source, sweep
 from .ranges import check_overflow, check_weight_range, check_weight_sign
 from .rows import DataSet, RowSet
 
@@ -35,7 +34,9 @@ ALLOW_ZEROS = (
 UNREADABLE = ("could not convert", "float() argument", "Cannot cast", "setting an array element")
 
 
-def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[RowSet, bool]:
+def check_rows(
+    estimator: BaseEstimator, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike, *, reset: bool
+) -> tuple[RowSet, bool]:
     """Return the rows as float64, and whether y came as a vector.
 
     Raises
@@ -60,7 +61,7 @@ def check_rows(estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, *, 
     return DataSet(X, Y, _check_weight(sample_weight, X)), y.ndim == 1
 
 
-def check_inputs(estimator: BaseEstimator, X: Any) -> np.ndarray | Source:
+def check_inputs(estimator: BaseEstimator, X: ArrayLike) -> np.ndarray | Source:
     """Return the inputs of a prediction as float64."""
     _check_array_like("X", X)
     if is_source(X):
@@ -68,7 +69,7 @@ def check_inputs(estimator: BaseEstimator, X: Any) -> np.ndarray | Source:
     return _check_array(estimator, X, "no_validation", reset=False)
 
 
-def _check_array(estimator: BaseEstimator, X: Any, y: Any, **options: object) -> Any:
+def _check_array(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike, **options: object) -> ArrayLike:
     """Call `validate_data`; its errors name the array that cannot be read."""
     with np.errstate(over="ignore", invalid="ignore"), _naming("X", y):
         # scikit-learn looks for NaN in a sum first, which may overflow
@@ -80,7 +81,7 @@ class NotNumbersError(ValueError, TypeError):
 
 
 @contextmanager
-def _naming(name: str, y: Any = None) -> Iterator[None]:
+def _naming(name: str, y: ArrayLike = None) -> Iterator[None]:
     """Add to NumPy's errors about unreadable values the array they are in: `name`, or y."""
     try:
         yield
@@ -93,7 +94,7 @@ def _naming(name: str, y: Any = None) -> Iterator[None]:
         ) from error
 
 
-def _is_readable(values: Any) -> bool:
+def _is_readable(values: ArrayLike) -> bool:
     """Return whether the values are numbers, or none were passed (None, or scikit-learn's placeholder text)."""
     if values is None or isinstance(values, str):
         return True
@@ -104,7 +105,7 @@ def _is_readable(values: Any) -> bool:
     return True
 
 
-def _check_array_like(name: str, values: Any) -> None:
+def _check_array_like(name: str, values: ArrayLike) -> None:
     """Raise ValueError for values that are no dense array of numbers but would be read as one."""
     if sparse.issparse(values):
         raise ValueError(f"{name} is sparse; LMRegressor needs dense arrays: pass {name}.toarray().")
@@ -114,8 +115,8 @@ def _check_array_like(name: str, values: Any) -> None:
         raise ValueError(
             f"{name} has masked values, and what lies under a mask is no data. Leave these rows out, or fill them in."
         )
-    is_table = hasattr(values, "columns") and hasattr(values, "dtypes")
-    dtypes = list(values.dtypes) if is_table else [getattr(values, "dtype", None)]
+    is_table = hasattr(values, "columns")
+    dtypes = getattr(values, "dtypes", ()) if is_table else [getattr(values, "dtype", None)]
     if any(getattr(dtype, "kind", "") in ("M", "m") for dtype in dtypes):
         raise ValueError(
             f"{name} holds dates or time differences, whose numbers depend on their unit. Convert them to "
@@ -123,7 +124,7 @@ def _check_array_like(name: str, values: Any) -> None:
         )
 
 
-def _check_source(estimator: BaseEstimator, X: Any, y: Any, *, reset: bool) -> tuple[Source, Any]:
+def _check_source(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike, *, reset: bool) -> tuple[Source, ArrayLike]:
     """Check a source block by block: `validate_data` would copy all rows, or reject it."""
     validate_data(estimator, X, y, reset=reset, skip_check_array=True)
     if 0 in X.shape:
@@ -139,7 +140,7 @@ def _check_source(estimator: BaseEstimator, X: Any, y: Any, *, reset: bool) -> t
 
 
 def check_validation_set(
-    estimator: BaseEstimator, X_val: Any, y_val: Any, sample_weight_val: Any, n_outputs: int
+    estimator: BaseEstimator, X_val: ArrayLike, y_val: ArrayLike, sample_weight_val: ArrayLike, n_outputs: int
 ) -> RowSet | None:
     """Return the validation set that was passed to `fit`, if any."""
     if X_val is None and y_val is None:
@@ -158,7 +159,7 @@ def check_validation_set(
     return data
 
 
-def _check_weight(sample_weight: Any, X: np.ndarray | Source) -> np.ndarray:
+def _check_weight(sample_weight: ArrayLike, X: np.ndarray | Source) -> np.ndarray:
     """Return the weights of the rows of X as float64, 1 if none were passed."""
     if sample_weight is None:
         return np.ones(len(X))
