@@ -220,7 +220,7 @@ def _uncertainty(
             linearization = problem.objective(with_matrix=True).linearize(theta)
     if linearization is None or not linearization.is_direct:
         return None, robust_loss, None
-    posterior = Posterior(linearization, problem.penalty.penalty_diag, train.weight, noise)
+    posterior = Posterior.from_linearization(linearization, problem.penalty.penalty_diag, train.weight, noise)
     if not may_linearize or left_out is None:
         return posterior, robust_loss, None
     if len(left_out.X) < len(train.X) or train.is_distributed:

@@ -164,7 +164,7 @@ def warn_small_weights(fit: Fit) -> None:
     network = fit.best
     if network.precisions is None or network.posterior is None:
         return
-    mean = network.posterior.weight / fit.prepared.set_sizes["train"]
+    mean = network.posterior.state.weight / fit.prepared.set_sizes["train"]
     if mean < MIN_MEAN_WEIGHT:
         warnings.warn(
             f"sample_weight has a mean of {mean:.3g}. Where the penalty is found by the fit, a weight is a number of "

@@ -12,7 +12,7 @@ from .._network.penalty import Precisions
 from .._optimize.linearization import GramLinearization, JacobianLinearization
 from .._training.checkpoint import TUPLES, WarmStartState, decode, encode
 from .._uncertainty.heteroscedastic import NoiseModel
-from .._uncertainty.posterior import Factor, Posterior, PosteriorSnapshot
+from .._uncertainty.posterior import Factor, Posterior, PosteriorState
 from .._uncertainty.predictive import LooScore, NoiseModels
 
 # Raise it when a state is no longer what `__setstate__` of earlier releases understands.
@@ -26,7 +26,7 @@ KINDS = {
     "loo": LooScore,
     "noise": NoiseModel,
     "normal": GramLinearization,
-    "posterior": PosteriorSnapshot,
+    "posterior": PosteriorState,
     "power": PowerTransform,
     "precisions": Precisions,
     "remembered": WarmStartState,
@@ -47,7 +47,7 @@ class PersistenceMixin:
                 arrays: list = []
                 value = state[name]
                 if isinstance(value, Posterior):
-                    value = value.snapshot()
+                    value = value.state
                 elif isinstance(value, NoiseModels):
                     value = value.models
                 text = json.dumps(encode(value, arrays, KINDS))
@@ -76,7 +76,7 @@ class PersistenceMixin:
                 value = decode(json.loads(state[name]["text"]), state[name]["arrays"], KINDS)
                 if name == "_noise_models":
                     value = NoiseModels(models=value)
-                state[name] = Posterior.restore(value) if isinstance(value, PosteriorSnapshot) else value
+                state[name] = Posterior(value) if isinstance(value, PosteriorState) else value
         super().__setstate__(state)  # type: ignore[misc]
 
     def __copy__(self) -> Self:

@@ -93,9 +93,11 @@ class NetworkPredictor(NamedTuple):
     def max_leverage(self) -> float:
         """Return the largest leverage of the training rows that the model keeps."""
         posterior = self.required_posterior()
-        if posterior.max_leverage is None:
-            posterior.max_leverage = float(self.leverages(self.sample_X)[1].max())
-        return posterior.max_leverage
+        known = posterior.state.max_leverage
+        if known is None:
+            known = float(self.leverages(self.sample_X)[1].max())
+            posterior.state = posterior.state._replace(max_leverage=known)
+        return known
 
 
 class Predictor(NamedTuple):

@@ -55,65 +55,48 @@ class Factor(NamedTuple):
         return int((np.linalg.svd(scaled, compute_uv=False) ** 2 > 3 * level).sum())
 
 
+class PosteriorState(NamedTuple):
+    """State of a `Posterior` as plain data."""
+
+    linearization: Linearization | None  # at the fitted weights, a direct one; not kept once there is the factor
+    penalty_diag: np.ndarray  # (n_parameters,), diagonal of S
+    weight: float  # sum of the weights
+    squares: np.ndarray  # (n_outputs,), weighted sums of squared residuals
+    noise_variance: np.ndarray | None  # (n_outputs,), if it is not estimated from the squared residuals
+    factor: Factor | None = None
+    max_leverage: float | None = None  # of a training row, computed at its first use
+
+
 class Posterior:
-    """Posterior of one fitted network, in scaled units. The factor is computed at its first use.
+    """Posterior of one fitted network, in scaled units. The factor is computed at its first use."""
 
-    Parameters
-    ----------
-    linearization : Linearization
-        At the fitted weights; a direct one.
-    penalty_diag : ndarray of shape (n_parameters,)
-        Diagonal of S.
-    weight : float
-        Sum of the weights.
-    noise_variance : ndarray of shape (n_outputs,), optional
-        Variance of the noise, unless it is to be estimated from the squared residuals.
-    """
+    def __init__(self, state: PosteriorState):
+        self.state, self._lock = state, threading.Lock()
 
-    def __init__(
-        self,
+    @classmethod
+    def from_linearization(
+        cls,
         linearization: Linearization,
         penalty_diag: np.ndarray,
         weight: float,
         noise_variance: np.ndarray | None = None,
-    ):
-        self._linearization: Linearization | None = linearization
-        self._penalty_diag, self.weight, self._noise_variance = penalty_diag, weight, noise_variance
-        self.squares = linearization.squares  # weighted sums of squared residuals, one per output
-        self.max_leverage: float | None = None  # of a training row, computed at its first use
-        self._factor: Factor | None = None
-        self._lock = threading.Lock()
-
-    def snapshot(self) -> "PosteriorSnapshot":
-        """Return the state as plain data."""
-        return PosteriorSnapshot(
-            self._linearization, self._penalty_diag, self.weight, self.squares, self._noise_variance, self._factor,
-            self.max_leverage,
-        )  # fmt: skip
-
-    @classmethod
-    def restore(cls, snapshot: "PosteriorSnapshot") -> "Posterior":
-        """Return the posterior of a snapshot."""
-        posterior = cls.__new__(cls)
-        (
-            posterior._linearization, posterior._penalty_diag, posterior.weight, posterior.squares,
-            posterior._noise_variance, posterior._factor, posterior.max_leverage,
-        ) = snapshot  # fmt: skip
-        posterior._lock = threading.Lock()
-        return posterior
+    ) -> "Posterior":
+        """Return the posterior at the fitted weights; see `PosteriorState`."""
+        return cls(PosteriorState(linearization, penalty_diag, weight, linearization.squares, noise_variance))
 
     def __reduce__(self) -> tuple:
-        return Posterior.restore, (self.snapshot(),)
+        return Posterior, (self.state,)
 
     @property
     def factor(self) -> Factor:
         """Factor of H."""
         with self._lock:
-            if self._factor is None:
-                assert self._linearization is not None
-                self._factor = make_factor(self._linearization.full_gram(), self._penalty_diag)
-                self._linearization = None  # as large as the factor, and no longer needed
-        return self._factor
+            factor = self.state.factor
+            if factor is None:
+                assert self.state.linearization is not None
+                factor = make_factor(self.state.linearization.full_gram(), self.state.penalty_diag)
+                self.state = self.state._replace(factor=factor, linearization=None)
+        return factor
 
     @property
     def n_effective(self) -> float:
@@ -123,21 +106,21 @@ class Posterior:
     @property
     def degrees_of_freedom(self) -> float:
         """n - gamma for each output, bounded by `MIN_FREEDOM`."""
-        return max(self.weight - self.n_effective / len(self.squares), MIN_FREEDOM * self.weight)
+        weight = self.state.weight
+        return max(weight - self.n_effective / len(self.state.squares), MIN_FREEDOM * weight)
 
     @property
     def noise_variance(self) -> np.ndarray:
         """sigma^2 of each output, sum_i w_i r_i^2 / (n - gamma)."""
-        if self._noise_variance is not None:
-            return self._noise_variance
-        return self.squares / self.degrees_of_freedom
+        known = self.state.noise_variance
+        return self.state.squares / self.degrees_of_freedom if known is None else known
 
     @np.errstate(over="ignore", invalid="ignore")  # as in `objective.predict`
     def linearized(
         self, X: np.ndarray | Source, x_scaling: np.ndarray, network: Network, theta: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return f(x_i), (n_rows, n_outputs), and J_o(x_i) H^-1 J_q(x_i)', (n_rows, n_outputs, n_outputs)."""
-        n_outputs = len(self.squares)
+        n_outputs = len(self.state.squares)
         f, covariances, begin = np.empty((len(X), n_outputs)), np.empty((len(X), n_outputs, n_outputs)), 0
         for block in sweep(X):
             part = slice(begin, begin + len(block))
@@ -156,22 +139,10 @@ class Posterior:
 
         The scalar product of two of them is J_o(x_i) H^-1 J_q(x_j)'.
         """
-        n_outputs, p = len(self.squares), network.n_parameters
+        n_outputs, p = len(self.state.squares), network.n_parameters
         J = np.empty((len(X) * n_outputs, p))
         _kernels.jacobian_rows(read_only(X[:]), np.ones(len(X)), x_scaling, theta, network.layout, J)
         return (J @ self.factor.inverse_factor[:p, :p].T).reshape(len(X), n_outputs, p)
-
-
-class PosteriorSnapshot(NamedTuple):
-    """State of a `Posterior` as plain data."""
-
-    linearization: Linearization | None
-    penalty_diag: np.ndarray
-    weight: float
-    squares: np.ndarray
-    noise_variance: np.ndarray | None
-    factor: Factor | None
-    max_leverage: float | None
 
 
 def make_factor(gram: np.ndarray, penalty_diag: np.ndarray) -> Factor:

@@ -66,7 +66,7 @@ def test_both_forms_of_the_equations_have_one_factor(rng):
     dual = JacobianLinearization(
         0.0, np.zeros(7), np.hstack([J, np.zeros((4, 1))]), np.zeros(4), penalty_diag, np.ones(1)
     )
-    factors = [Posterior(equations, penalty_diag, 4.0).factor for equations in (normal, dual)]
+    factors = [Posterior.from_linearization(equations, penalty_diag, 4.0).factor for equations in (normal, dual)]
     np.testing.assert_allclose(factors[0].inverse_factor, factors[1].inverse_factor, rtol=1e-10, atol=1e-13)
 
 
