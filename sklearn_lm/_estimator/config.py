@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils._param_validation import InvalidParameterError
 
+from .._data.out_of_core import ArrayLike
 from .._data.scaling import Scaling
 from .._kernels import ACTIVATIONS
 from .._network.losses import Loss, RobustObjective
@@ -16,6 +17,7 @@ from .._optimize.objective import Objective
 from .._optimize.state import OptimizerSettings
 from .._training.train import TrainingSettings
 
+Parameters = Mapping[str, Any]  # of `LMRegressor`, by name
 # Limits of the loss scale in units of the scaled y: squares of numbers beyond them leave the range of float64.
 MAX_LOSS_SCALE = 1e70
 ROWS_REMEDY = "Pass NumPy arrays or a numpy.memmap"
@@ -58,13 +60,13 @@ class FitConfig(NamedTuple):
         return partial(RobustObjective, loss=Loss(self.loss, scale))
 
 
-def make_config(parameters: Mapping[str, Any], has_validation_set: bool, has_dask_rows: bool) -> FitConfig:
+def make_config(parameters: Parameters, has_validation_set: bool, has_dask_rows: bool) -> FitConfig:
     """Return the configuration of a fit.
 
     Parameters
     ----------
-    parameters : mapping of str to object
-        All parameters of `LMRegressor`.
+    parameters : Parameters
+        All of them.
     has_validation_set : bool
         Whether `X_val` was passed to `fit`.
     has_dask_rows : bool
@@ -86,7 +88,7 @@ def make_config(parameters: Mapping[str, Any], has_validation_set: bool, has_das
         {name: parameters[name] for name in settings._fields if name in parameters}
         for settings in (OptimizerSettings, TrainingSettings)
     )
-    derived: dict[str, Any] = {
+    derived: Parameters = {
         "training": TrainingSettings(optimizer=OptimizerSettings(**optimizer), by_evidence=False, **training),
         "hidden": hidden,
         "activations": activation_names(parameters["activation"], len(hidden)),
@@ -98,9 +100,7 @@ def make_config(parameters: Mapping[str, Any], has_validation_set: bool, has_das
     return FitConfig(**derived, **{name: parameters[name] for name in FitConfig._fields if name not in derived})
 
 
-def _conflicts(
-    parameters: Mapping[str, Any], validates: bool, has_dask_rows: bool, searches_by_loo: bool
-) -> Iterator[str]:
+def _conflicts(parameters: Parameters, validates: bool, has_dask_rows: bool, searches_by_loo: bool) -> Iterator[str]:
     """Yield a message for each pair of options that contradict each other."""
     alpha, loss, mu, mu_max = (parameters[name] for name in ("alpha", "loss", "mu", "mu_max"))
     solver, searches_size = parameters["solver"], isinstance(parameters["hidden_layer_sizes"], str)
@@ -147,7 +147,7 @@ def _conflicts(
         )
 
 
-def hidden_sizes(sizes: Any) -> tuple[int, ...]:
+def hidden_sizes(sizes: ArrayLike) -> tuple[int, ...]:
     """Return the sizes of the hidden layers from the parameter `hidden_layer_sizes`."""
     each = tuple(sizes) if isinstance(sizes, Sequence | np.ndarray) else (sizes,)
     if not all(isinstance(size, Integral) and not isinstance(size, bool) and int(size) >= 1 for size in each):
@@ -158,7 +158,7 @@ def hidden_sizes(sizes: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in each)
 
 
-def activation_names(activation: Any, n_layers: int) -> tuple[str, ...]:
+def activation_names(activation: ArrayLike, n_layers: int) -> tuple[str, ...]:
     """Return the activation of each hidden layer from the parameter `activation`."""
     names = (activation,) * n_layers if isinstance(activation, str) else tuple(activation)
     if len(names) != n_layers or not all(isinstance(name, str) and name in ACTIVATIONS for name in names):

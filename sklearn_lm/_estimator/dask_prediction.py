@@ -7,15 +7,16 @@ one thread.
 from collections.abc import Callable
 from copy import copy
 from functools import partial
-from typing import Any
 
 import dask.array as da
 import numpy as np
 from dask import delayed
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from .._data.dask import adopt
 from .._data.executors import one_thread
+from .._data.out_of_core import ArrayLike
 from .._data.reductions import weighted_sum
 from .._data.rows import DataSet
 from .prediction import Predictor
@@ -27,7 +28,7 @@ NOT_FOR_PREDICTIONS = (
 )  # fmt: skip
 
 
-def lazy_predict(model: Any, X: Any, return_std: bool, return_cov: bool) -> Any:
+def lazy_predict(model: BaseEstimator, X: ArrayLike, return_std: bool, return_cov: bool) -> ArrayLike:
     """Return what `predict` returns, as Dask arrays that are computed on demand."""
     if return_cov:
         raise ValueError("return_cov=True with a Dask array: pass some rows as a NumPy array, X[:100].compute().")
@@ -41,7 +42,9 @@ def lazy_predict(model: Any, X: Any, return_std: bool, return_cov: bool) -> Any:
     return both[..., 0], both[..., 1]
 
 
-def map_rows(model: Any, method: str, X: Any, shape: tuple[int, ...] = (), **options: Any) -> Any:
+def map_rows(
+    model: BaseEstimator, method: str, X: ArrayLike, shape: tuple[int, ...] = (), **options: bool
+) -> ArrayLike:
     """Return the results of a method for every row, as a Dask array that is computed on demand.
 
     Parameters
@@ -69,7 +72,7 @@ def map_rows(model: Any, method: str, X: Any, shape: tuple[int, ...] = (), **opt
     )  # fmt: skip
 
 
-def is_dataframe(X: Any) -> bool:
+def is_dataframe(X: ArrayLike) -> bool:
     """Return whether the Dask collection is a dataframe."""
     return not isinstance(X, da.Array)
 
@@ -85,7 +88,7 @@ def predicted(X: np.ndarray, method: Callable, names: list | None, options: dict
     return np.stack(results, axis=-1) if isinstance(results, tuple) else results
 
 
-def light_copy(model: Any) -> Any:
+def light_copy(model: BaseEstimator) -> BaseEstimator:
     """Return a copy that predicts, without the attributes that predictions do not need."""
     light = copy(model)
     for name in NOT_FOR_PREDICTIONS:
@@ -95,7 +98,7 @@ def light_copy(model: Any) -> Any:
     return light
 
 
-def score(model: Any, X: Any, y: Any, sample_weight: Any) -> float:
+def score(model: BaseEstimator, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike) -> float:
     """Return R2 of the predictions, mean over outputs, as `sklearn.metrics.r2_score` defines it."""
     rows = adopt(X, y, sample_weight).checked(model, reset=False)
     light = light_copy(model)

@@ -14,7 +14,7 @@ from scipy import stats
 from sklearn.utils.validation import check_is_fitted
 
 from .._data.block_inputs import is_dask
-from .._data.out_of_core import Source
+from .._data.out_of_core import ArrayLike, Source
 from .._data.ranges import check_finite_predictions
 from .._data.scaling import Scaling
 from .._data.validation import check_inputs
@@ -24,6 +24,8 @@ from .._network.topology import Network, make_network, pack
 from .._uncertainty.ensemble import mix
 from .._uncertainty.posterior import Posterior
 from .._uncertainty.predictive import NoiseModels, correct
+
+Attributes = Mapping[str, Any]  # fitted attributes, by name
 
 LOO_REMEDY = (
     "Leave-one-out residuals cost as much as an iteration; for problems as large as this one set leave_one_out=True "
@@ -47,7 +49,7 @@ class NetworkPredictor(NamedTuple):
     sample_X: np.ndarray  # some training rows
 
     @classmethod
-    def from_attributes(cls, fitted: Mapping[str, Any]) -> "NetworkPredictor":
+    def from_attributes(cls, fitted: Attributes) -> "NetworkPredictor":
         """Return the network that fitted attributes describe."""
         coefs, intercepts = fitted["coefs_"], fitted["intercepts_"]
         hidden = [len(b) for b in intercepts[:-1]]
@@ -107,7 +109,7 @@ class Predictor(NamedTuple):
     noise_models: NoiseModels
 
     @classmethod
-    def from_attributes(cls, fitted: Mapping[str, Any]) -> "Predictor":
+    def from_attributes(cls, fitted: Attributes) -> "Predictor":
         """Return the predictor that fitted attributes describe."""
         members = [vars(network) for network in fitted.get("estimators_", ())] or [fitted]
         noise_models = fitted.get("_noise_models") or NoiseModels()
@@ -147,7 +149,7 @@ class Predictor(NamedTuple):
 class PredictionMixin:
     """Add standard deviations, intervals and leave-one-out results to `LMRegressor`."""
 
-    predict: Callable[..., Any]
+    predict: Callable
 
     # ---- fitted attributes that are made when asked for ------------------------------------------------
     @property
@@ -251,7 +253,7 @@ class PredictionMixin:
         check_finite_predictions(scores.T, rows, "The leverage")
         return np.mean(scores, axis=0)
 
-    def _predict_rows(self, X: Any, return_std: bool, return_cov: bool) -> Any:
+    def _predict_rows(self, X: ArrayLike, return_std: bool, return_cov: bool) -> ArrayLike:
         """Return what `predict` returns for rows in memory."""
         rows, fitted = check_inputs(self, X), vars(self)
         power: PowerTransform = fitted["x_power_"]

@@ -1,15 +1,15 @@
 """Summary of a fitted model with diagnostics, and its history as a table."""
 
 import html
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from .diagnostics import diagnose
-from .prediction import NetworkPredictor
+from .prediction import Attributes, NetworkPredictor
 
 
 class Table(NamedTuple):
@@ -72,12 +72,12 @@ class Summary:
         return "<div>" + "<br>".join(table.html() for table in self.tables) + "</div>"
 
 
-def summarise(fitted: Mapping[str, Any]) -> Summary:
+def summarise(fitted: Attributes) -> Summary:
     """Return the summary of a fitted model from its attributes."""
     return Summary([_layers(fitted), _fit(fitted), _errors(fitted), _health(fitted)])
 
 
-def _layers(fitted: Mapping[str, Any]) -> Table:
+def _layers(fitted: Attributes) -> Table:
     """Return the table of layers with their numbers of parameters."""
     activations = (*fitted["hidden_activations_"], fitted["out_activation_"])
     rows, total = [], 0
@@ -89,7 +89,7 @@ def _layers(fitted: Mapping[str, Any]) -> Table:
     return Table("Layers", ("layer", "units", "activation", "weights", "biases", "parameters"), rows)
 
 
-def _fit(fitted: Mapping[str, Any]) -> Table:
+def _fit(fitted: Attributes) -> Table:
     """Return the table with the end and the cost of the fit."""
     history, networks = fitted["history_"], fitted.get("estimators_")
     phases = ", ".join(f"{name} {history[f'time_{name}'].sum():.3g}" for name in ("jacobian", "solve", "evaluate"))
@@ -103,7 +103,7 @@ def _fit(fitted: Mapping[str, Any]) -> Table:
     return Table("Fit", ("", ""), [row for row in rows if row], ends_in_words=True)
 
 
-def _errors(fitted: Mapping[str, Any]) -> Table:
+def _errors(fitted: Attributes) -> Table:
     """Return the table of errors by set."""
     rows = []
     for name, n_rows in fitted["_set_sizes"].items():
@@ -112,7 +112,7 @@ def _errors(fitted: Mapping[str, Any]) -> Table:
     return Table("Errors (RMSE in units of y)", ("set", "rows", "MSE", "RMSE"), rows)
 
 
-def _health(fitted: Mapping[str, Any]) -> Table:
+def _health(fitted: Attributes) -> Table:
     """Return the table of diagnostics."""
     n_residuals = fitted["_set_sizes"]["train"] * fitted["n_outputs_"]
     has_penalty = "alpha_" in fitted or (not isinstance(fitted["alpha"], str) and fitted["alpha"] > 0)
