@@ -1,4 +1,4 @@
-"""The estimator: what it promises to its users, mostly as identities."""
+"""The estimator, tested mostly by identities."""
 
 import pickle
 
@@ -20,7 +20,7 @@ MAX_ITER = size(200, 80)
 
 
 def fit(X, y, *, hidden=(4,), sample_weight=None, X_val=None, y_val=None, sample_weight_val=None, **parameters):
-    """With one start, and allowed to end at max_iter."""
+    """Fit with one start; the fit may end at max_iter."""
     parameters = {"max_iter": MAX_ITER, "random_state": 0, "n_starts": 1, **parameters}
     with may_end_early():
         return LMRegressor(hidden, **parameters).fit(
@@ -86,7 +86,7 @@ def test_integer_weights_equal_repeated_rows(noisy_data, scaling):
 
 @pytest.mark.parametrize("scaling", ["minmax", "standard", None])
 def test_zero_weights_equal_dropped_rows(noisy_data, scaling):
-    """Even where the dropped rows hold outliers: nothing at all is seen of them."""
+    """The dropped rows hold outliers, which must have no influence at all."""
     X, y, times = noisy_data
     dropped = times == 0
     X, y = np.where(dropped[:, None], 1e9, X), np.where(dropped, -1e9, y)
@@ -162,9 +162,9 @@ def test_number_of_dimensions_of_y_comes_back(curve):
     assert fit(X, np.c_[y, -y, y**2], max_iter=2).predict(X).shape == (len(y), 3)
 
 
-# ---- what is published --------------------------------------------------------------------------------
-def test_published_model_is_the_formula(curve):
-    """predict, from nothing but the public attributes."""
+# ---- fitted attributes --------------------------------------------------------------------------------
+def test_predictions_follow_from_the_public_attributes(curve):
+    """Predictions computed from the public attributes alone."""
     X, y = curve
     model = fit(X, np.c_[y, y**2], hidden=(3, 2), activation=("tanh", "softplus"), max_iter=5)
     a = (X - model.x_offset_) / model.x_scale_
@@ -223,7 +223,7 @@ def overfitting(rng):
     return X, np.sin(X[:, 0]) + 0.3 * rng.normal(size=60)
 
 
-def test_early_stopping_publishes_the_best_validation_epoch(overfitting):
+def test_early_stopping_keeps_the_best_validation_iteration(overfitting):
     X, y = overfitting
     model = fit(X, y, hidden=(10,), early_stopping=True, validation_fraction=0.3, test_fraction=0.1)
     errors = model.history_["validation_mse"]
@@ -257,7 +257,7 @@ def test_weights_of_a_validation_set_equal_repeated_rows(overfitting):
     assert weighted.best_iter_ == repeated.best_iter_
 
 
-def test_sample_weights_travel_with_their_rows_into_the_sets(overfitting):
+def test_sample_weights_are_split_with_their_rows(overfitting):
     X, y = overfitting
     weight = 1.0 + np.arange(60) % 4
     model = fit(X, y, sample_weight=weight, early_stopping=True, test_fraction=0.2, split="interleaved")
@@ -273,7 +273,7 @@ def test_block_split_tests_on_the_last_rows(overfitting):
     assert ends == {"train": (0, 41), "validation": (42, 53), "test": (54, 59)}
 
 
-def test_test_set_takes_no_part_in_the_fit(overfitting):
+def test_test_set_has_no_influence_on_the_fit(overfitting):
     X, y = overfitting
     model = fit(X, y, test_fraction=0.25, max_iter=10)
     held_out = model.split_indices_["test"]
@@ -402,7 +402,7 @@ def test_failed_fit_leaves_an_unfitted_model_unfitted():
 
 
 def test_failed_refit_leaves_the_model_as_it_was(curve):
-    """Even where the failure comes after the columns were counted."""
+    """The failure comes after the validation of X, which sets attributes."""
     pandas = pytest.importorskip("pandas")
     X, y = curve
     model = fit(pandas.DataFrame(X, columns=["a", "b"]), y, max_iter=3)
@@ -415,8 +415,8 @@ def test_failed_refit_leaves_the_model_as_it_was(curve):
 
 
 @pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
-def test_a_race_without_scaling_is_won_by_the_least_error(unit, curve):
-    """Errors are in units of y then, and still tell the starts apart."""
+def test_the_start_with_the_least_error_wins_without_scaling(unit, curve):
+    """Errors are in units of y then, and still distinguish the starts."""
     X, y = curve
     X, y = (X - X.mean(axis=0)) / X.std(axis=0), unit * (y - 50) / 20
     starts = fit(X, y, alpha=0.0, scaling=None, n_starts=5, min_grad=0.0, max_iter=12).starts_
@@ -436,7 +436,7 @@ def test_hidden_layers_are_an_ordered_sequence(sizes, curve):
         LMRegressor(sizes).fit(*curve)
 
 
-def test_predict_refuses_another_number_of_columns(curve):
+def test_predict_raises_for_another_number_of_columns(curve):
     with pytest.raises(ValueError, match="X has 1 features, but LMRegressor is expecting 2"):
         fit(*curve, max_iter=2).predict(curve[0][:, :1])
 
@@ -452,13 +452,13 @@ def test_warm_start_keeps_the_scaling(curve):
 
 
 @pytest.mark.parametrize("changed", [{"hidden_layer_sizes": (5,)}, {"activation": "relu"}])
-def test_warm_start_of_another_network_is_refused(curve, changed):
+def test_warm_start_of_another_network_is_an_error(curve, changed):
     model = fit(*curve, max_iter=2, warm_start=True).set_params(**changed)
     with pytest.raises(ValueError, match=r"warm_start=True cannot go on.*set warm_start=False"):
         model.fit(*curve)
 
 
-# ---- in scikit-learn's company --------------------------------------------------------------------------
+# ---- with other tools of scikit-learn --------------------------------------------------------------------------
 def test_grid_search_over_a_pipeline():
     X, y = make_friedman1(size(150, 80), random_state=0)
     search = GridSearchCV(
@@ -491,7 +491,7 @@ def test_verbose_prints_and_silence_is_silent(curve, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_damping_that_begins_at_its_end_is_refused():
+def test_damping_that_starts_at_its_maximum_is_an_error():
     X = np.arange(10.0)[:, None]
     with pytest.raises(ValueError, match=r"mu=.* is not below mu_max=.*Lower mu"):
         LMRegressor(3, mu=1e12).fit(X, X[:, 0])

@@ -1,3 +1,5 @@
+"""Ensembles of networks."""
+
 import numpy as np
 import pytest
 from conftest import may_end_early
@@ -35,7 +37,7 @@ def test_predictions_are_those_of_the_mixture(data):
     np.testing.assert_array_equal(model.predict(data[0]), got_mean)
 
 
-def test_the_best_one_lends_its_attributes(data):
+def test_the_attributes_are_those_of_the_best_network(data):
     model = ensemble().fit(*data)
     best = max(model.estimators_, key=lambda member: member.log_evidence_)
     assert model.log_evidence_ == best.log_evidence_
@@ -43,12 +45,12 @@ def test_the_best_one_lends_its_attributes(data):
     np.testing.assert_array_equal(model.history_["train_mse"], best.history_["train_mse"])
 
 
-def test_the_number_of_threads_plays_no_part(data):
+def test_the_number_of_threads_does_not_matter(data):
     one, two = (ensemble(n_jobs=n_jobs).fit(*data).predict(data[0], return_std=True) for n_jobs in (1, 2))
     np.testing.assert_array_equal(one, two)
 
 
-def test_all_see_the_same_rows(data):
+def test_all_networks_have_the_same_split(data):
     model = ensemble(test_fraction=0.3).fit(*data)
     for member in model.estimators_:
         np.testing.assert_array_equal(member.split_indices_["test"], model.split_indices_["test"])
@@ -61,7 +63,7 @@ def test_several_outputs(data):
     assert mean.shape == std.shape == (50, 2)
 
 
-def test_a_warm_start_goes_on_with_every_member(data):
+def test_a_warm_start_continues_every_network(data):
     model = ensemble(warm_start=True).fit(*data)
     before = model.estimators_
     again = model.fit(data[0], data[1] + 1e-9)
@@ -74,7 +76,7 @@ def test_one_network_has_no_members(data):
     assert not hasattr(model, "estimators_")
 
 
-def test_constructor_parameters_stay(data):
+def test_constructor_parameters_do_not_change(data):
     model = ensemble()
     before = model.get_params()
     with may_end_early():
@@ -108,7 +110,7 @@ def test_without_rows_left_out_or_with_a_robust_loss_the_noise_is_constant(data,
     "parameters", [{"alpha": 0.1, "n_starts": 2}, {"alpha": "evidence"}, {"alpha": "evidence", "n_networks": 2}]
 )
 def test_error_bars_of_integer_weights_are_those_of_repeated_rows(data, parameters, rng):
-    """Naive: all repetitions of a row are left out together, and its error is taken for that of one row."""
+    """Naive: all repetitions of a row are left out together, and its error is used as that of one row."""
     X, y = data
     weight = rng.randint(1, 4, size=len(X))
     model = LMRegressor(3, random_state=0, **parameters)
@@ -118,7 +120,7 @@ def test_error_bars_of_integer_weights_are_those_of_repeated_rows(data, paramete
     np.testing.assert_allclose(weighted, repeated, rtol=1e-6)
 
 
-def test_nothing_of_the_fit_before_stays(data):
+def test_no_attribute_of_the_previous_fit_stays(data):
     model = ensemble(n_networks=2, alpha=0.1, n_starts=1, leave_one_out=True)
     with may_end_early():
         model.fit(*data)

@@ -1,4 +1,4 @@
-"""A model that was saved and loaded predicts the same bits, can be asked the same things, and goes on the same way."""
+"""A model that was saved and loaded predicts the same bits, has the same attributes, and continues to the same bits."""
 
 import copy
 import io
@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_lm import LMRegressor, __version__
 
 DATA = Path(__file__).parents[1] / "golden"
-# What skops must be told to trust, as in doc/saving.md.
+# Types that skops must trust, as in doc/saving.md.
 TRUSTED = ["sklearn_lm._regressor.LMRegressor"]
 
 
@@ -37,7 +37,7 @@ def by_skops(model):
     return skops.loads(data, trusted=TRUSTED)
 
 
-WAYS = {f"pickle {i}": lambda model, i=i: pickle.loads(pickle.dumps(model, i)) for i in range(2, 6)} | {
+METHODS = {f"pickle {i}": lambda model, i=i: pickle.loads(pickle.dumps(model, i)) for i in range(2, 6)} | {
     "joblib": by_joblib,
     "cloudpickle": by_cloudpickle,
     "skops": by_skops,
@@ -68,16 +68,16 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_saved_and_loaded(data, kind, way):
-    """Naive: state in classes of the package's own, an enum among them: skops saves it and cannot load it again."""
+def test_saved_and_loaded(data, kind, method):
+    """Naive: state in classes of this package, an enum among them: skops saves it and cannot load it again."""
     X, y = data
     if kind == "two outputs":
         y = np.column_stack([y, X[:, 0]])
     with may_end_early():
         model = make(**KINDS[kind]).fit(X, y)
-    loaded = WAYS[way](model)
+    loaded = METHODS[method](model)
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
     assert loaded.get_params() == model.get_params()
     assert set(vars(loaded)) == set(vars(model))
@@ -85,28 +85,28 @@ def test_saved_and_loaded(data, kind, way):
     np.testing.assert_array_equal(loaded.predict(X, return_std=True), model.predict(X, return_std=True))
     if kind == "several networks":
         np.testing.assert_array_equal(loaded.loo_residuals_, model.loo_residuals_)
-    with may_end_early():  # and it goes on as the first one does
+    with may_end_early():  # and a warm start continues as that of the first one
         np.testing.assert_array_equal(loaded.fit(X, y).predict(X), model.fit(X, y).predict(X))
     assert loaded.n_iter_ == model.n_iter_
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_in_a_pipeline(data, way):
+@pytest.mark.parametrize("method", METHODS)
+def test_in_a_pipeline(data, method):
     """Naive: a state that only works where the estimator itself is saved."""
     X, y = data
     with may_end_early():
         model = make_pipeline(StandardScaler(), make()).fit(X, y)
-    np.testing.assert_array_equal(WAYS[way](model).predict(X), model.predict(X))
+    np.testing.assert_array_equal(METHODS[method](model).predict(X), model.predict(X))
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_before_it_is_fitted(way):
-    """Naive: a state that takes fitted attributes for granted."""
-    assert WAYS[way](make(alpha=0.5)).get_params() == make(alpha=0.5).get_params()
+@pytest.mark.parametrize("method", METHODS)
+def test_before_it_is_fitted(method):
+    """Naive: a state that requires fitted attributes."""
+    assert METHODS[method](make(alpha=0.5)).get_params() == make(alpha=0.5).get_params()
 
 
 def test_saving_changes_nothing(data):
-    """Naive: attributes packed in place: the model that was saved predicts no more."""
+    """Naive: attributes packed in place, after which the saved model cannot predict."""
     with may_end_early():
         model = make(warm_start=True).fit(*data)
     before = dict(vars(model))
@@ -125,7 +125,7 @@ def test_there_are_golden_files():
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_a_model_of_an_earlier_release_is_loaded(path):
-    """Naive: an attribute renamed, which a model saved before does not have. (`make_golden.py` writes the files.)"""
+    """Naive: a renamed attribute, which the saved model does not have. (`make_golden.py` writes the files.)"""
     skops = pytest.importorskip("skops.io")
     release, kind = path.stem.rsplit("-", 1)
     model = skops.load(path, trusted=TRUSTED)
@@ -135,7 +135,7 @@ def test_a_model_of_an_earlier_release_is_loaded(path):
 
 
 @pytest.mark.parametrize("saved_by", [{"format": 999, "release": "7.0"}, None])
-def test_a_model_of_an_unknown_form_says_what_to_use(data, saved_by):
+def test_a_model_in_an_unknown_format_has_an_error_with_a_remedy(data, saved_by):
     """Naive: `__dict__.update`, and an AttributeError in the first call of predict."""
     with may_end_early():
         state = make().fit(*data).__getstate__()

@@ -1,3 +1,5 @@
+"""Summary and history of a fitted model."""
+
 import html
 import sys
 
@@ -50,7 +52,7 @@ def test_summary_has_the_errors_of_all_sets(data):
         assert float(rmse) ** 2 == pytest.approx(float(mse), rel=1e-2)
 
 
-def test_summary_tells_why_the_fit_ended(data):
+def test_summary_has_the_stop_reason(data):
     fit_lines = lines_of(fit(*data), "Fit")
     assert fit_lines["stopped because"] == ("max_iter iterations were made",)
     assert fit_lines["iterations"] == ("5, best 5",)
@@ -81,7 +83,7 @@ def test_a_notebook_shows_the_summary_below_the_diagram(data):
     assert isinstance(make_pipeline(StandardScaler(), LMRegressor())._repr_html_(), str)
 
 
-def test_cells_cannot_break_the_page():
+def test_cells_are_escaped_in_html():
     assert "<b>x" not in Table("t", ("",), [("<b>x",)]).html()
 
 
@@ -95,7 +97,7 @@ def test_history_frame_has_the_record(data, tmp_path):
     np.testing.assert_allclose(read["train_mse"], model.history_["train_mse"])
 
 
-def test_history_frame_without_pandas_says_what_to_do(data, monkeypatch):
+def test_history_frame_without_pandas_has_a_remedy(data, monkeypatch):
     model = fit(*data)
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"pip install pandas.*history_"):
@@ -103,6 +105,6 @@ def test_history_frame_without_pandas_says_what_to_do(data, monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["summary", "history_frame"])
-def test_an_estimator_never_fitted_says_so(method):
+def test_an_estimator_that_is_not_fitted_raises(method):
     with pytest.raises(NotFittedError, match="not fitted yet"):
         getattr(LMRegressor(), method)()

@@ -65,8 +65,8 @@ def test_new_units_change_nothing_at_first(data):
     )
 
 
-def test_a_larger_network_begins_where_the_smaller_one_ended(data):
-    """With a fixed penalty F can only fall from size to size."""
+def test_a_larger_network_starts_from_the_smaller_one(data):
+    """F can only fall from size to size if the penalty is fixed."""
     path = fit(*data, alpha=1e-4, tol=1e-6).growth_
     assert (np.diff(path["train_mse"]) <= 0.02 * path["train_mse"][:-1]).all()
 
@@ -97,7 +97,7 @@ def test_there_are_never_more_parameters_than_residuals(rng):
 
 
 @pytest.mark.parametrize("test_fraction", [0.0, 0.2])
-def test_several_networks_have_the_size_that_one_has_found(data, test_fraction):
+def test_several_networks_have_the_size_that_the_search_found(data, test_fraction):
     model = fit(*data, n_networks=2, test_fraction=test_fraction)
     sizes = {len(member.intercepts_[0]) for member in model.estimators_}
     assert len(sizes) == 1
@@ -106,14 +106,14 @@ def test_several_networks_have_the_size_that_one_has_found(data, test_fraction):
     assert len(model.split_indices_) == (2 if test_fraction else 1)
 
 
-def test_the_parameter_stays_auto_and_the_seed_decides(data):
+def test_the_parameter_stays_auto_and_the_seed_determines_the_result(data):
     first, again = fit(*data), fit(*data)
     assert first.hidden_layer_sizes == clone(first).hidden_layer_sizes == "auto"
     assert first.get_params() == again.get_params()
     np.testing.assert_array_equal(first.coefs_[0], again.coefs_[0])
 
 
-def test_another_fit_forgets_the_growth(data):
+def test_another_fit_removes_growth(data):
     model = fit(*data)
     with may_end_early():
         model.set_params(hidden_layer_sizes=(2,)).fit(*data)
@@ -121,13 +121,13 @@ def test_another_fit_forgets_the_growth(data):
     assert model.coefs_[0].shape == (1, 2)
 
 
-def test_conjugate_gradients_cannot_choose_a_size(data):
+def test_conjugate_gradients_are_an_error(data):
     """Naive: an AttributeError for the leave-one-out score, which needs the Gram matrix."""
     with pytest.raises(ValueError, match=r"solver='cg': sizes are compared .* Set solver='auto'"):
         fit(*data, solver="cg")
 
 
-def test_growth_ends_before_the_gram_matrix_does(data, monkeypatch):
+def test_the_search_ends_before_the_gram_matrix_is_too_large(data, monkeypatch):
     monkeypatch.setattr(size_search, "MAX_MATRIX", 8**2)
     assert fit(*data).growth_["n_parameters"].max() <= 8
 
@@ -144,8 +144,8 @@ def test_several_outputs_and_a_validation_set(data):
     assert set(model.split_indices_) == {"train", "validation", "test"}
 
 
-def test_no_output_decides_the_size_by_its_units(rng):
-    """Naive: sizes are compared by PRESS, of which nearly all is that of the output in small units."""
+def test_the_units_of_an_output_do_not_matter(rng):
+    """Naive: sizes are compared by PRESS, which the output in small units dominates."""
     X = rng.uniform(size=(80, 1))
     y = np.column_stack([np.sin(8 * X[:, 0]), X[:, 0] + 0.1 * rng.normal(size=80)])
     sizes = []
@@ -156,7 +156,7 @@ def test_no_output_decides_the_size_by_its_units(rng):
     assert sizes[0] == sizes[1] > 1
 
 
-def test_an_interrupted_growth_leaves_the_best_size_so_far(rng, monkeypatch):
+def test_an_interrupted_search_keeps_the_best_size_so_far(rng, monkeypatch):
     X = rng.uniform(size=(60, 1))
     fits = iter([size_search.fit_network] * 2)
 

@@ -1,3 +1,5 @@
+"""The model of a noise variance that depends on the inputs."""
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -56,7 +58,7 @@ def test_a_variance_that_does_not_vary_stays_as_it_is(rng):
     np.testing.assert_allclose(factor, 1, atol=0.2)
 
 
-def test_far_away_the_factor_has_its_limits(rng):
+def test_the_factor_is_bounded_far_from_the_data(rng):
     X, mean, z_squared, fold = draws(rng, 2.0)
     far = fit_noise(X, mean, z_squared, np.ones(600), fold).factor(np.array([[1e9, 0.0], [-1e9, 0.0]]), np.zeros(2))
     np.testing.assert_allclose(far, np.exp([MAX_LOGARITHM, -MAX_LOGARITHM]))

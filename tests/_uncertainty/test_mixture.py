@@ -1,3 +1,5 @@
+"""Mixtures of networks by their precisions."""
+
 import numpy as np
 
 from sklearn_lm._uncertainty.ensemble import mix
@@ -31,8 +33,8 @@ def test_tiny_variances_do_not_overflow():
     np.testing.assert_allclose(variance, 0.0, atol=1e-300)
 
 
-def test_one_that_is_sure_of_everything_does_not_count_for_all():
-    """Four agree on 0 +- 1, one says 3 +- 1e-9: it has the weight of four of them."""
+def test_the_precision_of_one_network_is_bounded():
+    """Four networks predict 0 +- 1, one predicts 3 +- 1e-9: it has the weight of the other four."""
     mean, variance = mix([np.zeros(1)] * 4 + [np.full(1, 3.0)], [np.ones(1)] * 4 + [np.full(1, 1e-18)])
     np.testing.assert_allclose(mean, 1.5)
     np.testing.assert_allclose(variance, 0.5 + 1.5**2)

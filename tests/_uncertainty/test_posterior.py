@@ -1,4 +1,4 @@
-"""Against explicit inverses, brute force and closed forms."""
+"""The posterior, compared with explicit inverses, brute force and closed forms."""
 
 import pickle
 
@@ -19,7 +19,7 @@ from sklearn_lm._uncertainty.posterior import MIN_FREEDOM, Posterior, leave_one_
 
 
 def fit(X, y, hidden=(4,), sample_weight=None, **parameters):
-    """With noise of one size, as the formulas have it that are compared here."""
+    """Fit with a constant noise variance, as in the formulas of these tests."""
     own = {"n_starts": 1, "max_iter": size(60, 20), "random_state": 0, "init": "glorot", "noise": "constant"}
     parameters = {**own, **parameters}
     with may_end_early():
@@ -34,7 +34,7 @@ def data(rng):
 
 
 def slow_jacobian(model, X):
-    """d prediction / d theta in scaled units of y, (n_rows, n_outputs, p), one number at a time."""
+    """Return d prediction / d theta in scaled units of y, (n_rows, n_outputs, p), one number at a time."""
     theta = pack(model.coefs_, model.intercepts_)
     sizes = [X.shape[1], *(len(b) for b in model.intercepts_)]
     names = [*model.hidden_activations_, "identity"]
@@ -47,7 +47,7 @@ def slow_jacobian(model, X):
 
 
 # ---- the factor ---------------------------------------------------------------------------------------
-def test_whitener_is_the_root_of_the_inverse(rng):
+def test_factor_is_the_root_of_the_inverse(rng):
     J = rng.normal(size=(30, 7))
     penalty_diag = rng.uniform(0, 2, size=7)
     H = J.T @ J + np.diag(penalty_diag)
@@ -59,7 +59,7 @@ def test_whitener_is_the_root_of_the_inverse(rng):
     assert factor.rank == 7
 
 
-def test_both_forms_of_the_equations_have_one_factor(rng):
+def test_both_linearizations_have_the_same_factor(rng):
     J, penalty_diag = rng.normal(size=(4, 7)), rng.uniform(1, 2, size=7)
     gram = J.T @ J + np.diag(penalty_diag)
     normal = GramLinearization(0.0, np.zeros(7), np.tril(gram), np.ones(1))
@@ -70,7 +70,7 @@ def test_both_forms_of_the_equations_have_one_factor(rng):
     np.testing.assert_allclose(factors[0].inverse_factor, factors[1].inverse_factor, rtol=1e-10, atol=1e-13)
 
 
-def test_rank_of_a_known_matrix_whatever_the_units(rng):
+def test_rank_does_not_depend_on_the_units(rng):
     J = rng.normal(size=(20, 4)) @ rng.normal(size=(4, 6)) * [1, 1e6, 1e-6, 1, 10, 1]
     J = np.hstack([J, np.zeros((20, 1))])  # and a parameter without any influence
     factor = make_factor(np.tril(J.T @ J), np.zeros(7))
@@ -79,7 +79,7 @@ def test_rank_of_a_known_matrix_whatever_the_units(rng):
     assert 0 <= factor.n_effective <= 7
 
 
-def test_no_influence_at_all_is_no_crash():
+def test_a_gram_matrix_of_zeros_has_rank_zero():
     factor = make_factor(np.zeros((3, 3)), np.zeros(3))
     assert factor.rank == 0
     assert np.isfinite(factor.inverse_factor).all()
@@ -147,7 +147,7 @@ def test_integer_weights_are_repeated_rows(data):
         np.testing.assert_allclose(a, b, rtol=1e-8)
 
 
-def test_spelling_is_that_of_gaussian_processes(data):
+def test_options_are_those_of_gaussian_processes(data):
     X, Y = data
     peer = GaussianProcessRegressor(optimizer=None).fit(X, Y)
     model = fit(X, Y, max_iter=3)
@@ -171,8 +171,8 @@ def test_blocks_and_threads_do_not_matter(data, monkeypatch):
     )
 
 
-def test_a_fit_that_stopped_early_has_the_posterior_of_what_it_publishes(data):
-    """With the normal equations at the published weights, not at the last ones."""
+def test_a_fit_that_stopped_early_has_the_posterior_of_its_best_iteration(data):
+    """Naive: the linearization of the last iteration."""
     X, y = data[0], data[1][:, 0]
     model = fit(X, y, (6,), early_stopping=True, n_iter_no_change=3, max_iter=100)
     assert model.best_iter_ < model.n_iter_
@@ -183,7 +183,7 @@ def test_a_fit_that_stopped_early_has_the_posterior_of_what_it_publishes(data):
     np.testing.assert_allclose(std**2 / model.noise_variance_, 1 + leverage, rtol=1e-4)
 
 
-def test_more_parameters_than_residuals_still_give_numbers(rng):
+def test_more_parameters_than_residuals_give_finite_variances(rng):
     X = rng.uniform(-1, 1, size=(12, 1))
     model = fit(X, np.sin(3 * X[:, 0]), (10,))
     assert model.n_effective_parameters_ <= 12.5
@@ -236,7 +236,7 @@ def test_leave_one_out_of_a_linear_network_is_brute_force(data, alpha, weighted,
 
 
 def test_leave_one_out_of_a_network_is_a_step_of_newton_without_the_row(data):
-    """On the linearised model: a Gauss-Newton step from the fit on all other rows gives the same residual."""
+    """A Gauss-Newton step of the linearised model on all other rows gives the same residual."""
     X, y = data[0], data[1][:, 0]
     model = fit(X, y, (3,), alpha=0.1, max_iter=500, tol=0, min_grad=1e-12)
     J = slow_jacobian(model, X)[:, 0]
@@ -251,7 +251,7 @@ def test_leave_one_out_of_a_network_is_a_step_of_newton_without_the_row(data):
 
 @pytest.mark.parametrize("n_outputs", [1, 2])
 def test_variance_without_a_part_of_a_weight_is_that_of_dense_algebra(rng, n_outputs):
-    """Of one observation, after `part` of the row's weight has left the equations."""
+    """The variance of one observation after `part` of the row's weight was removed from the normal equations."""
     J, weight, noise = rng.normal(size=(12, n_outputs, 4)), rng.uniform(1, 3, size=12), np.arange(1.0, n_outputs + 1)
     H = np.einsum("i,iop,ioq->pq", weight, J, J) + np.eye(4)
     products = np.einsum("iop,pq,ivq->iov", J, np.linalg.inv(H), J)
@@ -263,7 +263,7 @@ def test_variance_without_a_part_of_a_weight_is_that_of_dense_algebra(rng, n_out
         np.testing.assert_allclose(variance[i], noise * (1 + np.diag(J[i] @ without @ J[i].T)), rtol=1e-10)
 
 
-def test_rows_that_took_no_part_have_none(data):
+def test_rows_not_used_for_training_have_no_leave_one_out_residual(data):
     X, y = data[0], data[1][:, 0]
     weight = np.ones(len(X))
     weight[3] = 0
@@ -292,7 +292,7 @@ def test_coverage_is_a_share(data, coverage):
         fit(data[0], data[1], max_iter=2).predict_interval(data[0], coverage)
 
 
-def test_an_estimator_never_fitted_says_so(data):
+def test_an_estimator_that_is_not_fitted_raises(data):
     model = LMRegressor()
     for method in (model.predict_interval, model.extrapolation_score):
         with pytest.raises(NotFittedError):

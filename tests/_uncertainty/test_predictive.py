@@ -1,3 +1,5 @@
+"""Leave-one-out errors and the correction of the predicted variance."""
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ def test_without_a_correction_the_variance_stays(rng):
     assert correct(variance, [], np.zeros((4, 1)), np.zeros((4, 2))) is variance
 
 
-def test_the_correction_of_each_output_is_learnt_from_its_own_errors(rng):
+def test_the_correction_of_each_output_is_fitted_to_its_own_errors(rng):
     X = rng.normal(size=(500, 1))
     Y = np.column_stack([rng.normal(size=500) * np.exp(0.5 * X[:, 0]), rng.normal(size=500)])
     left_out = LeftOut(np.zeros((500, 2)), np.ones((500, 2)))
@@ -21,7 +23,7 @@ def test_the_correction_of_each_output_is_learnt_from_its_own_errors(rng):
 
 
 def test_leave_one_out_predictions_are_mixed_as_predictions_are(rng):
-    """Two networks that are far apart are unsure together, so errors of the size of their distance are expected."""
+    """The variance of a mixture of two distant networks contains their distance."""
     X, Y = rng.normal(size=(200, 1)), rng.normal(size=(200, 1))
     parts = [LeftOut(np.full((200, 1), mean), np.full((200, 1), 0.1)) for mean in (-1.0, 1.0)]
     (model,) = fit_noise_models(Errors.from_left_out(DataSet(X, Y, np.ones(200)), parts))
@@ -29,14 +31,14 @@ def test_leave_one_out_predictions_are_mixed_as_predictions_are(rng):
     np.testing.assert_allclose(factor, 1 / 1.1, rtol=0.2)
 
 
-def test_it_is_learnt_when_asked_for_from_rows_of_its_own(rng):
+def test_models_are_fitted_at_their_first_use_to_copies_of_the_rows(rng):
     X, Y = rng.normal(size=(100, 2)), rng.normal(size=(100, 1))
     parts = [LeftOut(np.zeros((100, 1)), np.ones((100, 1)))]
     Y[:, 0], weight = np.round(Y[:, 0]), rng.uniform(0.5, 2, size=100)  # equal targets share a fold
     expected = fit_noise_models(Errors.from_left_out(DataSet(X, Y, weight), parts))
     noise = NoiseModels(Errors.from_left_out(DataSet(X, Y, weight), parts))
     for part in (X, Y, weight):
-        part[:] = 0  # the caller's business
+        part[:] = 0  # as the caller may do
     np.testing.assert_array_equal(noise.models[0].coefficients, expected[0].coefficients)
     assert noise.models is noise.models
     assert NoiseModels().models == []
