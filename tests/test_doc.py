@@ -12,6 +12,9 @@ import pytest
 import sklearn
 from sklearn.utils.fixes import parse_version
 
+import sklearn_lm
+from sklearn_lm._optimize.termination import Ending
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "doc").glob("*.md"))]
 SNIPPET = re.compile(
@@ -87,3 +90,30 @@ def test_readme_is_one_screen_with_two_commands():
     readme = (ROOT / "README.md").read_text()
     assert len(readme.splitlines()) <= 60
     assert len(re.findall(r"^```sh$", readme, re.MULTILINE)) == 2
+
+
+def test_every_module_is_in_the_source_map():
+    """Each file once under its package, and no file that is not there."""
+    package, text = ROOT / "sklearn_lm", (ROOT / "doc" / "source_map.md").read_text()
+    listed, folder = [], ""
+    for line in re.findall(r"^\| (.*) \|$", text, re.MULTILINE):
+        heading = re.match(r"(Public|`(\w+/)`) \| Content", line)
+        if heading:
+            folder = heading[2] or ""
+        else:
+            listed += [folder + name for name in re.findall(r"`(\w+\.py)`", line.split(" | ")[0])]
+    modules = {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
+    modules = {name for name in modules if not name.endswith("/__init__.py") or name == "_kernels/__init__.py"}
+    assert sorted(listed) == sorted(modules)
+
+
+def test_every_stopping_reason_is_in_the_guide():
+    text = (ROOT / "doc" / "algorithm.md").read_text()
+    assert not [ending.sentence for ending in Ending if f"| {ending.sentence} |" not in text]
+
+
+def test_every_display_is_in_the_guide():
+    text = (ROOT / "doc" / "plots.md").read_text()
+    displays = [name for name in sklearn_lm.__all__ if name.endswith("Display")]
+    assert displays
+    assert not [name for name in displays if f"| `{name}` |" not in text]
