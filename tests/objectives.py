@@ -1,5 +1,7 @@
 """An objective of a small network on a few rows, for tests of what is beneath and around it."""
 
+from unittest.mock import patch
+
 from conftest import size
 
 from sklearn_lm._data.rows import make_rows
@@ -7,6 +9,7 @@ from sklearn_lm._data.scaling import identity_scaling
 from sklearn_lm._network.objective import NetworkObjective
 from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.topology import is_weight, make_network
+from sklearn_lm._optimize import linear_solvers
 from sklearn_lm._optimize.levenberg_marquardt import advance
 from sklearn_lm._optimize.state import OptimizerSettings, OptimizerState
 
@@ -35,3 +38,14 @@ def run(objective, theta, changes, pause_at=None, listen=lambda record: None):
     state = OptimizerState(objective, theta, settings)
     ending = advance(objective, state, settings, lambda record: records.append(record) or listen(record), pause_at)
     return records, ending, state
+
+
+def steps(objective, theta, mu, diagonal, max_acceleration=1e9):
+    """Return the predicted reduction, the step, and the trial point without and with geodesic acceleration."""
+    point = objective.linearize(theta)
+    solver = point.make_solver()
+    damped = solver.solve(point, mu, diagonal, theta)
+    plain = damped.trial.copy()
+    with patch.object(linear_solvers, "MAX_ACCELERATION", max_acceleration):
+        solver.add_acceleration(point, diagonal, objective.curvature(theta, damped.step), damped)
+    return damped.predicted_reduction, damped.step, plain, damped.trial

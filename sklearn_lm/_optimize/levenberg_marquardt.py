@@ -9,65 +9,16 @@ to the next. `_kernels.damping.decide` decides about every trial, here and in th
 import math
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
 from .. import _kernels
 from .._kernels import DampingRule, Trial
 from .damping import Damping
+from .linear_solvers import MAX_ACCELERATION, DampedStep
 from .objective import Objective, StepOptions
 from .state import Ahead, OptimizerSettings, OptimizerState, Record, Rejection, Seconds, Step, is_finite
 from .termination import OF_STATUS, Ending, check_termination, is_late
-
-# A geodesic acceleration longer than this, relative to the step, is left out.
-MAX_ACCELERATION = 0.75
-
-
-class Result(NamedTuple):
-    """The best accepted point, and why the iteration ended there."""
-
-    theta: np.ndarray
-    cost: float
-    ending: Ending
-    n_iter: int
-
-
-def minimise(
-    objective: Objective,
-    theta: np.ndarray,
-    settings: OptimizerSettings | None = None,
-    listen: Callable[[Record], Ending | None] = lambda record: None,
-    start_time: float | None = None,
-) -> Result:
-    """Minimise a sum of squares from `theta`.
-
-    Parameters
-    ----------
-    objective : Objective
-    theta : ndarray of shape (n_parameters,)
-        Starting point; not changed.
-    settings : OptimizerSettings, optional
-    listen : callable
-        Called with the `Record` of every iteration; may return an `Ending` to stop.
-    start_time : float, optional
-        `time.perf_counter()` of when the clock began to run; now, if not given.
-
-    Returns
-    -------
-    Result
-        The best accepted point, whatever ended the fit.
-
-    Raises
-    ------
-    ValueError
-        If the objective, its gradient or its Gram matrix is not finite at the starting point.
-    """
-    settings = settings or OptimizerSettings()
-    state = OptimizerState(objective, theta, settings, start_time)
-    ending = advance(objective, state, settings, listen)
-    assert ending is not None  # there is no iteration to pause at
-    return Result(state.theta, state.point.cost, ending, state.iteration)
 
 
 # An objective may overflow at a trial point: that is a rejected step and not worth a warning. Entered once for all
@@ -81,7 +32,25 @@ def advance(
     pause_at: int | None = None,
     on_reject: Callable[[Rejection], None] | None = None,
 ) -> Ending | None:
-    """Iterate until something ends the fit, or until iteration `pause_at` (then None is returned)."""
+    """Iterate until something ends the fit, or until iteration `pause_at`.
+
+    Parameters
+    ----------
+    objective : Objective
+    state : OptimizerState
+        Its point is the best one, whatever ended the fit.
+    settings : OptimizerSettings
+    listen : callable
+        Called with the `Record` of every iteration; may return an `Ending` to stop.
+    pause_at : int, optional
+    on_reject : callable, optional
+        Called with every `Rejection`.
+
+    Returns
+    -------
+    Ending or None
+        None at iteration `pause_at`.
+    """
     scale = state.damping_scale
     rule = scale.rule(settings.damping, settings.mu_increase, settings.mu_decrease, settings.mu_max)
     is_fused = objective.iterate is not None and on_reject is None and not scale.follows_gram
@@ -125,19 +94,19 @@ def _search_step(
     while True:
         # 1 solve
         start = clock()
-        theta, predicted_reduction = state.damped_step()
+        damped = state.damped_step()
         solved = evaluated = clock()
         # 2 trial
-        trial, new = Trial(predicted_reduction, math.nan, math.nan, math.nan, False), None
-        if predicted_reduction < math.inf:
-            theta, cost = _evaluate(objective, state, settings, theta, predicted_reduction)
+        trial, new = Trial(damped.predicted_reduction, math.nan, math.nan, math.nan, False), None
+        if damped.predicted_reduction < math.inf:
+            theta, cost = _evaluate(objective, state, settings, damped)
             evaluated = clock()
-            trial = Trial(predicted_reduction, cost, math.nan, math.nan, False)
+            trial = trial._replace(cost=cost)
             # A NaN fails this comparison, as it should. Gradient and Gram matrix can overflow where F does not.
-            if cost < _kernels.acceptable_cost(state.point.cost, predicted_reduction):
+            if cost < _kernels.acceptable_cost(state.point.cost, damped.predicted_reduction):
                 moved = objective.rescaled(theta)
                 new = moved.linearize(theta)
-                trial = Trial(predicted_reduction, cost, new.cost, _kernels.norm(new.gradient), is_finite(new))
+                trial = Trial(*trial[:2], new.cost, _kernels.norm(new.gradient), is_finite(new))
             state.n_evaluations += 1
         spent += clock() - evaluated, solved - start, evaluated - solved
         # 3 decide
@@ -161,11 +130,7 @@ def _search_step(
 
 
 def _evaluate(
-    objective: Objective,
-    state: OptimizerState,
-    settings: OptimizerSettings,
-    theta: np.ndarray,
-    predicted_reduction: float,
+    objective: Objective, state: OptimizerState, settings: OptimizerSettings, damped: DampedStep
 ) -> tuple[np.ndarray, float]:
     """Return the trial point, with its acceleration and its linear part solved for, and F there.
 
@@ -176,12 +141,11 @@ def _evaluate(
     iterations than it saved here. A correction of a hundredth of the step still matters: leaving it out after steps
     whose gain ratio was within 0.01 of 1 took half as many iterations more.
     """
-    if settings.acceleration and not _kernels.is_flat(state.point.cost, predicted_reduction):
-        curvature = objective.curvature(state.theta, state.step)
-        state.solver.add_acceleration(
-            state.point, state.damping_scale.diagonal, curvature, MAX_ACCELERATION, state.step, theta
-        )
-    return objective.solve_output(theta) if settings.solve_output else (theta, objective.cost(theta))
+    if settings.acceleration and not _kernels.is_flat(state.point.cost, damped.predicted_reduction):
+        curvature = objective.curvature(state.theta, damped.step)
+        state.solver.add_acceleration(state.point, state.damping_scale.diagonal, curvature, damped)
+    trial = damped.trial
+    return objective.solve_output(trial) if settings.solve_output else (trial, objective.cost(trial))
 
 
 # ---- iterations made ahead ----------------------------------------------------------------------------

@@ -7,7 +7,7 @@ makes the solver that its form needs, see `Linearization.make_solver`.
 """
 
 import math
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,108 +17,71 @@ from .cholesky import factor_buffer
 if TYPE_CHECKING:
     from .linearization import GramLinearization, JacobianLinearization
 
+# A geodesic acceleration longer than this, relative to the step, is left out.
+MAX_ACCELERATION = 0.75
 # Conjugate gradients end when the norm of the residual, in that of the preconditioner, has fallen by this factor.
 MIN_RESIDUAL = 1e-12
 MAX_PRODUCTS = 1000
 
 
+class DampedStep(NamedTuple):
+    """Solution d of a damped system and the trial point that it leads to."""
+
+    step: np.ndarray  # (n_parameters,), d
+    trial: np.ndarray  # (n_parameters,), theta + d
+    predicted_reduction: float  # of F by the quadratic model; infinite if there is no such step
+
+
 class LinearSolver(Protocol):
     """Solver of (H + mu D) d = -g, with buffers of its own that serve one linearization after the other."""
 
-    def step(
-        self,
-        linearization: Any,
-        mu: float,
-        diagonal: np.ndarray,
-        theta: np.ndarray,
-        step: np.ndarray,
-        trial: np.ndarray,
-    ) -> float:
-        """Fill `step` with d and `trial` with theta + d; return the predicted reduction of F by the quadratic model.
+    def solve(self, point: Any, mu: float, diagonal: np.ndarray, theta: np.ndarray) -> DampedStep:
+        """Return the step from theta, with D = diag(diagonal) and `point` the linearization at theta."""
 
-        Infinity means that there is no such step.
-        """
-
-    def add_acceleration(
-        self,
-        linearization: Any,
-        diagonal: np.ndarray,
-        curvature: np.ndarray,
-        max_ratio: float,
-        step: np.ndarray,
-        trial: np.ndarray,
-    ) -> None:
-        """Add a / 2 to `trial`, (H + mu D) a = -curvature, unless |a| > max_ratio |step|; mu is that of `step`."""
+    def add_acceleration(self, point: Any, diagonal: np.ndarray, curvature: np.ndarray, damped: DampedStep) -> None:
+        """Add a / 2 to the trial point of the last step, (H + mu D) a = -curvature, unless a is too long."""
 
 
 class CholeskySolver:
     """Solver by a Cholesky factor of H + mu D."""
 
-    def __init__(self, linearization: "GramLinearization"):
-        self.factor = factor_buffer(len(linearization.gradient))
+    def __init__(self, point: "GramLinearization"):
+        self.factor = factor_buffer(len(point.gradient))
 
-    def step(
-        self,
-        linearization: "GramLinearization",
-        mu: float,
-        diagonal: np.ndarray,
-        theta: np.ndarray,
-        step: np.ndarray,
-        trial: np.ndarray,
-    ) -> float:
-        """See `LinearSolver.step`."""
-        return _kernels.damped_step(
-            linearization.gram, linearization.gradient, mu, diagonal, self.factor, theta, step, trial
-        )
+    def solve(self, point: "GramLinearization", mu: float, diagonal: np.ndarray, theta: np.ndarray) -> DampedStep:
+        """See `LinearSolver.solve`."""
+        step, trial = np.empty_like(theta), np.empty_like(theta)
+        reduction = _kernels.damped_step(point.gram, point.gradient, mu, diagonal, self.factor, theta, step, trial)
+        return DampedStep(step, trial, reduction)
 
-    def add_acceleration(
-        self,
-        linearization: "GramLinearization",
-        diagonal: np.ndarray,
-        curvature: np.ndarray,
-        max_ratio: float,
-        step: np.ndarray,
-        trial: np.ndarray,
-    ) -> None:
+    def add_acceleration(self, point: Any, diagonal: np.ndarray, curvature: np.ndarray, damped: DampedStep) -> None:
         """See `LinearSolver.add_acceleration`; `curvature` is J'r_vv and is overwritten."""
-        _kernels.add_acceleration(self.factor, curvature, diagonal, max_ratio, step, trial)
+        _kernels.add_acceleration(self.factor, curvature, diagonal, MAX_ACCELERATION, damped.step, damped.trial)
 
 
 class WoodburySolver:
     """Solver by Woodbury's identity, with a Cholesky factor of I + J (S + mu D)^-1 J'."""
 
-    def __init__(self, linearization: "JacobianLinearization"):
-        self.scaled, self.gram, self.factor = woodbury_buffers(linearization.jacobian)
+    def __init__(self, point: "JacobianLinearization"):
+        self._scaled, self._gram, self._factor = woodbury_buffers(point.jacobian)
         self._damping = np.empty(0)
 
-    def step(
-        self,
-        linearization: "JacobianLinearization",
-        mu: float,
-        diagonal: np.ndarray,
-        theta: np.ndarray,
-        step: np.ndarray,
-        trial: np.ndarray,
-    ) -> float:
-        """See `LinearSolver.step`."""
-        self._damping = linearization.penalty_diag + mu * diagonal
-        return _kernels.dual_step(
-            linearization.jacobian, linearization.residual, linearization.penalty_diag, self._damping, mu, diagonal,
-            self.scaled, self.gram, self.factor, linearization.gradient, theta, step, trial,
+    def solve(self, point: "JacobianLinearization", mu: float, diagonal: np.ndarray, theta: np.ndarray) -> DampedStep:
+        """See `LinearSolver.solve`."""
+        step, trial = np.empty_like(theta), np.empty_like(theta)
+        self._damping = point.penalty_diag + mu * diagonal
+        reduction = _kernels.dual_step(
+            point.jacobian, point.residual, point.penalty_diag, self._damping, mu, diagonal, self._scaled, self._gram,
+            self._factor, point.gradient, theta, step, trial,
         )  # fmt: skip
+        return DampedStep(step, trial, reduction)
 
     def add_acceleration(
-        self,
-        linearization: "JacobianLinearization",
-        diagonal: np.ndarray,
-        curvature: np.ndarray,
-        max_ratio: float,
-        step: np.ndarray,
-        trial: np.ndarray,
+        self, point: "JacobianLinearization", diagonal: np.ndarray, curvature: np.ndarray, damped: DampedStep
     ) -> None:
         """See `LinearSolver.add_acceleration`; `curvature` is r_vv, times root weights, and is overwritten."""
         _kernels.add_dual_acceleration(
-            linearization.jacobian, self._damping, diagonal, self.factor, curvature, max_ratio, step, trial
+            point.jacobian, self._damping, diagonal, self._factor, curvature, MAX_ACCELERATION, *damped[:2]
         )
 
 
@@ -167,46 +130,32 @@ class TruncatedCGSolver:
     predicts the reduction of an iteration, and one that is predicted to be too small is not made.
     """
 
-    def __init__(self, linearization: OperatorLinearization):
-        self._preconditioner = linearization.make_preconditioner()
+    def __init__(self, point: OperatorLinearization):
+        self._preconditioner = point.make_preconditioner()
         self._factored_for: Any = None  # linearization and mu
         self._mu = math.nan
 
-    def step(
-        self,
-        linearization: OperatorLinearization,
-        mu: float,
-        diagonal: np.ndarray,
-        theta: np.ndarray,
-        step: np.ndarray,
-        trial: np.ndarray,
-    ) -> float:
-        """See `LinearSolver.step`; `step` is a truncated solution."""
-        if self._factored_for is not linearization or self._mu != mu:
-            self._preconditioner.factor(linearization, mu, diagonal)
-            self._factored_for, self._mu = linearization, mu
-        forcing = self._preconditioner.forcing
-        step[:] = self._solve(linearization, mu * diagonal, -linearization.gradient, forcing)
+    def solve(self, point: OperatorLinearization, mu: float, diagonal: np.ndarray, theta: np.ndarray) -> DampedStep:
+        """See `LinearSolver.solve`; the step is a truncated solution."""
+        if self._factored_for is not point or self._mu != mu:
+            self._preconditioner.factor(point, mu, diagonal)
+            self._factored_for, self._mu = point, mu
+        step = self._iterate(point, mu * diagonal, -point.gradient, self._preconditioner.forcing)
+        trial = theta.copy()
         if not step.any():
-            return math.inf if linearization.gradient.any() else 0.0
-        return _kernels.take_step(linearization.gradient, mu, diagonal, theta, step, trial)
+            return DampedStep(step, trial, math.inf if point.gradient.any() else 0.0)
+        return DampedStep(step, trial, _kernels.take_step(point.gradient, mu, diagonal, theta, step, trial))
 
     def add_acceleration(
-        self,
-        linearization: OperatorLinearization,
-        diagonal: np.ndarray,
-        curvature: np.ndarray,
-        max_ratio: float,
-        step: np.ndarray,
-        trial: np.ndarray,
+        self, point: OperatorLinearization, diagonal: np.ndarray, curvature: np.ndarray, damped: DampedStep
     ) -> None:
         """See `LinearSolver.add_acceleration`; a is a truncated solution."""
         forcing = self._preconditioner.acceleration_forcing
-        acceleration = self._solve(linearization, self._mu * diagonal, -curvature, forcing)
-        _kernels.add_half(acceleration, diagonal, max_ratio, step, trial)
+        acceleration = self._iterate(point, self._mu * diagonal, -curvature, forcing)
+        _kernels.add_half(acceleration, diagonal, MAX_ACCELERATION, damped.step, damped.trial)
 
-    def _solve(
-        self, linearization: OperatorLinearization, damping: np.ndarray, right: np.ndarray, forcing: float
+    def _iterate(
+        self, point: OperatorLinearization, damping: np.ndarray, right: np.ndarray, forcing: float
     ) -> np.ndarray:
         """Return x with (H + damping) x near `right`; zero if there is none. An infinite `forcing` gives M^-1 right."""
         if math.isinf(forcing):
@@ -226,7 +175,7 @@ class TruncatedCGSolver:
             if j * 0.5 * length * square <= forcing * reduction:
                 break
             direction = z + (square / before) * direction
-            product = linearization.times(direction) + damping * direction
+            product = point.times(direction) + damping * direction
             curvature = _kernels.dot(direction, product)
             if not curvature > 0.0:
                 break

@@ -6,18 +6,19 @@ one by one, and knows only F and its sums of squares at those in between (`Passe
 
 import math
 import time
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import _kernels
 from .damping import Damping, DampingScale
+from .linear_solvers import DampedStep
 from .linearization import Linearization
 from .objective import Objective
 
 
 class OptimizerSettings(NamedTuple):
-    """Options of `minimise`; the estimator's parameters of the same names document them."""
+    """Options of `levenberg_marquardt.advance`; the estimator's parameters of the same names document them."""
 
     damping: str = "nielsen"
     mu: float = 1e-3
@@ -103,6 +104,10 @@ class OptimizerSnapshot(NamedTuple):
     scale: float | None  # of the objective's robust loss, if it has one
 
 
+class DataChangedError(Exception):
+    """A fit cannot be restored: F is not what it was, so the data are other ones."""
+
+
 class OptimizerState:
     """State of a fit: `advance` changes it, and goes on from it as if it had never paused."""
 
@@ -116,7 +121,7 @@ class OptimizerState:
     ):
         started = time.perf_counter()
         self.start_time = started if start_time is None else start_time
-        self.theta = np.array(theta, dtype=np.float64)
+        self.theta = np.array(theta if snapshot is None else snapshot.theta, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             if settings.solve_output and snapshot is None:
                 objective = objective.rescaled(self.theta)
@@ -141,26 +146,15 @@ class OptimizerState:
         self.n_evaluations = 1
         self.iteration = 0
         self.seconds_before = 0.0  # of earlier calls of `fit`
-        self.step = np.empty_like(self.theta)
         self.is_reported = False
         self.ahead: Ahead | None = None
         if snapshot is not None:
+            if self.point.cost != snapshot.costs[-1]:
+                raise DataChangedError
             self.costs, self.damping = list(snapshot.costs), snapshot.damping
             self.damping_scale.unit, self.damping_scale.diagonal = snapshot.unit, snapshot.diagonal
             self.gain_ratio, self.n_evaluations = snapshot.gain_ratio, snapshot.n_evaluations
             self.iteration, self.seconds_before = snapshot.iteration, snapshot.seconds
-
-    @classmethod
-    def restore(
-        cls,
-        objective: Objective,
-        snapshot: OptimizerSnapshot,
-        settings: OptimizerSettings,
-        start_time: float | None = None,
-    ) -> Self | None:
-        """Return the state of a snapshot; None if F is not what it was there, for then the data are other ones."""
-        state = cls(objective, snapshot.theta, settings, start_time, snapshot)
-        return state if state.point.cost == snapshot.costs[-1] else None
 
     def snapshot(self) -> OptimizerSnapshot:
         """Return the state as plain data."""
@@ -207,16 +201,9 @@ class OptimizerState:
         if self.point.is_passed:
             self.point = objective.linearize(self.theta)
 
-    def damped_step(self) -> tuple[np.ndarray, float]:
-        """Return theta + d with (H + mu D) d = -g, and the predicted reduction of F; `step` becomes d.
-
-        An infinite reduction means that there is no such step.
-        """
-        trial = np.empty_like(self.theta)
-        predicted_reduction = self.solver.step(
-            self.point, self.damping.mu, self.damping_scale.diagonal, self.theta, self.step, trial
-        )
-        return trial, predicted_reduction
+    def damped_step(self) -> DampedStep:
+        """Return the step d with (H + mu D) d = -g from the current point."""
+        return self.solver.solve(self.point, self.damping.mu, self.damping_scale.diagonal, self.theta)
 
 
 def is_finite(point: Linearization) -> bool:

@@ -80,5 +80,4 @@ def _is_plateau(objective: Objective, state: OptimizerState, settings: Optimizer
     if state.point.cost <= settings.min_grad * objective.weight:
         return False
     state.settle(objective)
-    _, predicted_reduction = state.damped_step()
-    return max(settings.tol, RESOLUTION) * state.point.cost < predicted_reduction < math.inf
+    return max(settings.tol, RESOLUTION) * state.point.cost < state.damped_step().predicted_reduction < math.inf

@@ -36,12 +36,12 @@ from .._network.subsample import is_quicker
 from .._network.topology import Network, layer_matrices
 from .._optimize.levenberg_marquardt import advance
 from .._optimize.linearization import Curvature, Linearization
-from .._optimize.state import OptimizerSettings, OptimizerState
-from .._optimize.termination import Ending, is_late
+from .._optimize.state import DataChangedError, OptimizerSettings, OptimizerState
+from .._optimize.termination import Ending, check_limits
 from . import multistart
 from .history import Monitor
 from .linear_baseline import evidence_of_linear
-from .multistart import DataChangedError, Hooks, Multistart, MultistartSnapshot, RunFactory, StartRun
+from .multistart import Hooks, Multistart, MultistartSnapshot, RunFactory, StartRun
 
 # Iterations before the first evaluation, between two, and before a state may be kept. Evaluations without a larger
 # evidence that end a fit.
@@ -161,7 +161,7 @@ class EvidenceRun(StartRun):
                 self._n_unimproved = 0 if self._keep_better(state, point, curvature) else self._n_unimproved + 1
             is_stuck = self.ending is Ending.DAMPING
             if self.ending in AT_MINIMUM:  # no end, unless there is no room for more
-                self.ending = _out_of_room(state, settings)
+                self.ending = check_limits(state, settings)
             if self.ending is not None:
                 return
             if self._n_unimproved >= PATIENCE or not self._update(objective, state, curvature):
@@ -437,13 +437,6 @@ def _recalled(found: BestEvidenceSnapshot, problem: Problem, groups: Groups) -> 
         found.log_evidence, found.iteration, found.theta, problem, found.hyperparameter_history[-1], found.gamma, point,
         found.hyperparameter_history, found.factors,
     )  # fmt: skip
-
-
-def _out_of_room(state: OptimizerState, settings: OptimizerSettings) -> Ending | None:
-    """The optimizer tells of a minimum before it tells that it has no iterations or seconds left."""
-    if state.iteration >= settings.max_iter:
-        return Ending.MAX_ITER
-    return Ending.MAX_TIME if is_late(settings, state.start_time) else None
 
 
 def _gamma_of_outputs(network: Network, gamma: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from joblib import effective_n_jobs
 from .._kernels import interrupt
 from .._optimize.levenberg_marquardt import advance
 from .._optimize.objective import Objective
-from .._optimize.state import OptimizerSettings, OptimizerSnapshot, OptimizerState
+from .._optimize.state import DataChangedError, OptimizerSettings, OptimizerSnapshot, OptimizerState
 from .._optimize.termination import Ending, is_late
 from . import history
 from .history import Monitor
@@ -115,12 +115,7 @@ class StartRun:
         self.ending = advance(objective, self.state, settings, self.monitor, pause_at, self.monitor.on_reject)
 
     def _begin(self, objective: Objective, settings: OptimizerSettings, start_time: float) -> None:
-        if self._standing is not None:
-            self.state = OptimizerState.restore(objective, self._standing, settings, start_time)
-            if self.state is None:
-                raise DataChangedError
-        else:
-            self.state = OptimizerState(objective, self.theta, settings, start_time)
+        self.state = OptimizerState(objective, self.theta, settings, start_time, self._standing)
 
     def judge(self, number: int) -> float:
         """Error at the end of round `number`, the same however often it is asked."""
@@ -179,10 +174,6 @@ class Hooks(NamedTuple):
     # Called after every iteration of any start with what is needed to go on from there.
     save: "Callable[[MultistartSnapshot], None] | None" = None
     stop: threading.Event | None = None  # ends the fit, from another thread
-
-
-class DataChangedError(Exception):
-    """A race cannot go on from where it stood, for F is not what it was."""
 
 
 class Multistart:

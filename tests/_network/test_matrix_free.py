@@ -8,6 +8,7 @@ import numba
 import numpy as np
 import pytest
 from conftest import COMPILED, may_end_early, size
+from objectives import steps
 
 from sklearn_lm import LMRegressor, _kernels
 from sklearn_lm._data.out_of_core import column_range
@@ -92,16 +93,6 @@ def test_same_equations(hidden, n_outputs, rng):
     np.testing.assert_allclose(a.diagonal(), b.gram.diagonal(), rtol=1e-11)
 
 
-def step_of(objective, theta, mu, diagonal, largest=1e9):
-    equations = objective.linearize(theta)
-    system = equations.make_solver()
-    step, trial = np.empty_like(theta), np.empty_like(theta)
-    predicted_reduction = system.step(equations, mu, diagonal, theta, step, trial)
-    plain = trial.copy()
-    system.add_acceleration(equations, diagonal, objective.curvature(theta, step), largest, step, trial)
-    return predicted_reduction, step, plain, trial
-
-
 @pytest.mark.usefixtures("exact")
 @pytest.mark.parametrize("hidden", [(), (4,), (6, 5)])
 @pytest.mark.parametrize("mu", [10.0, 1e-2])
@@ -109,23 +100,23 @@ def step_of(objective, theta, mu, diagonal, largest=1e9):
 def test_the_whole_step_and_bend_are_those_of_cholesky(hidden, mu, alpha, rng):
     free, gram, theta = two_objectives(rng, hidden, alpha=alpha)
     diagonal = rng.uniform(0.5, 2, theta.size)
-    for a, b in zip(step_of(free, theta, mu, diagonal), step_of(gram, theta, mu, diagonal), strict=True):
+    for a, b in zip(steps(free, theta, mu, diagonal), steps(gram, theta, mu, diagonal), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-8 * np.abs(b).max())
 
 
 def test_a_truncated_step_promises_what_the_model_gives(rng):
     free, gram, theta = two_objectives(rng)
-    predicted_reduction, step, _, _ = step_of(free, theta, 1e-3, np.ones(theta.size))
+    predicted_reduction, step, _, _ = steps(free, theta, 1e-3, np.ones(theta.size))
     b = gram.linearize(theta)
     H = np.tril(b.gram) + np.tril(b.gram, -1).T
     assert predicted_reduction == pytest.approx(-b.gradient @ step - 0.5 * step @ H @ step, rel=1e-8)
-    best = step_of(gram, theta, 1e-3, np.ones(theta.size))[0]
+    best = steps(gram, theta, 1e-3, np.ones(theta.size))[0]
     assert 0.5 * best < predicted_reduction < best * (1 + 1e-9)
 
 
 def test_a_bend_that_is_too_long_is_refused(rng):
     free, _, theta = two_objectives(rng)
-    _, _, plain, trial = step_of(free, theta, 1e-2, np.ones(theta.size), largest=0.0)
+    _, _, plain, trial = steps(free, theta, 1e-2, np.ones(theta.size), max_acceleration=0.0)
     np.testing.assert_array_equal(plain, trial)
 
 
@@ -172,14 +163,14 @@ def test_what_overflows_is_seen_and_promises_nothing(bad, rng):
     assert not equations.is_finite()
     theta = np.full(theta.size, bad)
     with np.errstate(invalid="ignore"):
-        assert step_of(free, theta, 1.0, np.ones(theta.size))[0] == np.inf
+        assert steps(free, theta, 1.0, np.ones(theta.size))[0] == np.inf
 
 
 def test_no_gradient_no_step(rng):
     free, _, theta = two_objectives(rng)
     equations = free.linearize(theta)._replace(gradient=np.zeros(theta.size))
-    step, trial = np.ones(theta.size), np.ones(theta.size)
-    assert equations.make_solver().step(equations, 1.0, np.ones(theta.size), theta, step, trial) == 0.0
+    damped = equations.make_solver().solve(equations, 1.0, np.ones(theta.size), theta)
+    assert (damped.predicted_reduction, np.abs(damped.step).max()) == (0.0, 0.0)
 
 
 @pytest.mark.usefixtures("exact")

@@ -6,6 +6,7 @@ import numba
 import numpy as np
 import pytest
 from conftest import COMPILED, may_end_early
+from objectives import steps
 from test_evidence import evidence_anew, fit, noisy_problem
 
 from sklearn_lm import LMRegressor, _kernels
@@ -157,16 +158,6 @@ def test_its_matrix_is_that_of_the_drawn_rows(rng):
     np.testing.assert_allclose(equations.data_diagonal, (J**2).sum(axis=0), rtol=1e-9, atol=1e-9)
 
 
-def step_of(objective, theta, mu):
-    equations = objective.linearize(theta)
-    system = equations.make_solver()
-    step, trial = np.empty_like(theta), np.empty_like(theta)
-    predicted_reduction = system.step(equations, mu, np.ones(theta.size), theta, step, trial)
-    plain = trial.copy()
-    system.add_acceleration(equations, np.ones(theta.size), objective.curvature(theta, step), 1e9, step, trial)
-    return predicted_reduction, step, plain, trial
-
-
 @pytest.mark.parametrize("mu", [10.0, 1e-2])
 @pytest.mark.parametrize("hidden", [(), (4,), (3, 2)])
 def test_the_whole_step_and_bend_are_those_of_cholesky(hidden, mu, rng, monkeypatch):
@@ -174,7 +165,9 @@ def test_the_whole_step_and_bend_are_those_of_cholesky(hidden, mu, rng, monkeypa
         monkeypatch.setattr(preconditioners, name, 0.0)
     arguments = problem(rng, hidden=hidden)
     theta = rng.normal(size=arguments[0].n_parameters)
-    a, b = (step_of(NetworkObjective(*arguments, solver), theta, mu) for solver in ("cg", "cholesky"))
+    a, b = (
+        steps(NetworkObjective(*arguments, solver), theta, mu, np.ones(theta.size)) for solver in ("cg", "cholesky")
+    )
     for ours, theirs in zip(a, b, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-8 * np.abs(theirs).max())
 
@@ -185,8 +178,7 @@ def products_of(objective, theta, mu, monkeypatch):
     times = GramOperator.times
     monkeypatch.setattr(GramOperator, "times", lambda *arguments: calls.append(0) or times(*arguments))
     equations = objective.linearize(theta)
-    step, trial = np.empty_like(theta), np.empty_like(theta)
-    equations.make_solver().step(equations, mu, np.ones(theta.size), theta, step, trial)
+    equations.make_solver().solve(equations, mu, np.ones(theta.size), theta)
     monkeypatch.setattr(GramOperator, "times", times)
     return len(calls)
 
@@ -212,8 +204,7 @@ def test_where_the_sample_has_no_factor_its_diagonal_takes_its_place(rng):
     broken = equations._replace(gram=np.ones_like(equations.gram) * equations.gram.diagonal().max())
     broken.gram[np.diag_indices(theta.size)] = equations.gram.diagonal()
     system = broken.make_solver()
-    step, trial = np.empty_like(theta), np.empty_like(theta)
-    assert 0 < system.step(broken, 1e-3, np.ones(theta.size), theta, step, trial) < np.inf
+    assert 0 < system.solve(broken, 1e-3, np.ones(theta.size), theta).predicted_reduction < np.inf
 
 
 def test_what_overflows_is_seen(rng):
@@ -269,9 +260,9 @@ def test_it_is_enough_where_its_effective_parameters_are_half_its_residuals(mu, 
     grams = []
     make_gram = SubsampledLinearization.make_gram
     monkeypatch.setattr(SubsampledLinearization, "make_gram", lambda of: grams.append(0) or make_gram(of))
-    ours = step_of(objective, theta, mu)
+    ours = steps(objective, theta, mu, np.ones(theta.size))
     assert len(grams) == (not is_enough)
-    for a, b in zip(ours, step_of(NetworkObjective(*arguments, "cholesky"), theta, mu), strict=True):
+    for a, b in zip(ours, steps(NetworkObjective(*arguments, "cholesky"), theta, mu, np.ones(theta.size)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7 * np.abs(b).max())
     assert is_enough or products_of(objective, theta, mu, monkeypatch) <= 2
 
@@ -283,9 +274,9 @@ def test_a_second_trial_at_a_point_makes_no_second_matrix(rng, monkeypatch):
     make_gram = SubsampledLinearization.make_gram
     monkeypatch.setattr(SubsampledLinearization, "make_gram", lambda of: grams.append(0) or make_gram(of))
     equations = NetworkObjective(*arguments, "auto").linearize(theta)
-    system, step, trial = equations.make_solver(), np.empty_like(theta), np.empty_like(theta)
+    system = equations.make_solver()
     for mu in (1e-3, 2e-3):
-        system.step(equations, mu, np.ones(theta.size), theta, step, trial)
+        system.solve(equations, mu, np.ones(theta.size), theta)
     assert len(grams) == 1
 
 
@@ -294,13 +285,11 @@ def test_what_was_tried_before_at_a_point_changes_no_step(rng):
     """Naive: the larger sample's matrix, once made, serves all later trials. A fit that goes on has not made it."""
     objective = NetworkObjective(*problem(rng, hidden=(4, 3), n_outputs=1), "auto")
     theta = rng.normal(size=objective.network.n_parameters)
-    equations, diagonal, steps = objective.linearize(theta), np.ones(theta.size), []
+    equations, diagonal, found = objective.linearize(theta), np.ones(theta.size), []
     for before in ((), (1e-3,)):
-        system, step, trial = equations.make_solver(), np.empty_like(theta), np.empty_like(theta)
-        for mu in (*before, 1e4):
-            system.step(equations, mu, diagonal, theta, step, trial)
-        steps.append(step)
-    np.testing.assert_array_equal(*steps)
+        system = equations.make_solver()
+        found.append([system.solve(equations, mu, diagonal, theta).step for mu in (*before, 1e4)][-1])
+    np.testing.assert_array_equal(*found)
 
 
 @pytest.mark.skipif(not COMPILED, reason="takes many parameters")

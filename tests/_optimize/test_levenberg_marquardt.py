@@ -1,16 +1,17 @@
 """The optimizer alone, on problems that have nothing to do with networks."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from problems import MGH, NIST, Problem
 from scipy.optimize import least_squares
 
-from sklearn_lm._optimize.levenberg_marquardt import minimise
+from sklearn_lm._optimize.levenberg_marquardt import advance
 from sklearn_lm._optimize.linearization import GramLinearization
 from sklearn_lm._optimize.objective import Objective
-from sklearn_lm._optimize.state import OptimizerSettings
+from sklearn_lm._optimize.state import OptimizerSettings, OptimizerState
 from sklearn_lm._optimize.termination import WINDOW, Ending
 
 # Parameters of unlike size: D follows the Gram matrix. A first step without damping, as MINPACK takes it.
@@ -36,6 +37,21 @@ class LeastSquares(Objective):
         with np.errstate(all="ignore"):
             r, J = self.residual(theta), self.jacobian(theta)
             return GramLinearization(0.5 * float(r @ r), J.T @ r, J.T @ J, np.array([r @ r]))
+
+
+class Result(NamedTuple):
+    theta: np.ndarray
+    cost: float
+    ending: Ending
+    n_iter: int
+
+
+def minimise(objective, theta, settings=None, listen=lambda record: None):
+    """Minimise from theta until something ends it."""
+    settings = settings or OptimizerSettings()
+    state = OptimizerState(objective, theta, settings)
+    ending = advance(objective, state, settings, listen)
+    return Result(state.theta, state.point.cost, ending, state.iteration)
 
 
 ROSENBROCK = LeastSquares(
@@ -236,7 +252,7 @@ def test_ends_after_max_time_with_the_best_point_so_far():
 
 def test_max_time_is_heard_between_trial_points():
     uphill = LeastSquares(lambda t: 1 + np.abs(t), lambda t: np.array([[-1.0]]))
-    found = minimise(uphill, np.zeros(1), OptimizerSettings(max_time=1e-9, mu_max=1e300), start_time=None)
+    found = minimise(uphill, np.zeros(1), OptimizerSettings(max_time=1e-9, mu_max=1e300))
     assert found.ending is Ending.MAX_TIME
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from objectives import steps
 
 from sklearn_lm import LMRegressor
 from sklearn_lm._data.rows import make_rows
@@ -25,17 +26,6 @@ def two_objectives(rng, n_outputs, alpha, n_rows=13):
     return dual, gram, rng.normal(size=network.n_parameters)
 
 
-def steps(objective, theta, mu, diagonal, largest=1e9):
-    equations = objective.linearize(theta)
-    system = equations.make_solver()
-    step, trial = np.empty_like(theta), np.empty_like(theta)
-    predicted_reduction = system.step(equations, mu, diagonal, theta, step, trial)
-    plain = trial.copy()
-    curvature = objective.curvature(theta, step)
-    system.add_acceleration(equations, diagonal, curvature, largest, step, trial)
-    return predicted_reduction, step, plain, trial
-
-
 @pytest.mark.parametrize("alpha", [0.0, 0.3])
 @pytest.mark.parametrize("n_outputs", [1, 2])
 @pytest.mark.parametrize("mu", [10.0, 1e-2, 1e-4])
@@ -49,7 +39,7 @@ def test_same_step_and_same_bend(n_outputs, alpha, mu, rng):
 def test_a_bend_that_is_too_long_is_refused(rng):
     dual, gram, theta = two_objectives(rng, 1, 0.0)
     for objective in (dual, gram):
-        _, _, plain, trial = steps(objective, theta, 1e-2, np.ones(theta.size), largest=0.0)
+        _, _, plain, trial = steps(objective, theta, 1e-2, np.ones(theta.size), max_acceleration=0.0)
         np.testing.assert_array_equal(plain, trial)
 
 
