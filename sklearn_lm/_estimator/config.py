@@ -1,7 +1,6 @@
 """The parameters of `LMRegressor` as one NamedTuple, with the checks of parameters that depend on each other."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from .._data.out_of_core import ArrayLike
 from .._data.scaling import Scaling
 from .._kernels import ACTIVATIONS
-from .._network.losses import Loss, RobustObjective
+from .._network.losses import Loss
 from .._network.objective import NetworkObjective
 from .._optimize.objective import Objective
 from .._optimize.state import OptimizerSettings
@@ -57,7 +56,7 @@ class FitConfig(NamedTuple):
                 f"loss_scale={self.loss_scale!r} is {scale:.3g} in units of the scaled y: squares of residuals, in "
                 "units of it, overflow or underflow float64. Set it to the size of usual residuals, or to None."
             )
-        return partial(RobustObjective, loss=Loss(self.loss, scale))
+        return Loss(self.loss, scale).objective
 
 
 def make_config(parameters: Parameters, has_validation_set: bool, has_dask_rows: bool) -> FitConfig:

@@ -24,8 +24,6 @@ from .._data.scaling import Scaling, identity_scaling
 from .._optimize.linearization import Linearization
 from .._optimize.objective import Objective
 from .objective import NetworkObjective, predict
-from .penalty import Penalty
-from .topology import Network
 
 # Efficiency of 95 % under normal noise.
 TUNING = {"huber": 1.3450, "soft_l1": 1.2871, "cauchy": 2.3849}
@@ -38,6 +36,10 @@ class Loss(NamedTuple):
 
     name: str
     scale: float | None  # C in scaled units of y; None to estimate it
+
+    def objective(self, *arguments: Any) -> "RobustObjective":
+        """Return the objective with this loss; the arguments are those of `NetworkObjective`."""
+        return RobustObjective(NetworkObjective(*arguments), self)
 
 
 def rho(name: str, z: np.ndarray) -> np.ndarray:
@@ -67,25 +69,15 @@ class RobustObjective(Objective):
 
     Parameters
     ----------
-    network, rows, x_scaling, penalty, solver
-        See `NetworkObjective`.
+    least_squares : NetworkObjective
+        Its rows are weighted anew at every point.
     loss : Loss
     """
 
-    def __init__(
-        self,
-        network: Network,
-        rows: Rows,
-        x_scaling: np.ndarray,
-        penalty: Penalty,
-        solver: str = "cholesky",
-        *,
-        loss: Loss,
-    ):
-        self.loss, self.loss_scale, self.weight = loss, loss.scale, rows.weight
-        self._least_squares = NetworkObjective(network, rows, x_scaling, penalty, solver)
-        self._rows, self._penalty = self._least_squares.rows, penalty
-        self._weight = self._rows.root_weight**2
+    def __init__(self, least_squares: NetworkObjective, loss: Loss):
+        self.loss, self.loss_scale, self.weight = loss, loss.scale, least_squares.weight
+        self._least_squares, self._penalty = least_squares, least_squares.penalty
+        self._rows, self._weight = least_squares.rows, least_squares.rows.root_weight**2
 
     def with_loss_scale(self, scale: float | None) -> Self:
         """Return the objective with C = `scale`, or as it is."""

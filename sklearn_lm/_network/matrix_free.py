@@ -15,8 +15,7 @@ import numpy as np
 
 from .. import _kernels
 from .._kernels import N_IN, N_OUT, OFFSET, SOURCE
-from .._optimize.linear_solvers import TruncatedCGSolver
-from .._optimize.linearization import Linearization
+from .._optimize.linearization import OperatorLinearization
 from .preconditioners import BlockPreconditioner
 
 MAX_BLOCK = 64  # parameters
@@ -35,16 +34,12 @@ class _MatrixFreeFields(NamedTuple):
     operator: "GramOperator"
 
 
-class MatrixFreeLinearization(_MatrixFreeFields, Linearization):
+class MatrixFreeLinearization(_MatrixFreeFields, OperatorLinearization):
     """Linearization with products with H in place of a matrix."""
 
     def diagonal(self) -> np.ndarray:
         """Return the diagonal of H."""
         return self.data_diagonal + self.penalty_diag
-
-    def make_solver(self) -> TruncatedCGSolver:
-        """Return a solver by conjugate gradients."""
-        return TruncatedCGSolver(self)
 
     def make_preconditioner(self) -> BlockPreconditioner:
         """Return a preconditioner of diagonal blocks."""

@@ -20,8 +20,7 @@ import numpy as np
 
 from .._data.out_of_core import sweep
 from .._data.reductions import combined, squares_of_columns, weighted_sum
-from .._optimize.linear_solvers import TruncatedCGSolver
-from .._optimize.linearization import Linearization, change_penalty
+from .._optimize.linearization import OperatorLinearization, change_penalty
 from .matrix_free import GramOperator
 from .preconditioners import SubsamplePreconditioner
 
@@ -61,7 +60,7 @@ class _SubsampledFields(NamedTuple):
     sample: Any  # `objective.Subsample`
 
 
-class SubsampledLinearization(_SubsampledFields, Linearization):
+class SubsampledLinearization(_SubsampledFields, OperatorLinearization):
     """Linearization with products with H, preconditioned by the Gram matrix or Jacobian of a subsample of the rows."""
 
     @property
@@ -75,10 +74,6 @@ class SubsampledLinearization(_SubsampledFields, Linearization):
     def diagonal(self) -> np.ndarray:
         """Return the diagonal of H, as far as the subsample tells."""
         return self.data_diagonal + self.penalty_diag
-
-    def make_solver(self) -> TruncatedCGSolver:
-        """Return a solver by conjugate gradients."""
-        return TruncatedCGSolver(self)
 
     def make_preconditioner(self) -> SubsamplePreconditioner:
         """Return a preconditioner made of the subsample."""

@@ -15,7 +15,7 @@ from .. import _kernels
 from .cholesky import factor_buffer
 
 if TYPE_CHECKING:
-    from .linearization import GramLinearization, JacobianLinearization
+    from .linearization import GramLinearization, JacobianLinearization, OperatorLinearization
 
 # A geodesic acceleration longer than this, relative to the step, is left out.
 MAX_ACCELERATION = 0.75
@@ -105,20 +105,6 @@ class Preconditioner(Protocol):
         """Replace z by M^-1 z."""
 
 
-class OperatorLinearization(Protocol):
-    """Linearization with products with H in place of a matrix."""
-
-    @property
-    def gradient(self) -> np.ndarray:
-        """g, (n_parameters,)."""
-
-    def times(self, v: np.ndarray) -> np.ndarray:
-        """Return H v."""
-
-    def make_preconditioner(self) -> Preconditioner:
-        """Return a preconditioner for this and other linearizations of the same form and size."""
-
-
 class TruncatedCGSolver:
     """Solver by preconditioned conjugate gradients from zero (Hestenes & Stiefel 1952).
 
@@ -130,12 +116,12 @@ class TruncatedCGSolver:
     predicts the reduction of an iteration, and one that is predicted to be too small is not made.
     """
 
-    def __init__(self, point: OperatorLinearization):
+    def __init__(self, point: "OperatorLinearization"):
         self._preconditioner = point.make_preconditioner()
         self._factored_for: Any = None  # linearization and mu
         self._mu = math.nan
 
-    def solve(self, point: OperatorLinearization, mu: float, diagonal: np.ndarray, theta: np.ndarray) -> DampedStep:
+    def solve(self, point: "OperatorLinearization", mu: float, diagonal: np.ndarray, theta: np.ndarray) -> DampedStep:
         """See `LinearSolver.solve`; the step is a truncated solution."""
         if self._factored_for is not point or self._mu != mu:
             self._preconditioner.factor(point, mu, diagonal)
@@ -147,7 +133,7 @@ class TruncatedCGSolver:
         return DampedStep(step, trial, _kernels.take_step(point.gradient, mu, diagonal, theta, step, trial))
 
     def add_acceleration(
-        self, point: OperatorLinearization, diagonal: np.ndarray, curvature: np.ndarray, damped: DampedStep
+        self, point: "OperatorLinearization", diagonal: np.ndarray, curvature: np.ndarray, damped: DampedStep
     ) -> None:
         """See `LinearSolver.add_acceleration`; a is a truncated solution."""
         forcing = self._preconditioner.acceleration_forcing
@@ -155,7 +141,7 @@ class TruncatedCGSolver:
         _kernels.add_half(acceleration, diagonal, MAX_ACCELERATION, damped.step, damped.trial)
 
     def _iterate(
-        self, point: OperatorLinearization, damping: np.ndarray, right: np.ndarray, forcing: float
+        self, point: "OperatorLinearization", damping: np.ndarray, right: np.ndarray, forcing: float
     ) -> np.ndarray:
         """Return x with (H + damping) x near `right`; zero if there is none. An infinite `forcing` gives M^-1 right."""
         if math.isinf(forcing):

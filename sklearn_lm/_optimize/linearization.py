@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import _kernels
 from . import cholesky
-from .linear_solvers import CholeskySolver, LinearSolver, WoodburySolver
+from .linear_solvers import CholeskySolver, LinearSolver, Preconditioner, TruncatedCGSolver, WoodburySolver
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -169,6 +169,24 @@ class JacobianLinearization(_JacobianFields, Linearization):
         gram = np.empty((_kernels.n_padded(p), _kernels.n_padded(p)))
         _kernels.gram_of(lines, p, lines.shape[1], self.penalty_diag, gram)
         return gram[:p, :p]
+
+
+class OperatorLinearization(Linearization):
+    """Linearization with products with H in place of a matrix."""
+
+    __slots__ = ()
+
+    def times(self, v: np.ndarray) -> np.ndarray:
+        """Return H v."""
+        raise NotImplementedError
+
+    def make_preconditioner(self) -> Preconditioner:
+        """Return a preconditioner for this and later linearizations of the same objective."""
+        raise NotImplementedError
+
+    def make_solver(self) -> TruncatedCGSolver:
+        """Return a solver by conjugate gradients."""
+        return TruncatedCGSolver(self)
 
 
 def change_penalty(

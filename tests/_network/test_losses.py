@@ -8,7 +8,7 @@ from scipy import optimize, stats
 from sklearn_lm import LMRegressor
 from sklearn_lm._data.rows import make_rows
 from sklearn_lm._data.scaling import identity_scaling
-from sklearn_lm._network.losses import TUNING, Loss, RobustObjective, rho, slope, spread
+from sklearn_lm._network.losses import TUNING, Loss, rho, slope, spread
 from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.topology import is_weight, make_network
 
@@ -39,7 +39,7 @@ def objective(rng):
 
     def make(name, scale=0.7):
         table = np.vstack([np.zeros(2), np.ones(2)])
-        return RobustObjective(network, rows, table, fixed_l2(0.1, is_weight(network)), loss=Loss(name, scale))
+        return Loss(name, scale).objective(network, rows, table, fixed_l2(0.1, is_weight(network)))
 
     return make, rng.normal(size=network.n_parameters)
 

@@ -14,7 +14,7 @@ from sklearn_lm._data.out_of_core import column_range
 from sklearn_lm._data.rows import make_rows
 from sklearn_lm._data.scaling import identity_scaling, minmax_scaling
 from sklearn_lm._network import preconditioners, subsample
-from sklearn_lm._network.losses import Loss, RobustObjective
+from sklearn_lm._network.losses import Loss
 from sklearn_lm._network.matrix_free import GramOperator
 from sklearn_lm._network.objective import NetworkObjective, subsample_sizes
 from sklearn_lm._network.penalty import fixed_l2, make_groups
@@ -383,7 +383,7 @@ def test_a_robust_loss_weights_all_sums(rng):
     arguments = problem(rng)
     theta, v = rng.normal(size=(2, arguments[0].n_parameters))
     loss = Loss("cauchy", 0.5)
-    sampled, whole = (RobustObjective(*arguments, solver, loss=loss) for solver in ("cg", "cholesky"))
+    sampled, whole = (loss.objective(*arguments, solver) for solver in ("cg", "cholesky"))
     a, b = sampled.linearize(theta), whole.linearize(theta)
     assert a.cost == b.cost
     np.testing.assert_array_equal(a.gradient, b.gradient)
