@@ -87,11 +87,11 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         with steep slopes; "selected": units selected one by one by orthogonal matching pursuit. Ignored if `alpha` is
         estimated: those fits draw random weights on several scales.
     n_starts : int or "auto", default="auto"
-        Number of starts. With a fixed `alpha`, successive halving selects among starts of several families: all make 12
+        Number of starts. With a fixed `alpha`, successive halving selects among several families: all make 12
         iterations, the best 30 % continue to 40, the best 8 % to 90, and the best 5 % (at least two) until they
-        converge. If `alpha` is estimated, all starts run until they converge and the largest evidence wins. "auto": as
-        many as a small budget of arithmetic allows, 40 for problems of some hundred rows and 60 parameters, 1 for large
-        ones; if `alpha` is estimated at most 5, and 1 if `n_networks` exceeds 1. Rows count with their weights.
+        converge. If `alpha` is estimated, all run until they converge and the largest evidence wins. "auto": as many as
+        a small budget of arithmetic allows, 40 for problems of some hundred rows and 60 parameters, 1 for large ones;
+        if `alpha` is estimated at most 5, and 1 if `n_networks` exceeds 1. Rows count with their weights.
     solve_output : bool, default=True
         Solve for the output layer by linear least squares at every trial point (variable projection [3]_).
     acceleration : bool, default=True
@@ -125,8 +125,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         Seconds after which the fit stops with the best weights so far. Each network of `n_networks`, and each size of
         ``hidden_layer_sizes="auto"``, has this time.
     early_stopping : bool, default=False
-        Hold out a validation set, stop when its error no longer decreases, and keep the weights of its smallest error.
-        Passing `X_val` to `fit` has the same effect.
+        Hold out a validation set, stop when its error no longer decreases and keep the best weights, as with `X_val`.
     validation_fraction : float, default=0.15
         Fraction of the rows in the validation set. Ignored if `X_val` is passed to `fit`.
     split : {"random", "block", "interleaved"}, default="random"
@@ -138,17 +137,16 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         The fit stops after this number of iterations without a new smallest validation error.
     warm_start : bool, default=False
         Continue the previous call of `fit` for `max_iter` more iterations, with its scaling and its sets. On the same
-        data, n calls of one iteration give the same bits as one call of n iterations. With other data, another `alpha`,
-        or if `coefs_` or `intercepts_` were assigned, the fit starts anew from the current weights (and from the
-        current penalty parameters, if `alpha` is estimated). ``hidden_layer_sizes="auto"`` always starts anew.
+        data, n calls of one iteration give the bits of one call of n iterations. With other data, another `alpha`, or
+        if `coefs_` or `intercepts_` were assigned, a new fit starts from the current weights and estimated penalty.
+        ``hidden_layer_sizes="auto"`` always starts anew.
     verbose : int, default=0
         1 prints one line per iteration, 2 also one per rejected trial. With several starts, one line per start comes
         first, and the iterations are those of the best start.
     checkpoint : str, path-like or None, default=None
-        File that is written after every iteration and removed at the end of the fit. If the file exists, because the
-        process was killed or interrupted, `fit` on the same data continues from it and ends with the same bits as an
-        uninterrupted fit. The file contains numbers and no code. Not available for several networks with
-        ``warm_start=True``.
+        File that is written after every iteration and removed at the end of the fit. If it exists, because the process
+        was killed or interrupted, `fit` on the same data continues from it and ends with the bits of an uninterrupted
+        fit. It contains numbers and no code. Not available for several networks with ``warm_start=True``.
     leave_one_out : bool or "auto", default="auto"
         Compute leave-one-out residuals, at the cost of about one iteration. "auto": if this takes at most 10^8
         multiply-adds (rows times squared number of parameters times outputs, divided by two).
@@ -159,30 +157,23 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
 
     Attributes
     ----------
-    coefs_ : list of ndarray of shape (n_in, n_out)
-        Weights of each layer, for scaled inputs and targets.
-    intercepts_ : list of ndarray of shape (n_out,)
-        Biases of each layer.
-    n_layers_, n_outputs_ : int
-        Number of layers, including the input layer, and of outputs.
-    hidden_activations_ : tuple of str
-        Activation of each hidden layer.
-    out_activation_ : str
-        Activation of the output layer, always "identity".
+    coefs_, intercepts_ : list of ndarray of shape (n_in, n_out) and (n_out,)
+        Weights and biases of each layer, for scaled inputs and targets.
+    n_layers_, n_outputs_, n_features_in_ : int
+        Number of layers (including the input layer), of outputs and of inputs.
+    hidden_activations_, out_activation_ : tuple of str, and str
+        Activation of each hidden layer, and of the output layer (always "identity").
     x_offset_, x_scale_ : ndarray of shape (n_features_in_,)
         The network receives ``(X - x_offset_) / x_scale_``, after the power transforms of `x_power_`.
     x_power_ : PowerTransform
         Power transforms: arrays `column`, `centre`, `spread` and `exponent`, empty if no column is transformed.
     y_offset_, y_scale_ : ndarray of shape (n_outputs_,)
         Predictions are ``y_offset_ + y_scale_ * output``.
-    n_iter_ : int
-        Number of iterations.
-    best_iter_ : int
-        Iteration whose weights are kept: the last one, or that of the smallest validation error or largest evidence.
-    loss_ : float
-        F at `best_iter_`.
-    loss_curve_ : list of float
-        F at the start and after each iteration.
+    n_iter_, best_iter_ : int
+        Number of iterations, and the iteration whose weights are kept: the last one, or that of the smallest validation
+        error or of the largest evidence.
+    loss_, loss_curve_ : float and list of float
+        F at `best_iter_`, and F at the start and after each iteration.
     stop_reason_ : str
         Reason why the fit stopped, as a sentence.
     history_ : dict of str to ndarray of shape (n_iter_ + 1,)
@@ -219,15 +210,13 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
     log_evidence_ : float
         If `alpha` is estimated, the log evidence: log density of the scaled targets given the network and the penalty.
     feature_relevance_ : ndarray of shape (n_features_in_,)
-        If `alpha` is estimated with ``penalty_groups="input"``: standard deviation of the weights of each input,
-        1 / sqrt(`alpha_`), divided by the sum over all inputs.
+        If `alpha` is estimated with ``penalty_groups="input"``: 1 / sqrt(`alpha_`), the standard deviation of the
+        weights of each input, as a fraction of the sum over all inputs.
     estimators_ : list of LMRegressor
         With `n_networks` above 1, the networks. The other attributes are those of the network with the largest evidence
         (with a fixed `alpha`, the smallest F).
     split_indices_ : dict of str to ndarray
         Row numbers of the training, validation and test sets taken from X. Rows of zero weight are in none of them.
-    n_features_in_ : int
-        Number of inputs.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns of X, if these are strings.
 
@@ -248,8 +237,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
     .. [7] D. J. C. MacKay (1992), "Bayesian interpolation", Neural Computation 4, 415-447, eq. 2.8, 4.2, 4.8 and 4.9.
     .. [8] F. D. Foresee and M. T. Hagan (1997), "Gauss-Newton approximation to Bayesian learning", ICNN, 1930-1935.
     .. [9] I.-K. Yeo and R. A. Johnson (2000), Biometrika 87, 954-959, eq. 2.1 and 3.1 (power transforms).
-    .. [10] M. T. Hagan and M. B. Menhaj (1994), IEEE Transactions on Neural Networks 5, 989-993 (the same algorithm
-       without [3]_, [4]_ and [6]_, for networks).
+    .. [10] M. T. Hagan and M. B. Menhaj (1994), IEEE Transactions on Neural Networks 5, 989-993 (for networks).
 
     Examples
     --------
@@ -393,10 +381,8 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the squared errors. An integer weight is equivalent to a repeated row, a zero weight
             to a dropped one.
-        X_val : array-like of shape (n_samples_val, n_features), default=None
-            Inputs of a validation set. It switches early stopping on.
-        y_val : array-like of shape (n_samples_val,) or (n_samples_val, n_outputs), default=None
-            Targets of the validation set.
+        X_val, y_val : array-like, default=None
+            Inputs and targets of a validation set, shaped as `X` and `y`. It switches early stopping on.
         sample_weight_val : array-like of shape (n_samples_val,), default=None
             Weights of the validation set.
 
@@ -414,6 +400,8 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
             if `checkpoint` is the file of another fit; if parameters contradict each other.
         RuntimeError
             If a Dask cluster has no workers for 30 seconds. The best weights so far are kept.
+        KeyboardInterrupt
+            After Ctrl-C. The best weights so far are kept, with `stop_reason_` "interrupted".
 
         Warns
         -----
@@ -421,11 +409,6 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
             If `max_iter` or `max_time` ended the fit.
         UserWarning
             If the fit estimated the penalty and the mean of `sample_weight` is below 0.1.
-
-        Notes
-        -----
-        After Ctrl-C the estimator has the best weights so far and `stop_reason_` "interrupted"; the KeyboardInterrupt
-        is raised again.
         """
         config = make_config(self.get_params(deep=False), X_val is not None, is_dask(X))
         previous = warm_start_attributes(vars(self), config)
@@ -474,8 +457,8 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         RuntimeError
             If both `return_std` and `return_cov` are True.
         ValueError
-            If X is not finite, has other columns than at `fit`, or is so far from the training data that the prediction
-            overflows; if the covariance of several networks is requested.
+            If X is not finite, has other columns than at `fit`, or is so far from the training data that a prediction
+            overflows; with `return_cov`, if there are several networks.
         """
         check_is_fitted(self)
         if return_std and return_cov:
