@@ -23,7 +23,7 @@ from .prediction import Predictor
 
 # Attributes that predictions do not need: they are not sent to the workers.
 NOT_FOR_PREDICTIONS = (
-    "_callback_ctx", "_loo", "_memory", "_parent_callback_ctx", "_skl_callbacks", "growth_", "history_",
+    "_callback_ctx", "_loo", "_parent_callback_ctx", "_skl_callbacks", "_snapshot", "growth_", "history_",
     "loss_curve_", "split_indices_", "starts_",
 )  # fmt: skip
 

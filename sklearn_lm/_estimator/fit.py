@@ -20,10 +20,10 @@ from .._network.penalty import Precisions, fixed_l2
 from .._network.topology import Network, is_weight, layer_matrices, pack
 from .._optimize.linearization import Linearization
 from .._optimize.termination import Ending
-from .._training.checkpoint import Checkpoint, Part, ResumePoint, WarmStartState
-from .._training.evidence import EvidenceRun
+from .._training.checkpoint import Checkpoint, Part
 from .._training.history import print_starts
 from .._training.multistart import Hooks, Multistart, StartListener, StartRun, summary
+from .._training.snapshot import Snapshot
 from .._training.train import make_multistart
 from .._uncertainty.posterior import LeftOut, Posterior, RowsLeftOut, leave_one_out
 from .._uncertainty.predictive import MAX_ROWS
@@ -68,7 +68,7 @@ class FittedNetwork(NamedTuple):
     posterior: Posterior | None  # None if there is no Gram matrix
     train: DataSet | None  # training rows for the leave-one-out predictions: all, or a subsample
     left_out: RowsLeftOut | None
-    state: WarmStartState | None
+    snapshot: Snapshot | None  # with warm_start=True
 
     @property
     def loss(self) -> float:
@@ -85,7 +85,7 @@ def fit_network(
     prepared: Prepared,
     config: FitConfig,
     rng: np.random.RandomState,
-    resume_point: ResumePoint | None,
+    resume_point: Snapshot | None,
     hooks: FitHooks,
 ) -> FittedNetwork:
     """Fit one network.
@@ -96,7 +96,7 @@ def fit_network(
     config : FitConfig
     rng : RandomState
         Random numbers for the starts.
-    resume_point : ResumePoint or None
+    resume_point : Snapshot or None
         Earlier fit that is continued.
     hooks : FitHooks
 
@@ -111,9 +111,13 @@ def fit_network(
     problem, train = make_problem(prepared, config), prepared.sets["train"]
     settings = config.training._replace(by_evidence=prepared.by_evidence)
     listener = hooks.listener(prepared, problem) if hooks.listener else StartListener()
-    save = partial(hooks.part.save_race, prepared.scalings, prepared.split_indices) if hooks.part else None
     multistart = make_multistart(
-        problem, train, settings, resume_point, rng, Hooks(start_time, listener, save, hooks.stop)
+        problem,
+        train,
+        settings,
+        resume_point or Snapshot(prepared.scalings, prepared.split_indices),
+        rng,
+        Hooks(start_time, listener, hooks.part.save if hooks.part else None, hooks.stop),
     )
     result = partial(_result, prepared, config, problem, multistart)
     try:
@@ -155,17 +159,12 @@ def _result(
 ) -> FittedNetwork:
     """Return the solution of a start run, with its posterior and leave-one-out predictions of the rows `left_out`."""
     assert run.ending is not None
-    changed, theta = run.candidate()
+    changed, theta = run.solution()
     solved: Problem = changed or problem
-    precisions, log_evidence = None, np.nan
-    if isinstance(run, EvidenceRun):
-        best = run.found
-        precisions = run.precisions if best is None else best.precisions
-        log_evidence = np.nan if best is None else best.log_evidence
+    precisions = None if run.evidence is None else run.evidence.precisions
     posterior, robust_loss, rows_left_out = _uncertainty(solved, run, theta, precisions, left_out)
-    snapshot = multistart.memory() if config.training.warm_start else None
-    starts = summary(multistart.runners)
-    if config.training.verbose and len(multistart.runners) > 1:
+    starts = summary(multistart.runs)
+    if config.training.verbose and len(multistart.runs) > 1:
         print_starts(starts)
         if run.monitor.progress is not None:
             run.monitor.progress.replay()
@@ -179,12 +178,12 @@ def _result(
         history=run.monitor.history(),
         starts=starts,
         precisions=precisions,
-        log_evidence=log_evidence,
+        log_evidence=np.nan if run.evidence is None else run.evidence.log_evidence,
         robust_loss=robust_loss,
         posterior=posterior,
         train=left_out,
         left_out=rows_left_out,
-        state=None if snapshot is None else WarmStartState(snapshot, theta, problem.y_scaling.scale),
+        snapshot=multistart.snapshot(theta) if config.training.warm_start else None,
     )
 
 
@@ -207,11 +206,10 @@ def _uncertainty(
             noise = objective.sigma(theta) ** 2
         unit = problem.y_scaling.scale[0] if n_outputs == 1 else 1.0
         robust_loss = RobustLoss(float(run.scale * unit), objective.row_weights(theta))
-    elif precisions is not None:
-        assert isinstance(run, EvidenceRun)
-        noise = np.full(n_outputs, 1 / precisions.beta)
-        known = run.found or run.state
-        linearization = known.point if known else None
+    elif run.evidence is not None:
+        noise, linearization = np.full(n_outputs, 1 / run.evidence.precisions.beta), run.evidence.best_point
+        if linearization is None and run.state is not None:
+            linearization = run.state.point
     elif run.state is not None and run.state.iteration == run.best()[1]:  # else the solution is an earlier iteration
         linearization = run.state.point
     is_direct = linearization is not None and linearization.is_direct
@@ -242,7 +240,7 @@ def _leave_one_out(problem: Problem, posterior: Posterior, theta: np.ndarray, ro
 
 
 # ---- one network, and the fit that is continued ------------------------------------------------------
-def warm_start_point(fitted: Mapping[str, Any], network: Network) -> ResumePoint:
+def warm_start_point(fitted: Mapping[str, Any], network: Network) -> Snapshot:
     """Return the resume point of a fitted model, from its attributes.
 
     Raises
@@ -260,14 +258,13 @@ def warm_start_point(fitted: Mapping[str, Any], network: Network) -> ResumePoint
         )
     x_scaling = Scaling(fitted["x_offset_"], fitted["x_scale_"])
     y_scaling = Scaling(fitted["y_offset_"], fitted["y_scale_"])
-    theta, snapshot = pack(fitted["coefs_"], fitted["intercepts_"]), None
-    state: WarmStartState | None = fitted.get("_memory")
-    if state is not None and np.array_equal(theta, state.theta):
-        snapshot = state.race
-        layer_matrices(network, theta)[-1][:] *= (y_scaling.scale / state.y_scale)[:, None]
-        y_scaling = y_scaling._replace(scale=state.y_scale)
+    theta, precisions = pack(fitted["coefs_"], fitted["intercepts_"]), fitted.get("_precisions")
+    known: Snapshot | None = fitted.get("_snapshot")
+    if known is not None and known.theta is not None and np.array_equal(theta, known.theta):
+        layer_matrices(network, theta)[-1][:] *= (y_scaling.scale / known.scalings.y.scale)[:, None]
+        return known._replace(theta=theta, precisions=precisions)
     scalings = Scalings(fitted["x_power_"], x_scaling, y_scaling)
-    return ResumePoint(scalings, fitted["split_indices_"], snapshot, theta, fitted.get("_precisions"))
+    return Snapshot(scalings, fitted["split_indices_"], theta, precisions)
 
 
 class Fit(NamedTuple):
@@ -309,7 +306,7 @@ class FitInputs(NamedTuple):
         """Return a network's part of the checkpoint."""
         return self.checkpoint.part(name) if self.checkpoint else None
 
-    def resume_point(self, part: Part | None, number: int = 0) -> ResumePoint | None:
+    def resume_point(self, part: Part | None, number: int = 0) -> Snapshot | None:
         """Return what the fit of a network is continued from: its part of the checkpoint, or the previous fit."""
         if part and (saved := part.load()):
             return saved

@@ -26,7 +26,7 @@ MIN_MEAN_WEIGHT = 0.1
 # Attributes that not every fit sets: those of the previous fit are removed.
 OCCASIONAL = (
     "n_features_in_", "feature_names_in_", "loss_weights_", "loss_scale_", "alpha_", "log_evidence_",
-    "feature_relevance_", "growth_", "estimators_", "_precisions", "_memory", "_loo",
+    "feature_relevance_", "growth_", "estimators_", "_precisions", "_snapshot", "_loo",
 )  # fmt: skip
 
 
@@ -86,8 +86,8 @@ def fitted_attributes(prepared: Prepared, config: FitConfig, network: FittedNetw
         weights = np.full(prepared.n_rows, np.nan)
         weights[prepared.split_indices["train"]] = network.robust_loss.weights
         attributes |= {"loss_scale_": network.robust_loss.scale, "loss_weights_": weights}
-    if network.state is not None:
-        attributes["_memory"] = network.state
+    if network.snapshot is not None:
+        attributes["_snapshot"] = network.snapshot
     return attributes | leave_one_out_attributes(prepared, config, [network])
 
 

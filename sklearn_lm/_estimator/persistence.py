@@ -10,7 +10,7 @@ from typing import Any, Self
 from .._data.yeo_johnson import PowerTransform
 from .._network.penalty import Precisions
 from .._optimize.linearization import GramLinearization, JacobianLinearization
-from .._training.checkpoint import TUPLES, WarmStartState, decode, encode
+from .._training.checkpoint import TUPLES, decode, encode
 from .._uncertainty.heteroscedastic import NoiseModel
 from .._uncertainty.posterior import Factor, Posterior, PosteriorState
 from .._uncertainty.predictive import LooScore, NoiseModels
@@ -18,7 +18,7 @@ from .._uncertainty.predictive import LooScore, NoiseModels
 # Raise it when a state is no longer what `__setstate__` of earlier releases understands.
 FORMAT = 1
 # Attributes that are no plain data, and what they are made of.
-PACKED = ("_loo", "_memory", "_noise_models", "_posterior", "_precisions", "x_power_")
+PACKED = ("_loo", "_noise_models", "_posterior", "_precisions", "_snapshot", "x_power_")
 KINDS = {
     **TUPLES,
     "dual": JacobianLinearization,
@@ -29,7 +29,6 @@ KINDS = {
     "posterior": PosteriorState,
     "power": PowerTransform,
     "precisions": Precisions,
-    "remembered": WarmStartState,
 }
 
 
@@ -71,9 +70,12 @@ class PersistenceMixin:
                 f"This model was saved by release {release} of sklearn-lm, in a form that this release, {__version__}, "
                 "does not know. Load it with the release that saved it, or fit it again."
             )
+        # What release 0.1.0 wrote for a warm start is not read: such a model begins at its weights.
+        state.pop("_memory", None)
         for name in PACKED:
             if state.get(name) is not None:
-                value = decode(json.loads(state[name]["text"]), state[name]["arrays"], KINDS)
+                arrays = state[name]["arrays"]
+                value = decode(json.loads(state[name]["text"]), [arrays[f"a{i}"] for i in range(len(arrays))], KINDS)
                 if name == "_noise_models":
                     value = NoiseModels(models=value)
                 state[name] = Posterior(value) if isinstance(value, PosteriorState) else value

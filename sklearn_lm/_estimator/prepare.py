@@ -19,7 +19,8 @@ from .._data.yeo_johnson import POWER_ROWS, Scalings, identity_power, make_power
 from .._kernels.interrupt import check
 from .._network.objective import is_matrix_free
 from .._network.topology import Network, make_network
-from .._training.checkpoint import Checkpoint, ResumePoint
+from .._training.checkpoint import Checkpoint
+from .._training.snapshot import Snapshot
 from .config import FitConfig
 
 # Parameters that may differ between the fit that wrote a checkpoint and the fit that restores it.
@@ -94,7 +95,7 @@ def check_data(
 
 
 def prepare(
-    data: CheckedData, config: FitConfig, rng: np.random.RandomState, resume_point: ResumePoint | None = None
+    data: CheckedData, config: FitConfig, rng: np.random.RandomState, resume_point: Snapshot | None = None
 ) -> Prepared:
     """Return the data split by `rng` and scaled, or split and scaled as those of the fit that is continued."""
     network = data.network(config)

@@ -12,7 +12,7 @@ import numpy as np
 from .._data.executors import LostWorkersError
 from .._network.objective import MAX_MATRIX
 from .._network.topology import pack, unpack
-from .._training.checkpoint import ResumePoint
+from .._training.snapshot import Snapshot
 from .ensemble import fit_ensemble
 from .fit import Fit, FitHooks, FitInputs, FittedNetwork, fit_network
 from .fitted_attributes import leave_one_out_score
@@ -93,7 +93,7 @@ def search_size(inputs: FitInputs) -> Fit:
     return fit._replace(growth={name: np.array([getattr(step, name) for step in steps]) for name in Step._fields})
 
 
-def larger_network(fit: Fit, n_units: int, rng: np.random.RandomState) -> ResumePoint:
+def larger_network(fit: Fit, n_units: int, rng: np.random.RandomState) -> Snapshot:
     """Return the solution of a fit with more units, as the start for the next size."""
     (fitted,), prepared = fit.networks, fit.prepared
     assert fitted is not None
@@ -107,7 +107,7 @@ def larger_network(fit: Fit, n_units: int, rng: np.random.RandomState) -> Resume
         [np.hstack([W, new]), np.vstack([V, np.zeros((n_new, V.shape[1]))])],
         [np.concatenate([b, -np.einsum("ki,ik->k", centres, new)]), c],
     )
-    return ResumePoint(fitted.scalings, prepared.split_indices, None, theta, fitted.precisions)
+    return Snapshot(fitted.scalings, prepared.split_indices, theta, fitted.precisions)
 
 
 def distinct_rows(prepared: Prepared) -> np.ndarray:

@@ -1,10 +1,10 @@
-"""scikit-learn's callbacks: the fit as a tree of tasks, and what its callbacks are told.
+"""scikit-learn's callbacks: the fit as a tree of tasks, and what is reported to them.
 
 The interface is experimental and came with scikit-learn 1.9. Only this file knows it; with an older scikit-learn
 `CallbackSupport` is empty and `set_callbacks` does not exist.
 
-A fit from one start has a subtask "iteration" for each iteration, the first for the starting point. A fit whose starts
-race has a subtask "start" for each of them; for those that run to the end it has "iteration" subtasks from there on. A
+A fit from one start has a subtask "iteration" for each iteration, the first for the starting point. A fit from several
+starts has a subtask "start" for each of them; those that run to the end have "iteration" subtasks from there on. A
 callback that returns True at the end of a task stops the fit.
 """
 
@@ -24,11 +24,11 @@ try:
 except ImportError:
 
     class CallbackSupport:  # type: ignore[no-redef]
-        """Nothing: this scikit-learn has no callbacks."""
+        """Empty class, for a scikit-learn without callbacks."""
 
 
 class Tasks(StartListener):
-    """The tasks of one call of `fit`; without callbacks, a shell that does nothing.
+    """The tasks of one call of `fit`; without callbacks it does nothing.
 
     Parameters
     ----------
@@ -53,9 +53,9 @@ class Tasks(StartListener):
         self._estimator, self._problem, self._data, self._attributes = estimator, problem, data, attributes
         self._is_stopped = False
         self._n_iterations = n_iterations + 1  # the starting point is one
-        self._finals: list[tuple[Any, StartRun]] = []
+        self._survivors: list[tuple[Any, StartRun]] = []
         self._root: Any = None
-        self._is_race = False
+        self._has_starts = False
         # The optimizer ignores overflows at trial points; what a callback does is none of its trials.
         self._numpy_errors = np.geterr()
 
@@ -65,52 +65,52 @@ class Tasks(StartListener):
         # With callbacks of its own, or as part of a fit that may have some.
         if not (hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx")):
             return
-        self._is_race = n_starts > 1
+        self._has_starts = n_starts > 1
         context = estimator._init_callback_context(
-            max_subtasks=n_starts if self._is_race else self._n_iterations, sequential_subtasks=not self._is_race
+            max_subtasks=n_starts if self._has_starts else self._n_iterations, sequential_subtasks=not self._has_starts
         )
         if not hasattr(estimator, "_skl_callbacks"):
             return
         self._root = context.call_on_fit_task_begin(estimator=estimator, **data)
 
-    def lost(self, runner: StartRun) -> None:
+    def lost(self, run: StartRun) -> None:
         if self._root is None:
             return
-        task = self._root.subcontext(task_name="start", task_id=runner.number)
+        task = self._root.subcontext(task_name="start", task_id=run.number)
         task.call_on_fit_task_begin(estimator=self._estimator, **self._data)
-        self._end(task, runner)
+        self._end(task, run)
 
-    def final(self, runner: StartRun) -> None:
+    def final(self, run: StartRun) -> None:
         if self._root is None:
             return
         task = self._root
-        if self._is_race:
-            task = self._root.subcontext(task_name="start", task_id=runner.number, max_subtasks=self._n_iterations)
-            self._finals.append((task.call_on_fit_task_begin(estimator=self._estimator, **self._data), runner))
+        if self._has_starts:
+            task = self._root.subcontext(task_name="start", task_id=run.number, max_subtasks=self._n_iterations)
+            self._survivors.append((task.call_on_fit_task_begin(estimator=self._estimator, **self._data), run))
 
-        def watch(record: Record, row: Row) -> Ending | None:
+        def report(record: Record, row: Row) -> Ending | None:
             with np.errstate(**self._numpy_errors):
                 iteration = task.subcontext(task_name="iteration")
                 iteration.call_on_fit_task_begin(estimator=self._estimator, **self._data)
-                self._end(iteration, runner)
+                self._end(iteration, run)
             return Ending.CALLBACK if self._is_stopped else None
 
-        runner.monitor.watchers.append(watch)
+        run.monitor.listeners.append(report)
 
     def end(self, winner: StartRun) -> None:
         if self._root is None:
             return
-        for task, runner in self._finals:
-            self._end(task, runner)
+        for task, run in self._survivors:
+            self._end(task, run)
         self._end(self._root, winner)
 
-    def _end(self, task: Any, runner: StartRun) -> None:
+    def _end(self, task: Any, run: StartRun) -> None:
         def attributes() -> dict[str, Any]:
-            problem, theta = runner.candidate()
+            problem, theta = run.solution()
             return self._attributes(problem or self._problem, theta)
 
         self._is_stopped |= task.call_on_fit_task_end(
             estimator=self._estimator,
             **self._data,
-            reconstruction_attributes=attributes if runner.monitor.last else None,
+            reconstruction_attributes=attributes if run.monitor.last else None,
         )

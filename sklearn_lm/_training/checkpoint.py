@@ -1,4 +1,4 @@
-"""A fit on disk: what it must remember to go on in another process, and whose fit it is.
+"""A fit on disk: its snapshots, and the description of the fit that they belong to.
 
 The file is a zip archive of plain arrays and one JSON text (numpy's ``.npz``). It holds no code, and reading it runs
 none. It is written to a temporary file beside it, which then takes its name, so that there is always a whole one.
@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,62 +17,38 @@ import numpy as np
 from .._data.scaling import Scaling
 from .._data.yeo_johnson import PowerTransform, Scalings
 from .._network.penalty import Precisions
-from .._optimize import state
 from .._optimize.damping import Damping
-from .._optimize.termination import Ending
-from . import evidence, history, multistart
+from .._optimize.state import OptimizerSnapshot
+from .snapshot import BestEvidence, EvidenceState, RunSnapshot, Snapshot, Start
 
-FORMAT = 2
-# What may stand in a file, by name: reading makes these and nothing else.
+FORMAT = 3
+# Classes that a file may hold, by name: reading makes these and nothing else.
 TUPLES = {
+    "best": BestEvidence,
     "damping": Damping,
-    "standing": state.OptimizerSnapshot,
-    "monitor": history.Memory,
-    "runner": multistart.Memory,
-    "race": multistart.MultistartSnapshot,
-    "evidence": evidence.EvidenceSnapshot,
-    "found": evidence.BestEvidenceSnapshot,
-    "precisions": Precisions,
+    "evidence": EvidenceState,
+    "optimizer": OptimizerSnapshot,
     "power": PowerTransform,
+    "precisions": Precisions,
+    "run": RunSnapshot,
     "scaling": Scaling,
     "scalings": Scalings,
+    "snapshot": Snapshot,
+    "start": Start,
 }
-ENDINGS = {ending.name: ending for ending in Ending}
-
-
-class ResumePoint(NamedTuple):
-    """What a fit goes on from: an earlier one of the same model, or its own checkpoint."""
-
-    scalings: Scalings
-    split_indices: dict[str, np.ndarray]
-    race: multistart.MultistartSnapshot | None
-    theta: np.ndarray  # where to begin if the race cannot go on
-    precisions: Precisions | None = None  # and the precisions to begin with
-
-    @property
-    def n_starts(self) -> int:
-        return len(self.race.runners) if self.race else 1
-
-
-class WarmStartState(NamedTuple):
-    """What a fitted model knows of its fit, to go on exactly."""
-
-    race: multistart.MultistartSnapshot
-    theta: np.ndarray  # as it was published: a model with other weights does not go on, but begins at these
-    y_scale: np.ndarray  # that the fit began with; evidence fits change it
 
 
 class Checkpoint:
-    """The file of one call of `fit`: a part for each network that it fits.
+    """The file of one call of `fit`: a snapshot of each network that it fits.
 
-    A network that is done stays in the file as it was told of last: it is brought to its end again, by less than an
+    A network that is done stays in the file as it was last reported: it is brought to its end again, by less than an
     iteration, and what followed from it follows again.
 
     Parameters
     ----------
     path : str or path-like
     owner : mapping of str to str
-        What the fit is made of (`fingerprint` for data); a file with another owner is refused.
+        What the fit is made of (`fingerprint` for data); a file with another owner is an error.
 
     Raises
     ------
@@ -86,7 +62,7 @@ class Checkpoint:
             raise ValueError(f"checkpoint={str(path)!r}: the folder {str(self.path.parent)!r} does not exist.")
         self._temporary = self.path.with_name(self.path.name + ".tmp")
         self._saving = threading.Lock()
-        # By name: what `encode` made of a part, with the arrays of it.
+        # By name: JSON of a part as `encode` made it, and its arrays.
         self._parts: dict[str, tuple[Any, list[np.ndarray]]] = {}
         self.is_begun = self._read()
 
@@ -94,18 +70,15 @@ class Checkpoint:
         """Take over what was saved; False if there is no file."""
         try:
             with open(self.path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            content = json.loads(str(arrays.pop("content")))
-            if content["format"] != FORMAT:
-                raise ValueError("another version of the format")
-            owner = content["owner"]
-            parts = {
-                name: (part, [arrays[f"{name}/{i}"] for i in range(n_arrays)])
-                for name, (part, n_arrays) in content["parts"].items()
-            }
+                content = json.loads(str(archive["content"]))
+                if content["format"] != FORMAT:
+                    raise ValueError("another version of the format")
+                owner = content["owner"]
+                for name, (part, n_arrays) in content["parts"].items():
+                    self._parts[name] = part, [archive[f"{name}/{i}"] for i in range(n_arrays)]
             if owner == self.owner:
-                for part, part_arrays in parts.values():
-                    _decoded(part, part_arrays)
+                for part, arrays in self._parts.values():
+                    decode(part, arrays)
         except FileNotFoundError:
             return False
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, zipfile.BadZipFile) as error:
@@ -119,35 +92,29 @@ class Checkpoint:
                 f"checkpoint={str(self.path)!r} belongs to another fit: {', '.join(different)} differ. "
                 "Go on with what it was begun with, delete the file, or give another name."
             )
-        self._parts = parts
         return True
 
     def part(self, name: str) -> "Part":
         return Part(self, name)
 
     def random_state(self, given: np.random.RandomState) -> np.random.RandomState:
-        """`given`, or as it was when the fit began: what follows from it is drawn again."""
+        """Return `given`, or as it was when the fit began: what follows from it is drawn again."""
         name = "random_state"
         if name not in self._parts:
-            kind, key, position, has_gauss, gauss = given.get_state(legacy=True)
-            self._parts[name] = [kind, {"array": 0}, position, has_gauss, gauss], [np.array(key)]
+            self._put(name, given.get_state(legacy=False))
             return given
-        state, (key,) = self._parts[name]
         rng = np.random.RandomState()
-        rng.set_state((state[0], key, *state[2:]))
+        rng.set_state(self.load(name))
         return rng
 
-    def load(self, name: str) -> ResumePoint | None:
-        if name not in self._parts:
-            return None
-        scalings, split_indices, race = _decoded(*self._parts[name])
-        return ResumePoint(scalings, split_indices, race, race.leading())
+    def load(self, name: str) -> Any:
+        """Return a part as it was saved, or None."""
+        return decode(*self._parts[name]) if name in self._parts else None
 
     def save(self, name: str, value: Any) -> None:
-        arrays: list[np.ndarray] = []
-        part = encode(value, arrays), arrays
+        """Replace a part, and write the file anew."""
         with self._saving:
-            self._parts[name] = part
+            self._put(name, value)
             content = {
                 "format": FORMAT,
                 "owner": self.owner,
@@ -160,39 +127,34 @@ class Checkpoint:
                 np.savez(file, content=np.array(json.dumps(content)), **named)  # type: ignore[arg-type]
             os.replace(self._temporary, self.path)
 
+    def _put(self, name: str, value: Any) -> None:
+        arrays: list[np.ndarray] = []
+        self._parts[name] = encode(value, arrays), arrays
+
     def remove(self) -> None:
-        """After a fit that came to its end."""
+        """Delete the file, after a fit that came to its end."""
         self.path.unlink(missing_ok=True)
         self._temporary.unlink(missing_ok=True)  # of a process that was killed while it wrote
 
 
-class Part:
-    """What a checkpoint knows of one network."""
+class Part(NamedTuple):
+    """The part of a checkpoint that belongs to one network."""
 
-    def __init__(self, file: Checkpoint, name: str):
-        self._file, self._name = file, name
+    file: Checkpoint
+    name: str
 
-    def load(self) -> ResumePoint | None:
-        """What was saved, or None."""
-        return self._file.load(self._name)
+    def load(self) -> Snapshot | None:
+        return self.file.load(self.name)
 
-    def save_race(
-        self, scalings: Scalings, split_indices: dict[str, np.ndarray], race: multistart.MultistartSnapshot
-    ) -> None:
-        self._file.save(self._name, [scalings, split_indices, race])
-
-
-def _decoded(part: Any, arrays: list[np.ndarray]) -> Any:
-    return decode(part, {f"a{i}": array for i, array in enumerate(arrays)})
+    def save(self, snapshot: Snapshot) -> None:
+        self.file.save(self.name, snapshot)
 
 
 def encode(value: Any, arrays: list[np.ndarray], tuples: Mapping[str, Any] = TUPLES) -> Any:
-    """As JSON can hold it; arrays are put into `arrays`. Floats keep all their digits."""
+    """Return `value` as JSON can hold it; arrays are appended to `arrays`. Floats keep all their digits."""
     if isinstance(value, np.ndarray):
         arrays.append(value)
         return {"array": len(arrays) - 1}
-    if isinstance(value, Ending):
-        return {"ending": value.name}
     for name, kind in tuples.items():
         if type(value) is kind:
             return {name: [encode(part, arrays, tuples) for part in value]}
@@ -212,17 +174,15 @@ def encode(value: Any, arrays: list[np.ndarray], tuples: Mapping[str, Any] = TUP
     return value
 
 
-def decode(value: Any, arrays: Mapping[str, np.ndarray], tuples: Mapping[str, Any] = TUPLES) -> Any:
-    """The inverse of `encode`, but for tuples without a name: they become lists."""
+def decode(value: Any, arrays: Sequence[np.ndarray], tuples: Mapping[str, Any] = TUPLES) -> Any:
+    """Return the inverse of `encode`, except that tuples without a name become lists."""
     if isinstance(value, list):
         return [decode(part, arrays, tuples) for part in value]
     if not isinstance(value, dict):
         return value
     ((name, content),) = value.items()
     if name == "array":
-        return arrays[f"a{content}"]
-    if name == "ending":
-        return ENDINGS[content]
+        return arrays[content]
     if name == "table":
         columns = [decode(column, arrays, tuples).tolist() for _, column in content]
         return [dict(zip([key for key, _ in content], row, strict=True)) for row in zip(*columns, strict=True)]

@@ -1,4 +1,4 @@
-"""Who races: how many starts, from which families, and the rows on which they are judged at first."""
+"""Draws starts: how many, from which families, and the rows of their screening."""
 
 import numpy as np
 
@@ -7,14 +7,13 @@ from .._network.initialization import Sample, draw, mix
 from .._network.objective import Problem
 from .._network.topology import Network
 from .multistart import RUNGS, SAMPLE_ROWS, affordable_starts
-
-Start = tuple[str, np.ndarray]  # family, theta
+from .snapshot import Start
 
 
 def draw_starts(
     problem: Problem, train: RowSet, n_starts: int | str, init: str, rng: np.random.RandomState
 ) -> tuple[list[Start], Rows | None]:
-    """New starts, and the rows to choose among them by, if not all rows."""
+    """Return new starts, and the screening rows, None if they are compared on all rows."""
     if n_starts == "auto":
         n_starts = affordable(problem.network, train)
     assert isinstance(n_starts, int)
@@ -26,17 +25,17 @@ def draw_starts(
         problem.y_scaling.forward(distinct.Y),
     )
     families = mix(n_starts, problem.network.sizes[0], init)
-    starts = [(family, draw(problem.network, family, sample, rng)) for family in families]
+    starts = [Start(family, draw(problem.network, family, sample, rng)) for family in families]
     return starts, _sample_rows(problem, train, distinct, n_starts)
 
 
 def screening_rows(problem: Problem, train: RowSet, n_starts: int) -> Rows | None:
-    """The rows alone, for a race that goes on."""
+    """Return the screening rows alone, for a fit that is continued."""
     return _sample_rows(problem, train, train.distinct(SAMPLE_ROWS), n_starts) if n_starts > 1 else None
 
 
 def affordable(network: Network, train: RowSet) -> int:
-    """With n_starts="auto"."""
+    """Return the number of starts for n_starts="auto"."""
     if not network.is_nonlinear:
         return 1
     n_residuals = train.total_weight() * train.Y.shape[1]
@@ -44,6 +43,7 @@ def affordable(network: Network, train: RowSet) -> int:
 
 
 def _sample_rows(problem: Problem, train: RowSet, distinct: DataSet, n_starts: int) -> Rows | None:
+    """Return `distinct` as rows, None if there are fewer rows than for a sample, or no start to drop."""
     if len(distinct.X) < SAMPLE_ROWS or n_starts <= RUNGS[-1].at_least:
         return None
     # Each row stands for those that were left out, so that the penalty keeps its proportion.

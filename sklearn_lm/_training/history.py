@@ -1,11 +1,12 @@
-"""What is known about each iteration, and who listens to it: history, progress lines, stopping by error.
+"""What is recorded of each iteration, and its listeners: history, progress lines, stopping by error.
 
 The optimizer hands a `Record` to `Monitor`, which adds the errors of the data sets and passes record and row (a dict
 of numbers) to its listeners. A listener may return an `Ending`; the first one stops the fit.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,21 +23,26 @@ class Monitor:
     Parameters
     ----------
     train_error : callable
-        Mean squared training error from the record's `equations`, in the target's own squared units.
+        Mean squared training error from the record's `point`, in the target's own squared units.
     held_out_errors : mapping of str to callable
         Name of a column and the error of theta on a set that takes no part in the fit.
     rules : sequence of callables
-        Called with the record and its row; the first `Ending` that one of them returns stops the fit. Of a record that
-        is told again, by a fit that goes on from it, they say the same again.
+        Called with the record and its row; the first `Ending` that one of them returns stops the fit. They are called
+        again with a record that is reported again, by a fit that is continued from it, and then return the same.
     stopping : EarlyStopping, optional
-        One more rule, and the one that says what to set_fitted_attributes.
+        One more rule, and the one that chooses the solution.
     progress : Progress, optional
         The printed record.
 
     Attributes
     ----------
-    watchers : list of callables
-        As the rules, but called once per iteration and after them.
+    listeners : list of callables
+        Called as the rules are, but once per iteration and after them.
+    rows : list of dict
+    columns : dict of str to float
+        More numbers for every row to come, from a search that changes the objective while it is minimised.
+    last : tuple of float, int and ndarray, or None
+        Cost, iteration and theta of the last record, and not the record: its Gram matrix is large.
     """
 
     def __init__(
@@ -48,20 +54,17 @@ class Monitor:
         progress: "Progress | None" = None,
     ):
         self.train_error, self.held_out_errors = train_error, held_out_errors
-        self.rules: list[Listener] = list(rules)
-        if stopping is not None:
-            self.rules.append(stopping)
+        self.rules: list[Listener] = [*rules, *([stopping] if stopping else [])]
         self.stopping, self.progress = stopping, progress
-        self.watchers: list[Listener] = [] if progress is None else [progress]
-        # Told of rejected trials, by the optimizer itself; None costs nothing.
-        self.on_reject = progress.on_reject if progress is not None and progress.tells_rejected else None
+        self.listeners: list[Listener] = [progress] if progress else []
+        # Called by the optimizer itself with rejected trials; None costs nothing.
+        self.on_reject = progress.on_reject if progress is not None and progress.shows_rejected else None
         self.rows: list[Row] = []
-        # More numbers for every row to come, from whoever changes the objective while it is minimised.
         self.columns: Row = {}
-        # Cost, iteration and theta of the last record, and not the record: its Gram matrix is large.
         self.last: tuple[float, int, np.ndarray] | None = None
 
     def __call__(self, record: Record) -> Ending | None:
+        """Keep a record, and return the first ending of a rule or listener."""
         is_new = record.iteration == len(self.rows)
         row = self._row(record) if is_new else self.rows[-1]
         self.last = record.cost, record.iteration, record.theta
@@ -70,10 +73,11 @@ class Monitor:
             if self.stopping is not None:
                 row["validation_failures"] = record.iteration - self.stopping.best_iteration
             self.rows.append(row)
-            endings += [watch(record, row) for watch in self.watchers]
+            endings += [listener(record, row) for listener in self.listeners]
         return next((ending for ending in endings if ending), None)
 
     def _row(self, record: Record) -> Row:
+        """Return the columns of the history for one record."""
         seconds = record.seconds
         return {
             "loss": record.cost,
@@ -94,41 +98,43 @@ class Monitor:
         return {name: error(theta) for name, error in self.held_out_errors.items()}
 
     def history(self) -> dict[str, np.ndarray]:
-        """Equally long arrays, one entry per row."""
+        """Return equally long arrays, one entry per row."""
         return {name: np.array([row[name] for row in self.rows]) for name in self.rows[0]}
 
     def best(self) -> tuple[float, int, np.ndarray]:
-        """Return the error to compare fits by, iteration and theta to publish. F never grows: its last is its best."""
+        """Return error to compare runs by, iteration and theta of the solution. F never grows: its last is its best."""
         if self.stopping is not None and self.stopping.best_theta is not None:
             return self.stopping.best_error, self.stopping.best_iteration, self.stopping.best_theta
         assert self.last is not None  # the starting point is a record
         return self.last
 
-    def memory(self) -> "Memory":
-        best = None if self.stopping is None or self.last is None else self.best()
-        return Memory([dict(row) for row in self.rows], self.last, best)
+    def error_at(self, iteration: int) -> float:
+        """Return the error to compare runs by as it was at an iteration, or at the last one before."""
+        rows = self.rows[: iteration + 1]
+        if self.stopping is None or not rows:
+            return rows[-1]["loss"] if rows else math.inf
+        return min(_comparable(row["validation_mse"]) for row in rows)
 
-    def recall(self, memory: "Memory") -> bool:
-        """Go on from there; False, and nothing is taken over, if the held-out sets are not the same."""
-        assert memory.last is not None
-        row = memory.rows[-1]
-        held_out = self._held_out(memory.last[2])
-        if (memory.best is None) != (self.stopping is None) or any(
-            name not in row or not np.array_equal(row[name], error, equal_nan=True) for name, error in held_out.items()
+    def restore(self, rows: Sequence[Row], theta: np.ndarray, best_theta: np.ndarray | None) -> bool:
+        """Go on from the rows of a history; False, and nothing is taken over, if the held-out sets are not the same.
+
+        `theta` belongs to the last row, and `best_theta` to the least validation error.
+        """
+        row = rows[-1]
+        if (best_theta is None) != (self.stopping is None) or any(
+            name not in row or not np.array_equal(row[name], error, equal_nan=True)
+            for name, error in self._held_out(theta).items()
         ):
             return False
-        self.rows, self.last = [dict(row) for row in memory.rows], memory.last
-        if self.stopping is not None and memory.best is not None:
-            self.stopping.best_error, self.stopping.best_iteration, self.stopping.best_theta = memory.best
+        self.rows, self.last = list(rows), (row["loss"], len(rows) - 1, theta)
+        self.columns = {name: row[name] for name in self.columns}
+        if self.stopping is not None:
+            best_iteration = self.last[1] - int(row["validation_failures"])
+            error = _comparable(rows[best_iteration]["validation_mse"])
+            self.stopping.best_error, self.stopping.best_iteration, self.stopping.best_theta = (
+                error, best_iteration, best_theta
+            )  # fmt: skip
         return True
-
-
-class Memory(NamedTuple):
-    """What a `Monitor` must remember to go on."""
-
-    rows: list[Row]
-    last: tuple[float, int, np.ndarray] | None
-    best: tuple[float, int, np.ndarray] | None
 
 
 class Goal:
@@ -154,9 +160,14 @@ class EarlyStopping:
         error = row["validation_mse"]
         # A first error that is not finite is still the best known so far.
         if error < self.best_error or self.best_theta is None:
-            self.best_error = np.inf if np.isnan(error) else error  # nothing would ever be less than NaN
+            self.best_error = _comparable(error)
             self.best_theta, self.best_iteration = record.theta, record.iteration
         return Ending.PATIENCE if record.iteration - self.best_iteration >= self.patience else None
+
+
+def _comparable(error: float) -> float:
+    """Return infinity instead of NaN, than which no error would ever be less."""
+    return math.inf if math.isnan(error) else error
 
 
 class Progress:
@@ -165,9 +176,8 @@ class Progress:
     Parameters
     ----------
     is_live : bool
-        Lines are printed as they come; else they are kept for `replay`, for a run that may turn out to be of no
-        interest.
-    tells_rejected : bool
+        Lines are printed as they come; else they are kept for `replay`, for a run that may turn out not to be the best.
+    shows_rejected : bool
     """
 
     COLUMNS = (
@@ -179,10 +189,10 @@ class Progress:
         ("time", "seconds"),
     )
 
-    def __init__(self, is_live: bool = True, tells_rejected: bool = False):
-        self.tells_rejected = tells_rejected
+    def __init__(self, is_live: bool = True, shows_rejected: bool = False):
+        self.shows_rejected = shows_rejected
         self.lines: list[str] = []
-        self.say: Callable[[str], None] = print if is_live else self.lines.append
+        self.write: Callable[[str], None] = print if is_live else self.lines.append
         self.columns: list[str] = []
 
     def replay(self) -> None:
@@ -192,18 +202,19 @@ class Progress:
     def __call__(self, record: Record, row: Row) -> None:
         if not self.columns:
             self.columns = [name for name, _ in self.COLUMNS if name in row]
-            self.say("iter" + "".join(f"{title:>12}" for name, title in self.COLUMNS if name in row))
-        self.say(f"{record.iteration:4d}" + "".join(f"{row[name]:12.4g}" for name in self.columns))
+            self.write("iter" + "".join(f"{title:>12}" for name, title in self.COLUMNS if name in row))
+        self.write(f"{record.iteration:4d}" + "".join(f"{row[name]:12.4g}" for name in self.columns))
 
     def on_reject(self, rejection: Rejection) -> None:
+        """Write the line of a rejected trial, under the columns that it has."""
         known = {"mu": rejection.mu, "gain_ratio": rejection.gain_ratio, "time": rejection.time}
         cells = [f"{known[name]:12.4g}" if name in known else " " * 12 for name in self.columns]
         cells[0] = f"{'rejected':>12}"
-        self.say(" " * 4 + "".join(cells))
+        self.write(" " * 4 + "".join(cells))
 
 
 def print_starts(starts: dict[str, np.ndarray]) -> None:
-    """One aligned line per start of a race."""
+    """Print one aligned line per start."""
     print(f"start  {'family':<14}{'iterations':>10}{'train MSE':>12}  fate")
     for number, (family, mse, n_iter, fate) in enumerate(
         zip(starts["family"], starts["train_mse"], starts["n_iter"], starts["fate"], strict=True), start=1

@@ -1,29 +1,32 @@
-"""Several starts in a race: all get a few iterations, the better part goes on, the best few run to the end.
+"""Several start runs: all get a few iterations, the better part goes on, the best few run to the end.
 
-Successive halving (Jamieson & Talwalkar, AISTATS 2016) over starts from a mix of families. On many rows the rounds
-are run on a sample of them, and only those who are left see all rows.
+Successive halving (Jamieson & Talwalkar, AISTATS 2016) over starts from several families. If there are many rows, the
+rungs are run on a subsample of them (screening), and only the survivors see all rows. Start runs that find their
+penalty by the evidence all run to the end: their evidence at an early rung says little about the last one.
 """
 
 import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from joblib import effective_n_jobs
 
 from .._kernels import interrupt
+from .._network.objective import Problem
 from .._optimize.levenberg_marquardt import advance
 from .._optimize.objective import Objective
-from .._optimize.state import DataChangedError, OptimizerSettings, OptimizerSnapshot, OptimizerState
+from .._optimize.state import DataChangedError, OptimizerSettings, OptimizerState
 from .._optimize.termination import Ending, is_late
-from . import history
+from .evidence import EvidenceSearch
 from .history import Monitor
+from .snapshot import EvidenceState, RunSnapshot, Snapshot, Start
 
 
 class Rung(NamedTuple):
-    """How far a start gets before it is judged, and who goes on."""
+    """Iterations of a start run until it is compared, and how many go on."""
 
     n_iter: int
     share: float
@@ -31,123 +34,114 @@ class Rung(NamedTuple):
 
 
 RUNGS = (Rung(12, 0.3, 3), Rung(40, 0.08, 3), Rung(90, 0.05, 2))
-# Multiply-adds of a race's first round, and in the same unit what the bookkeeping of one iteration comes to, and a
-# hidden unit for one row (its activation, forward and backward passes).
+# Multiply-adds of the first rung, and in the same unit the bookkeeping of one iteration, and a hidden unit for one row
+# (its activation, forward and backward passes).
 BUDGET, OVERHEAD, UNIT = 7.5e8, 1e6, 60
 MAX_STARTS = 40
 # Relative difference of errors up to which two starts count as equally good.
 SAME = 1e-6
-# From this number of distinct rows on the rounds are run on a sample of so many.
+# From this number of distinct rows on the rungs are run on a subsample of so many.
 SAMPLE_ROWS = 3000
 
 
 class RunFactory(NamedTuple):
-    """What a race is run on: a maker of objectives and a maker of monitors, both called once per start or thread."""
+    """Makers of the parts of a start run; an objective is made once per run or thread, the rest once per run."""
 
     objective: Callable[[], Objective]
     monitor: Callable[[], Monitor]
     negligible: float  # errors below this are rounding errors
-
-
-class Memory(NamedTuple):
-    """What a `StartRun` must remember to go on."""
-
-    number: int
-    family: str
-    theta: np.ndarray
-    errors: dict[int, float]
-    fate: str
-    ending: Ending | None
-    standing: OptimizerSnapshot | None
-    monitor: history.Memory
+    evidence: Callable[[Start, Monitor], EvidenceSearch] | None = None  # None: F is minimised with a fixed penalty
 
 
 class StartRun:
-    """One start on its way."""
+    """One start run; with an `EvidenceSearch` the penalty is updated at its pauses."""
 
-    def __init__(self, number: int, family: str, theta: np.ndarray, monitor: Monitor):
-        self.number, self.family, self.theta, self.monitor = number, family, theta, monitor
+    def __init__(self, number: int, start: Start, factory: RunFactory):
+        self.number, self.family, self.theta = number, start.family, start.theta
+        self.monitor = factory.monitor()
+        self.evidence = None if factory.evidence is None else factory.evidence(start, self.monitor)
         self.state: OptimizerState | None = None
         self.ending: Ending | None = None
         self.failure: ValueError | None = None
-        self.errors: dict[int, float] = {}  # at the end of each round
-        self.fate = ""
-        self.origin: Any = None  # the memory that it goes on from
-        self._standing: OptimizerSnapshot | None = None
+        self.status = ""
+        self.snapshot = RunSnapshot(number, start, evidence=self._evidence_state())
+
+    @classmethod
+    def restore(cls, snapshot: RunSnapshot, factory: RunFactory) -> "StartRun":
+        """Return a run that goes on from `snapshot`, to the same bits."""
+        if (factory.evidence is None) != (snapshot.evidence is None):
+            raise DataChangedError
+        run = cls(snapshot.number, snapshot.start, factory)
+        if snapshot.optimizer is not None:  # it was neither lost at its first evaluation nor still to begin
+            if run.evidence is not None and snapshot.evidence is not None:
+                run.evidence.restore(snapshot.evidence)
+            if not run.monitor.restore(snapshot.rows, snapshot.optimizer.theta, snapshot.best_theta):
+                raise DataChangedError
+        run.snapshot = snapshot
+        return run
+
+    def take_snapshot(self) -> None:
+        """Replace `snapshot`, at an iteration that was just reported."""
+        assert self.state is not None
+        stopping = self.monitor.stopping
+        self.snapshot = self.snapshot._replace(
+            optimizer=self.state.snapshot(),
+            rows=list(self.monitor.rows),
+            best_theta=None if stopping is None else stopping.best_theta,
+            evidence=self._evidence_state(),
+        )
+
+    def _evidence_state(self) -> EvidenceState | None:
+        return None if self.evidence is None else self.evidence.state
 
     @property
     def error(self) -> float:
-        return self.monitor.best()[0] if self.monitor.last else math.inf
+        return self.best()[0] if self.monitor.last else math.inf
 
     @property
     def scale(self) -> float | None:
-        """Of a robust loss."""
-        known = self._standing if self.state is None else self.state
+        """The scale of a robust loss."""
+        known = self.snapshot.optimizer if self.state is None else self.state
         return known.scale if known is not None else None
 
     @property
     def has_begun(self) -> bool:
-        return self.state is not None or self._standing is not None
-
-    def best(self) -> tuple[float, int, np.ndarray]:
-        """What to set_fitted_attributes: error to compare by, iteration, theta."""
-        return self.monitor.best()
-
-    def candidate(self) -> tuple[Any, np.ndarray]:
-        """What would be published now: the problem, if it is not that of the course any more, and theta."""
-        return None, self.best()[2]
+        return self.state is not None or self.snapshot.optimizer is not None
 
     @property
     def iteration(self) -> int:
         return self.monitor.last[1] if self.monitor.last else 0
 
+    def best(self) -> tuple[float, int, np.ndarray]:
+        """Return the error to compare runs by, iteration and theta of the solution so far."""
+        if self.evidence is None:
+            return self.monitor.best()
+        best = self.evidence.state.best
+        if best is None:  # the current point
+            return math.inf, self.iteration, self.monitor.best()[2] if self.state is None else self.state.theta
+        return -best.log_evidence, best.iteration, best.theta
+
+    def solution(self) -> tuple[Problem | None, np.ndarray]:
+        """Return the problem, None if it is still that of the factory, and theta of the solution so far."""
+        return None if self.evidence is None else self.evidence.best_problem, self.best()[2]
+
     def run(self, objective: Objective, settings: OptimizerSettings, start_time: float, pause_at: int | None) -> None:
-        """Iterate to `pause_at` (None: to the end). A start that overflows is lost, and no reason to stop a race."""
-        if self.ending is not None or self.fate or (pause_at is not None and self.iteration >= pause_at):
+        """Iterate to `pause_at` (None: to the end). A start that overflows is lost, which ends no other run."""
+        if self.ending is not None or self.status or (pause_at is not None and self.iteration >= pause_at):
             return
         if self.state is None:
+            if self.evidence is not None:
+                self.evidence.adjust(objective, self.evidence.problem)
             try:
-                self._begin(objective, settings, start_time)
+                self.state = OptimizerState(objective, self.theta, settings, start_time, self.snapshot.optimizer)
             except ValueError as failure:
-                self.failure, self.fate = failure, "not finite"
+                self.failure, self.status = failure, "not finite"
                 return
         assert self.state is not None
-        self.ending = advance(objective, self.state, settings, self.monitor, pause_at, self.monitor.on_reject)
-
-    def _begin(self, objective: Objective, settings: OptimizerSettings, start_time: float) -> None:
-        self.state = OptimizerState(objective, self.theta, settings, start_time, self._standing)
-
-    def judge(self, number: int) -> float:
-        """Error at the end of round `number`, the same however often it is asked."""
-        return self.errors.setdefault(number, self.error)
-
-    def memory(self) -> Any:
-        """What it must remember to go on: a `Memory`, or what a descendant makes of it."""
-        standing = self._standing if self.state is None else self.state.snapshot()
-        return Memory(
-            self.number, self.family, self.theta, dict(self.errors), self.fate, self.ending, standing,
-            self.monitor.memory(),
-        )  # fmt: skip
-
-    @classmethod
-    def recall(cls, memory: Memory, monitor: Monitor, settings: OptimizerSettings) -> "StartRun":
-        """A runner that goes on from there, further than `settings` let it go before."""
-        runner = cls(memory.number, memory.family, memory.theta, monitor)
-        runner.origin = memory
-        standing = memory.standing
-        if standing is None:  # lost before its first iteration, or never begun
-            return runner
-        if not monitor.recall(memory.monitor):
-            raise DataChangedError
-        n_rounds = sum(round_.n_iter <= standing.iteration for round_ in RUNGS)  # that it ran to their end
-        runner.errors = {number: error for number, error in memory.errors.items() if number <= n_rounds}
-        runner._standing = standing
-        # Where the damping has grown to its end, or F has no digits left, another search would find nothing. All other
-        # reasons to end are asked again.
-        has_no_step = memory.ending is Ending.DAMPING and standing.damping.mu > settings.mu_max * standing.unit
-        if has_no_step or memory.ending is Ending.PRECISION:
-            runner.ending = memory.ending
-        return runner
+        if self.evidence is not None:
+            self.ending = self.evidence.maximise(objective, self.state, settings)
+        else:
+            self.ending = advance(objective, self.state, settings, self.monitor, pause_at, self.monitor.on_reject)
 
 
 class StartListener:
@@ -156,14 +150,14 @@ class StartListener:
     def begin(self, n_starts: int) -> None:
         """Called once, before the first start runs."""
 
-    def lost(self, runner: StartRun) -> None:
-        """It has left the race."""
+    def lost(self, run: StartRun) -> None:
+        """Called when a run is dropped."""
 
-    def final(self, runner: StartRun) -> None:
-        """It will now run to the end; its monitor takes watchers."""
+    def final(self, run: StartRun) -> None:
+        """Called before a run goes to the end; its monitor takes further listeners."""
 
     def end(self, winner: StartRun) -> None:
-        """The race is over, and the winner is published."""
+        """Called when the attributes of the winner are set."""
 
 
 class Hooks(NamedTuple):
@@ -171,249 +165,211 @@ class Hooks(NamedTuple):
 
     start_time: float
     listener: StartListener = StartListener()
-    # Called after every iteration of any start with what is needed to go on from there.
-    save: "Callable[[MultistartSnapshot], None] | None" = None
+    save: Callable[[Snapshot], None] | None = None  # called after every iteration of any run
     stop: threading.Event | None = None  # ends the fit, from another thread
 
 
 class Multistart:
-    """Several starts against each other.
+    """Start runs against each other.
 
     Parameters
     ----------
-    starts : sequence of (family, theta)
-    course : RunFactory
+    starts : sequence of Start
+        For a new fit, or one that cannot be continued from `snapshot`.
+    factory : RunFactory
     settings : OptimizerSettings
     hooks : Hooks
+    snapshot : Snapshot
+        What the fit is continued from, by `settings.max_iter` iterations more. If its runs cannot be continued, for
+        the data have changed, `starts` are used.
     n_jobs : int, optional
         Threads, as in joblib.
     screening : RunFactory, optional
-        Where the rounds are run, if not on `course`.
-    memory : MultistartSnapshot, optional
-        Where an earlier race stood. The race goes on from there, unless the data are other ones: then it begins with
-        `starts`.
+        Of the rungs, if they are not run on all rows.
 
     Attributes
     ----------
-    runners : list of StartRun
-        All, in the order of their numbers; their `fate` tells what became of each.
+    runs : list of StartRun
+        All, in the order of their numbers; their `status` tells what became of each.
     """
 
     def __init__(
         self,
-        starts: Sequence[tuple[str, np.ndarray]],
-        course: RunFactory,
+        starts: Sequence[Start],
+        factory: RunFactory,
         settings: OptimizerSettings,
         hooks: Hooks,
+        snapshot: Snapshot,
         n_jobs: int | None = None,
         screening: RunFactory | None = None,
-        memory: "MultistartSnapshot | None" = None,
     ):
-        self.course, self.settings, self.start_time, self.n_jobs = course, settings, hooks.start_time, n_jobs
-        self._starts, self._memory, self._audience = starts, memory, hooks.listener
+        self.factory, self.settings, self.hooks, self.n_jobs = factory, settings, hooks, n_jobs
         self.screening = screening
-        self.runners: list[StartRun] = []
-        self._screened: list[StartRun] = []  # those of the rounds: all, if these are run on the course itself
-        self._survivors: dict[int, Memory] = {}
-        self._is_over = hooks.stop or threading.Event()
+        self.runs: list[StartRun] = []
+        self._starts, self._snapshot = starts, snapshot
+        self._screened: list[StartRun] = []  # the runs of the rungs: all, if there is no screening
+        self._entered: list[StartRun] = []
+        self._stop, self._saving = hooks.stop or threading.Event(), threading.Lock()
         self._winner: StartRun | None = None
-        self._all: list[StartRun] = []
-        self._max_iter_before = 0  # of the races that this one goes on from
-        self._save, self._snapshots, self._saving = hooks.save, dict[StartRun, Memory](), threading.Lock()
+
+    @property
+    def _first(self) -> RunFactory:
+        return self.factory if self.screening is None else self.screening
 
     def run(self) -> StartRun:
-        """The one with the least error among those that ran to the end; the first of them where several are equal.
+        """Return the run of the least error among those that ran to the end, the first of equal ones.
 
         Raises
         ------
         ValueError
             If no start is finite.
         """
-        try:
-            if self._memory is not None:
-                try:
-                    return self._run_on(self._memory)
-                except DataChangedError:  # then it begins anew
-                    pass
-            self._enter()
-            return self._run()
-        finally:  # else the race and its runners hold each other, and the rows, until the next garbage collection
-            for runner in self._all:
-                runner.monitor.rules.clear()
-                runner.monitor.watchers.clear()
-
-    def _run_on(self, memory: "MultistartSnapshot") -> StartRun:
-        """Go on from where an earlier race stood, by as many iterations more."""
         settings = self.settings
-        self.settings = settings._replace(max_iter=memory.max_iter + settings.max_iter)
-        self._max_iter_before = memory.max_iter
         try:
-            self._screened = [self._entered(self._recalled(runner)) for runner in memory.runners]
-            self._survivors = memory.survivors
-            return self._run()
-        except DataChangedError:
-            self.settings, self._max_iter_before = settings, 0
-            raise
+            if self._snapshot.runs:
+                self.settings = settings._replace(max_iter=self._snapshot.max_iter + settings.max_iter)
+                try:
+                    return self._run([self._restored(run, self._first) for run in self._snapshot.runs])
+                except DataChangedError:
+                    self.settings = settings
+                    self._snapshot = self._snapshot._replace(max_iter=0, runs=(), survivors=())
+            return self._run([self._enter(StartRun(i, start, self._first)) for i, start in enumerate(self._starts)])
+        finally:  # otherwise multistart and runs hold each other, and the rows, until the next garbage collection
+            for run in self._entered:
+                run.monitor.rules.clear()
+                run.monitor.listeners.clear()
 
-    def _recalled(self, memory: Any) -> StartRun:
-        if not isinstance(memory, Memory):  # the penalty was found during the fit
-            raise DataChangedError
-        return StartRun.recall(memory, self._first.monitor(), self.settings)
-
-    def _enter(self) -> None:
-        """Runners for the starts."""
-        first = self._first
-        self._screened = [self._entered(StartRun(i, *start, first.monitor())) for i, start in enumerate(self._starts)]
-        self._survivors = {}
-
-    @property
-    def _first(self) -> RunFactory:
-        return self.course if self.screening is None else self.screening
-
-    def _run(self) -> StartRun:
-        self.runners = self._screened
-        field = self._rounds()
+    def _run(self, runs: list[StartRun]) -> StartRun:
+        """Run the rungs, and the survivors to the end."""
+        self._screened, self.runs = runs, list(runs)
+        remaining = self._run_rungs()
         if self.screening is not None:
-            self.runners = list(self._screened)
-            field = [self._survivor(scout) for scout in field]
-            for runner in field:
-                self.runners[runner.number] = runner
-        return self._to_the_end(field)
-
-    def _to_the_end(self, field: Sequence[StartRun]) -> StartRun:
-        """Who wins among those who are left."""
-        for runner in field:
-            self._audience.final(runner)
-        self._run_all(field, self.course, self.settings, None)
-        self._winner = winner = self._best(field)
+            remaining = [self._survivor(run) for run in remaining]
+            for run in remaining:
+                self.runs[run.number] = run
+        for run in remaining:
+            self.hooks.listener.final(run)
+        self._run_all(remaining, self.factory, self.settings, None)
+        self._winner = winner = self._best(remaining)
         if winner.failure is not None:
             raise winner.failure
-        for runner in field:
-            runner.fate = runner.fate or ("won" if runner is winner else "ran to the end")
+        for run in remaining:
+            run.status = run.status or ("won" if run is winner else "ran to the end")
         return winner
 
+    def _run_rungs(self) -> list[StartRun]:
+        """Return the runs that are left after the last rung."""
+        remaining, factory = self.runs, self._first
+        # In the rungs the second-order correction costs a fifth of the time and finds no better minima (measured on
+        # the suite of asv_benchmarks); the survivors have it.
+        settings = self.settings._replace(acceleration=False)
+        for number, (n_iter, share, at_least) in enumerate(() if factory.evidence else RUNGS, start=1):
+            n_kept = max(at_least, math.ceil(share * len(self.runs)))
+            if n_kept < len(remaining):
+                self._run_all(remaining, factory, settings, n_iter)
+                errors = {run: max(run.monitor.error_at(n_iter), factory.negligible) for run in remaining}
+                remaining = sorted(remaining, key=errors.__getitem__)  # stable
+                for loser in remaining[n_kept:]:
+                    loser.status = loser.status or f"left after round {number}"
+                    self.hooks.listener.lost(loser)
+                remaining = remaining[:n_kept]
+        return remaining
+
+    def _survivor(self, run: StartRun) -> StartRun:
+        """Return the run on all rows that begins where `run` has ended on the subsample."""
+        theta = run.monitor.last[2] if run.monitor.last else run.theta
+        for known in self._snapshot.survivors:
+            if known.number == run.number and np.array_equal(known.start.theta, theta):
+                return self._restored(known, self.factory)
+        return self._enter(StartRun(run.number, Start(run.family, theta), self.factory))
+
+    def _best(self, runs: Sequence[StartRun]) -> StartRun:
+        # Starts that found the same minimum, or zero, differ by rounding errors: those must not choose between them.
+        tolerance = 0.0 if self.factory.evidence else SAME
+        least = max(min(run.error for run in runs), self.factory.negligible) * (1 + tolerance)
+        return min(runs, key=lambda run: (max(run.error, least), run.number))
+
+    def _run_all(
+        self, runs: Sequence[StartRun], factory: RunFactory, settings: OptimizerSettings, pause_at: int | None
+    ) -> None:
+        """Run all to `pause_at`, in threads."""
+        start_time = self.hooks.start_time
+
+        def run_one(i: int, run: StartRun, objective: Objective) -> None:
+            # A start that is made late costs an evaluation of F and moves nowhere; but there must be one.
+            if i > 0 and not run.has_begun and is_late(settings, start_time):
+                run.status = "no time left"
+            if not self._stop.is_set():
+                run.run(objective, settings, start_time, pause_at)
+
+        n_threads = min(effective_n_jobs(self.n_jobs), len(runs))
+        if n_threads == 1:
+            objective = factory.objective()
+            for i, run in enumerate(runs):
+                run_one(i, run, objective)
+            return
+        # Threads: the kernels hold no lock, and the runs are changed in place. Each run has an objective of its own,
+        # for an objective holds buffers that two runs must not share.
+        with ThreadPoolExecutor(n_threads, initializer=interrupt.obey, initargs=(self._stop,)) as pool:
+            futures = [pool.submit(run_one, i, run, factory.objective()) for i, run in enumerate(runs)]
+            try:
+                for future in futures:
+                    future.result()
+            except DataChangedError:  # the others find the same; the starts that follow must not be stopped
+                raise
+            except BaseException:  # of a run, or Ctrl-C: the others end with their call of a kernel
+                self._stop.set()
+                raise
+
     def end(self) -> None:
-        """The winner is published."""
+        """Report to the listener that the attributes of the winner are set."""
         assert self._winner is not None
-        self._audience.end(self._winner)
+        self.hooks.listener.end(self._winner)
 
     def leader(self) -> StartRun | None:
-        """The best of those who have begun, for a race that was interrupted."""
-        begun = [runner for runner in self.runners if runner.monitor.last]
+        """Return the best of the runs that have begun, after an interrupt."""
+        begun = [run for run in self.runs if run.monitor.last]
         if not begun:
             return None
         leader = self._best(begun)
         leader.ending = Ending.INTERRUPTED
-        for runner in self.runners:
-            runner.fate = runner.fate or ("won" if runner is leader else "interrupted")
+        for run in self.runs:
+            run.status = run.status or ("won" if run is leader else "interrupted")
         return leader
 
-    def memory(self) -> "MultistartSnapshot | None":
-        """To go on from the end, by more iterations."""
-        return self._memory_of(StartRun.memory)._replace(max_iter=self.settings.max_iter)
+    # ---- snapshots -------------------------------------------------------------------------------------
+    def snapshot(self, theta: np.ndarray) -> Snapshot:
+        """Return what is needed to go on from the end, by more iterations; `theta` is the solution."""
+        return self._current()._replace(max_iter=self.settings.max_iter, theta=theta)
 
-    def _memory_of(self, remember: Callable[[StartRun], Memory]) -> "MultistartSnapshot":
-        survivors = {runner.number: remember(runner) for runner in self.runners if runner not in self._screened}
-        return MultistartSnapshot(self._max_iter_before, [remember(runner) for runner in self._screened], survivors)
+    def _current(self) -> Snapshot:
+        return self._snapshot._replace(
+            runs=[run.snapshot for run in self._screened],
+            survivors=[run.snapshot for run in self.runs if run not in self._screened],
+        )
 
-    def _rounds(self) -> list[StartRun]:
-        """Run the rounds; who is left."""
-        course = self._first
-        # In the rounds the second-order correction costs a fifth of the time and finds no better minima (measured on
-        # the suite of asv_benchmarks); those who run to the end have it.
-        settings = self.settings._replace(acceleration=False)
-        field = self.runners
-        for number, (n_iter, share, at_least) in enumerate(RUNGS, start=1):
-            n_kept = max(at_least, math.ceil(share * len(self.runners)))
-            if n_kept < len(field):
-                self._run_all(field, course, settings, n_iter)
-                errors = {runner: max(runner.judge(number), course.negligible) for runner in field}
-                field = sorted(field, key=errors.__getitem__)  # stable
-                for loser in field[n_kept:]:
-                    loser.fate = loser.fate or f"left after round {number}"
-                    self._audience.lost(loser)
-                field = field[:n_kept]
-        return field
+    def _restored(self, snapshot: RunSnapshot, factory: RunFactory) -> StartRun:
+        return self._enter(StartRun.restore(snapshot, factory))
 
-    def _survivor(self, scout: StartRun) -> StartRun:
-        """The scout's double on the course itself."""
-        theta = scout.monitor.last[2] if scout.monitor.last else scout.theta
-        known = self._survivors.get(scout.number)
-        if known is not None and np.array_equal(known.theta, theta):
-            return self._entered(StartRun.recall(known, self.course.monitor(), self.settings))
-        return self._entered(StartRun(scout.number, scout.family, theta, self.course.monitor()))
+    def _enter(self, run: StartRun) -> StartRun:
+        """Return the same run, which ends when the multistart is stopped, and is saved if that is asked for."""
+        self._entered.append(run)
+        run.monitor.rules.append(lambda record, row: Ending.INTERRUPTED if self._stop.is_set() else None)
+        if self.hooks.save is not None:
+            run.monitor.listeners.append(lambda record, row: self._save(run))
+        return run
 
-    def _best(self, field: Sequence[StartRun]) -> StartRun:
-        # Starts that found the same minimum, or zero, differ by rounding errors: those must not choose between them.
-        least = max(min(runner.error for runner in field), self.course.negligible) * (1 + SAME)
-        return min(field, key=lambda runner: (max(runner.error, least), runner.number))
-
-    def _run_all(
-        self, field: Sequence[StartRun], course: RunFactory, settings: OptimizerSettings, pause_at: int | None
-    ) -> None:
-
-        def run(i: int, runner: StartRun, objective: Objective) -> None:
-            # A start that is made late costs an evaluation of F and moves nowhere; but there must be one.
-            if i > 0 and not runner.has_begun and is_late(settings, self.start_time):
-                runner.fate = "no time left"
-            if not self._is_over.is_set():
-                runner.run(objective, settings, self.start_time, pause_at)
-
-        n_threads = min(effective_n_jobs(self.n_jobs), len(field))
-        if n_threads == 1:
-            objective = course.objective()
-            for i, runner in enumerate(field):
-                run(i, runner, objective)
-            return
-        # Threads: the kernels hold no lock, and the runners are changed in place. Each run has an objective of its own,
-        # for an objective holds room that two runs must not share.
-        with ThreadPoolExecutor(n_threads, initializer=interrupt.obey, initargs=(self._is_over,)) as pool:
-            runs = [pool.submit(run, i, runner, course.objective()) for i, runner in enumerate(field)]
-            try:
-                for future in runs:
-                    future.result()
-            except BaseException:  # of a run, or Ctrl-C: the others end with their call of a kernel
-                self._is_over.set()
-                raise
-
-    def _entered(self, runner: StartRun) -> StartRun:
-        """The same runner, whose run ends when the race is over, and is saved if that is asked for."""
-        self._all.append(runner)
-        runner.monitor.rules.append(lambda record, row: Ending.INTERRUPTED if self._is_over.is_set() else None)
-        if self._save is not None:
-            # Of one that has told of no iteration yet: as it enters, or what it goes on from.
-            self._snapshots[runner] = runner.memory() if runner.origin is None else runner.origin
-            runner.monitor.watchers.append(lambda record, row: self._save_with(runner))
-        return runner
-
-    def _save_with(self, runner: StartRun) -> None:
-        """Called in the runner's own thread, where its state is whole; of the others the last such state is known."""
-        assert self._save is not None
-        memory = runner.memory()
+    def _save(self, run: StartRun) -> None:
+        """Save all runs, in the thread of `run`: its state is whole, the others are as they were last reported."""
+        assert self.hooks.save is not None
+        run.take_snapshot()
         with self._saving:
-            self._snapshots[runner] = memory
-            self._save(self._memory_of(self._snapshots.__getitem__))
-
-
-class MultistartSnapshot(NamedTuple):
-    """Where a race stood: a race that goes on from it and is given more iterations ends as one that had them at once.
-
-    That is so because the rounds are judged by errors that are remembered, and because nobody is dropped for good: who
-    ended only for want of iterations runs on, and all judgements are made again.
-    """
-
-    max_iter: int
-    runners: list[Memory]  # of the rounds
-    survivors: dict[int, Memory]  # by number, where the rounds are run on a sample
-
-    def leading(self) -> np.ndarray:
-        """theta of the start with the least error so far."""
-        last = [runner.monitor.last for runner in (*self.survivors.values(), *self.runners) if runner.monitor.last]
-        return min(last, key=lambda record: record[0])[2]
+            last = [known.monitor.last for known in self.runs if known.monitor.last]
+            self.hooks.save(self._current()._replace(theta=min(last, key=lambda record: record[0])[2]))
 
 
 def affordable_starts(n_residuals: float, n_parameters: int, n_hidden: int) -> int:
-    """As many starts as a small budget of arithmetic allows, 1 for large problems.
+    """Return as many starts as a small budget of arithmetic allows, 1 for large problems.
 
     Counted and not timed, so that the result is the same on every machine. `n_residuals` is a sum of weights.
     """
@@ -421,15 +377,15 @@ def affordable_starts(n_residuals: float, n_parameters: int, n_hidden: int) -> i
     return int(min(MAX_STARTS, max(1.0, BUDGET / (iteration * RUNGS[0].n_iter))))
 
 
-def summary(runners: Sequence[StartRun]) -> dict[str, np.ndarray]:
-    """Family, error, iterations and fate of each start."""
+def summary(runs: Sequence[StartRun]) -> dict[str, np.ndarray]:
+    """Return family, error, iterations and status of each start."""
 
-    def last_error(runner: StartRun) -> float:
-        return runner.monitor.rows[-1]["train_mse"] if runner.monitor.rows else math.inf
+    def last_error(run: StartRun) -> float:
+        return run.monitor.rows[-1]["train_mse"] if run.monitor.rows else math.inf
 
     return {
-        "family": np.array([runner.family for runner in runners]),
-        "train_mse": np.array([last_error(runner) for runner in runners]),
-        "n_iter": np.array([runner.iteration for runner in runners]),
-        "fate": np.array([runner.fate for runner in runners]),
+        "family": np.array([run.family for run in runs]),
+        "train_mse": np.array([last_error(run) for run in runs]),
+        "n_iter": np.array([run.iteration for run in runs]),
+        "fate": np.array([run.status for run in runs]),
     }

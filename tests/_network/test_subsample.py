@@ -6,8 +6,8 @@ import numba
 import numpy as np
 import pytest
 from conftest import COMPILED, may_end_early
+from evidence_problems import evidence_anew, fit, noisy_problem
 from objectives import steps
-from test_evidence import evidence_anew, fit, noisy_problem
 
 from sklearn_lm import LMRegressor, _kernels
 from sklearn_lm._data.out_of_core import column_range
@@ -17,7 +17,7 @@ from sklearn_lm._network import preconditioners, subsample
 from sklearn_lm._network.losses import Loss
 from sklearn_lm._network.matrix_free import GramOperator
 from sklearn_lm._network.objective import NetworkObjective, subsample_sizes
-from sklearn_lm._network.penalty import fixed_l2, make_groups
+from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.subsample import (
     SubsampledLinearization,
     draw_sample,
@@ -351,11 +351,11 @@ def test_the_same_minimum_and_error_bars(rng):
 def test_the_evidence_is_that_of_all_rows(noise):
     """Naive: that of the sample. With three residuals a parameter it is some nats away."""
     problem = noisy_problem(200, noise=noise)
-    winner, _, found = fit(problem)
+    winner, _ = fit(problem)
     assert isinstance(winner.state.point, SubsampledLinearization)
-    evidence, gamma = evidence_anew(found, make_groups(problem.network, "input"))
-    assert found.log_evidence == pytest.approx(evidence, rel=1e-9)
-    np.testing.assert_allclose(found.gamma, gamma, atol=1e-7)
+    evidence, gamma = evidence_anew(winner.evidence)
+    assert winner.evidence.log_evidence == pytest.approx(evidence, rel=1e-9)
+    np.testing.assert_allclose(winner.evidence.state.best.gamma, gamma, atol=1e-7)
 
 
 @pytest.mark.usefixtures("wherever")

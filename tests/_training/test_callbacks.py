@@ -29,23 +29,23 @@ def fit(model, X, y, *arguments, **keywords):
 
 
 class Listener:
-    """Writes down what it hears, and stops the fit when it has heard of iteration `stop_at`."""
+    """Records its calls, and stops the fit at the end of iteration `stop_at`."""
 
     def __init__(self, stop_at=None):
-        self.stop_at, self.heard = stop_at, []
+        self.stop_at, self.reported = stop_at, []
 
     def setup(self, estimator, context):
-        self.heard.append(("setup", context.task_name, context.max_subtasks))
+        self.reported.append(("setup", context.task_name, context.max_subtasks))
 
     def teardown(self, estimator, context):
-        self.heard.append(("teardown", context.task_name, None))
+        self.reported.append(("teardown", context.task_name, None))
 
     def on_fit_task_begin(self, estimator, context):
-        self.heard.append(("begin", context.task_name, context.task_id))
+        self.reported.append(("begin", context.task_name, context.task_id))
 
     def on_fit_task_end(self, estimator, context, *, X, y, metadata, fitted_estimator):
         self.fitted, self.data, self.metadata, self.errors = fitted_estimator, (X, y), metadata, np.geterr()
-        self.heard.append(("end", context.task_name, context.task_id))
+        self.reported.append(("end", context.task_name, context.task_id))
         return context.task_name == "iteration" and context.task_id == self.stop_at
 
 
@@ -53,7 +53,7 @@ def test_a_fit_is_a_task_with_a_subtask_for_each_iteration(data):
     listener = Listener()
     model = fit(make().set_callbacks(listener), *data)
     iterations = [(what, "iteration", i) for i in range(model.n_iter_ + 1) for what in ("begin", "end")]
-    assert listener.heard == [
+    assert listener.reported == [
         ("setup", "fit", 9), ("begin", "fit", 0), *iterations, ("end", "fit", 0), ("teardown", "fit", None),
     ]  # fmt: skip
     assert listener.data == data
@@ -99,19 +99,19 @@ def test_numpy_warns_a_callback_as_it_warns_its_caller(data):
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
 @pytest.mark.parametrize("n", [2, 5])
-def test_a_race_has_a_task_for_each_start(data, n, n_jobs):
+def test_several_starts_have_a_task_each(data, n, n_jobs):
     listener = Listener()
     model = fit(make(n_starts=n, alpha=0.0, max_iter=14, n_jobs=n_jobs).set_callbacks(listener), *data)
-    ended = [task for what, name, task in listener.heard if (what, name) == ("end", "start")]
+    ended = [task for what, name, task in listener.reported if (what, name) == ("end", "start")]
     assert sorted(ended) == list(range(n))
-    assert listener.heard[0] == ("setup", "fit", n)
-    # Those that run to the end tell of their iterations from there on: all of them where nobody is dropped before.
-    told = sum((what, name) == ("end", "iteration") for what, name, _ in listener.heard)
-    assert told == (sum(model.starts_["n_iter"] + 1) if n == 2 else 0)
+    assert listener.reported[0] == ("setup", "fit", n)
+    # Those that run to the end report their iterations from there on: all of them if none is dropped before.
+    n_iterations = sum((what, name) == ("end", "iteration") for what, name, _ in listener.reported)
+    assert n_iterations == (sum(model.starts_["n_iter"] + 1) if n == 2 else 0)
     np.testing.assert_array_equal(listener.fitted.coefs_[0], model.coefs_[0])
 
 
-def test_a_callback_that_stops_a_race_stops_all_who_run_to_the_end(data):
+def test_a_callback_stops_all_starts_that_run_to_the_end(data):
     model = fit(make(n_starts=2, max_iter=100).set_callbacks(Listener(stop_at=3)), *data)
     assert model.stop_reason_ == "a callback asked to stop"
     assert list(model.starts_["n_iter"]) == [3, 0]
@@ -124,7 +124,7 @@ def test_an_error_in_a_callback_is_the_callers(data):
     with pytest.raises(ZeroDivisionError):
         fit(model, *data)
     assert not hasattr(model, "coefs_")
-    assert listener.heard[-1][0] == "teardown"
+    assert listener.reported[-1][0] == "teardown"
 
 
 def test_scoring_monitor_has_a_score_for_every_iteration(data):
@@ -162,7 +162,7 @@ def test_a_clone_keeps_its_callbacks_and_a_fit_leaves_them(data):
     listener = Listener()
     model = clone(make().set_callbacks(listener))
     fit(model, *data)
-    assert listener.heard
-    n = len(listener.heard)
+    assert listener.reported
+    n = len(listener.reported)
     fit(model.set_callbacks(), *data)
-    assert len(listener.heard) == n
+    assert len(listener.reported) == n

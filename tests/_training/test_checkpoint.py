@@ -1,4 +1,4 @@
-"""A fit that dies and goes on from its file."""
+"""A fit that is killed and continued from its file."""
 
 import json
 import os
@@ -11,17 +11,16 @@ import threading
 import numpy as np
 import pytest
 from conftest import COMPILED, before_evaluations, interrupt_at, may_end_early, size
-from test_resume import ALONE, RACE, assert_same_fit
+from resume_cases import ONE_START, SEVERAL_STARTS, assert_same_fit
 
 from sklearn_lm import LMRegressor
 from sklearn_lm._data.hashing import fingerprint
 from sklearn_lm._estimator import size_search
 from sklearn_lm._network import subsample
 from sklearn_lm._optimize.damping import Damping
-from sklearn_lm._optimize.termination import Ending
 from sklearn_lm._training import draw_starts, multistart
 from sklearn_lm._training.checkpoint import Checkpoint, decode, encode
-from sklearn_lm._training.history import Memory
+from sklearn_lm._training.snapshot import RunSnapshot, Start
 
 
 @pytest.fixture
@@ -58,27 +57,27 @@ def interrupted(data, monkeypatch, call, **parameters):
 
 
 CONFIGURATIONS = [
-    ALONE,
-    {**ALONE, "early_stopping": True, "test_fraction": 0.1, "random_state": None},
-    {**ALONE, "hidden_layer_sizes": 40},  # fewer residuals than parameters
-    RACE,
-    {**RACE, "n_jobs": 2},
-    {**RACE, "early_stopping": True},
-    {**RACE, "loss": "cauchy"},
-    {**EVIDENCE, **ALONE},
+    ONE_START,
+    {**ONE_START, "early_stopping": True, "test_fraction": 0.1, "random_state": None},
+    {**ONE_START, "hidden_layer_sizes": 40},  # fewer residuals than parameters
+    SEVERAL_STARTS,
+    {**SEVERAL_STARTS, "n_jobs": 2},
+    {**SEVERAL_STARTS, "early_stopping": True},
+    {**SEVERAL_STARTS, "loss": "cauchy"},
+    {**EVIDENCE, **ONE_START},
     {**EVIDENCE, "n_starts": 3, "test_fraction": 0.1},
     {**EVIDENCE, "n_starts": 3, "n_jobs": 2},
-    {**EVIDENCE, **ALONE, "hidden_layer_sizes": ()},  # evaluations without an iteration between
-    {**EVIDENCE, **ALONE, "hidden_layer_sizes": 40},
-    {**EVIDENCE, **ALONE, "n_outputs": 2},
-    {**EVIDENCE, **ALONE, "hidden_layer_sizes": size(3, 1), "is_sampled": True},
+    {**EVIDENCE, **ONE_START, "hidden_layer_sizes": ()},  # evaluations without an iteration between
+    {**EVIDENCE, **ONE_START, "hidden_layer_sizes": 40},
+    {**EVIDENCE, **ONE_START, "n_outputs": 2},
+    {**EVIDENCE, **ONE_START, "hidden_layer_sizes": size(3, 1), "is_sampled": True},
     TWO,
     {**TWO, "n_jobs": 2, "random_state": None},
     {**TWO, **EVIDENCE, "early_stopping": False},
     {"hidden_layer_sizes": "auto", "max_iter": 6},
     {"hidden_layer_sizes": "auto", **EVIDENCE, **TWO, "max_iter": 9, "random_state": None},
 ]
-SHARES = [0.05, 0.4, 0.8, 0.98]  # of the evaluations, after which the fit is broken off
+SHARES = [0.05, 0.4, 0.8, 0.98]  # of the evaluations, after which the fit is interrupted
 
 
 @pytest.mark.parametrize(
@@ -91,8 +90,8 @@ SHARES = [0.05, 0.4, 0.8, 0.98]  # of the evaluations, after which the fit is br
     ],
     ids=str,
 )
-def test_a_fit_that_was_broken_off_ends_as_if_nothing_had_been(data, tmp_path, monkeypatch, parameters, share):
-    """Whenever it was: in a race, also between starts and rounds; between sizes; in any of several networks.
+def test_an_interrupted_fit_is_continued_to_the_same_bits(data, tmp_path, monkeypatch, parameters, share):
+    """At any time: in a rung, between starts and rungs; between sizes; in any of several networks.
 
     Naive: weights alone in the file, and the damping, the precisions or the random numbers of a new fit.
     """
@@ -121,11 +120,11 @@ def test_a_fit_that_was_broken_off_ends_as_if_nothing_had_been(data, tmp_path, m
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("parameters", [ALONE, RACE, {**EVIDENCE, **ALONE}, {**ALONE, "early_stopping": True}], ids=str)
+@pytest.mark.parametrize(
+    "parameters", [ONE_START, SEVERAL_STARTS, {**EVIDENCE, **ONE_START}, {**ONE_START, "early_stopping": True}], ids=str
+)
 @pytest.mark.parametrize("number", [2, 3, 5])
-def test_a_fit_that_was_broken_off_in_the_middle_of_what_was_made_ahead(
-    data, tmp_path, monkeypatch, parameters, number
-):
+def test_a_fit_that_was_interrupted_among_iterations_of_one_call(data, tmp_path, monkeypatch, parameters, number):
     """Small problems: several iterations in one call (`_network/fused_loop.py`), and a file for each of them."""
     data = data[0][:40], data[1][:40]
     undisturbed = fit(make(**parameters), *data)
@@ -144,20 +143,22 @@ def test_a_fit_that_was_broken_off_in_the_middle_of_what_was_made_ahead(
     assert_same_fit(fit(make(checkpoint=tmp_path / "fit.npz", **parameters), *data), undisturbed)
 
 
-def test_a_race_on_a_sample_goes_on_exactly(data, tmp_path, monkeypatch):
-    """Naive: the runners of the rounds alone in the file; those who left the sample begin again."""
+def test_screening_is_continued_exactly(data, tmp_path, monkeypatch):
+    """Naive: the runs of the rungs alone in the file; the survivors begin again."""
     for module in (multistart, draw_starts):
         monkeypatch.setattr(module, "SAMPLE_ROWS", 20)
-    undisturbed = fit(make(**RACE), *data)
-    n_scouting = size(60, 20)
-    for call in (5, n_scouting, sum(undisturbed.starts_["n_iter"]) + 2):
-        interrupted(data, monkeypatch, call, checkpoint=tmp_path / "fit.npz", **RACE)
-        assert_same_fit(fit(make(checkpoint=tmp_path / "fit.npz", **RACE), *data), undisturbed, but=["n_evaluations"])
+    undisturbed = fit(make(**SEVERAL_STARTS), *data)
+    n_screening = size(60, 20)
+    for call in (5, n_screening, sum(undisturbed.starts_["n_iter"]) + 2):
+        interrupted(data, monkeypatch, call, checkpoint=tmp_path / "fit.npz", **SEVERAL_STARTS)
+        assert_same_fit(
+            fit(make(checkpoint=tmp_path / "fit.npz", **SEVERAL_STARTS), *data), undisturbed, but=["n_evaluations"]
+        )
 
 
 def test_a_warm_start_has_a_checkpoint_too(data, tmp_path, monkeypatch):
     """Naive: iterations counted from the checkpoint and not from the call of `fit` that wrote it."""
-    file, first = tmp_path / "fit.npz", {**ALONE, "warm_start": True, "max_iter": 4}
+    file, first = tmp_path / "fit.npz", {**ONE_START, "warm_start": True, "max_iter": 4}
     undisturbed = fit(fit(make(**first), *data).set_params(max_iter=9), *data)
     model = fit(make(**first), *data).set_params(max_iter=9, checkpoint=file)
     with monkeypatch.context() as patch:
@@ -179,7 +180,7 @@ def test_a_warm_start_has_a_checkpoint_too(data, tmp_path, monkeypatch):
 def test_the_file_of_another_fit_is_refused(data, tmp_path, monkeypatch, change, name):
     """Naive: shapes are compared, or nothing: the fit goes on with another network's damping and history."""
     X, y = data
-    parameters = {**ALONE, "checkpoint": tmp_path / "fit.npz"}
+    parameters = {**ONE_START, "checkpoint": tmp_path / "fit.npz"}
     interrupted(data, monkeypatch, 4, **parameters)
     sets = {"X_val": X[:5], "y_val": y[:5]} if change == "X_val" else {}
     if change in ("hidden_layer_sizes", "alpha", "random_state"):
@@ -192,8 +193,8 @@ def test_the_file_of_another_fit_is_refused(data, tmp_path, monkeypatch, change,
 
 
 def test_another_budget_is_no_other_fit(data, tmp_path, monkeypatch):
-    """Naive: all parameters compared, so that nobody can give a killed fit more iterations."""
-    parameters = {**ALONE, "checkpoint": tmp_path / "fit.npz"}
+    """Naive: all parameters compared, so that a killed fit cannot be given more iterations."""
+    parameters = {**ONE_START, "checkpoint": tmp_path / "fit.npz"}
     interrupted(data, monkeypatch, 4, **parameters)
     assert fit(make(**{**parameters, "max_iter": 6, "n_jobs": 2}), *data).n_iter_ == 6
 
@@ -229,14 +230,15 @@ def test_a_folder_that_does_not_exist_is_named(data, tmp_path):
 
 def test_what_is_written_is_read(rng):
     """Naive: floats in decimal digits of a fixed number, tuples that come back as lists."""
-    memory = Memory([{"a": 0.1, "n": 3}, {"a": np.nan, "n": 4}], (1 / 3, 4, rng.normal(size=3)), None)
-    value = [memory, Damping(1e-300, 2.0), Ending.GOAL, {2: 0.5, "x": None}, np.inf]
+    rows = [{"a": 0.1, "n": 3}, {"a": np.nan, "n": 4}]
+    run = RunSnapshot(1, Start("family", rng.normal(size=3)), rows=rows)
+    value = [run, Damping(1e-300, 2.0), {2: 1 / 3, "x": None}, np.inf]
     arrays = []
     text = json.dumps(encode(value, arrays))
-    again = decode(json.loads(text), {f"a{i}": array for i, array in enumerate(arrays)})
-    assert repr(again[0].rows) == repr(memory.rows)
-    np.testing.assert_array_equal(again[0].last[2], memory.last[2])
-    assert [again[0].last[0], *again[1:]] == [1 / 3, *value[1:]]
+    again = decode(json.loads(text), arrays)
+    assert repr(again[0].rows) == repr(rows)
+    np.testing.assert_array_equal(again[0].start.theta, run.start.theta)
+    assert again[1:] == value[1:]
 
 
 def test_a_fingerprint_is_of_values_and_shape():
@@ -255,7 +257,7 @@ from sklearn_lm._training.history import Monitor
 
 warnings.simplefilter("ignore")
 n_members, log = int(sys.argv[1]), open(sys.argv[2], "w")  # of zip files: so many are written, and the next is not
-original, tell = zipfile.ZipFile.open, Monitor.__call__
+original, report = zipfile.ZipFile.open, Monitor.__call__
 
 def write(self, name, mode="r", *arguments, **options):
     global n_members
@@ -265,12 +267,12 @@ def write(self, name, mode="r", *arguments, **options):
         n_members -= 1
     return original(self, name, mode, *arguments, **options)
 
-def told(self, record):
+def reported(self, record):
     log.write(f"{record.iteration}\\n")
     log.flush()
-    return tell(self, record)
+    return report(self, record)
 
-zipfile.ZipFile.open, Monitor.__call__ = write, told
+zipfile.ZipFile.open, Monitor.__call__ = write, reported
 x = np.linspace(0, 1, 100)
 file = None if sys.argv[3] == "undisturbed" else sys.argv[3]
 model = LMRegressor(random_state=0, checkpoint=file, **PARAMETERS)
@@ -310,16 +312,16 @@ def test_a_killed_process_loses_at_most_one_iteration(tmp_path, parameters):
 
     undisturbed, whole = run(-1, "undisturbed")
     assert undisturbed.returncode == 0, undisturbed.stderr
-    n_told = 0
+    n_reported = 0
     for n_members in (247, 301, 403):
-        killed, told = run(n_members, file)
+        killed, reported = run(n_members, file)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
-        n_told += len(told)
-    resumed, told = run(-1, file)
-    # Each process has told of the iteration that was being written when it was killed, and the next one tells once more
-    # of the last of each start, size or network that it finds in the file: three kills come to 9 at most.
-    assert n_told + len(told) <= len(whole) + 9
-    assert n_told > 25  # of which many would be lost
+        n_reported += len(reported)
+    resumed, reported = run(-1, file)
+    # Each process has reported the iteration that was being written when it was killed, and the next one reports once
+    # more the last of each start, size or network that it finds in the file: three kills come to 9 at most.
+    assert n_reported + len(reported) <= len(whole) + 9
+    assert n_reported > 25  # of which many would be lost
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout == undisturbed.stdout
     assert not list(file.parent.iterdir())

@@ -1,151 +1,101 @@
-import math
 import warnings
 
 import numpy as np
 import pytest
 from conftest import COMPILED, interrupt_at, may_end_early, size
+from evidence_problems import SETTINGS, evidence_anew, factory_of, fit, new_fit, noisy_problem
 from sklearn.linear_model import BayesianRidge
 
 from sklearn_lm import LMRegressor
-from sklearn_lm._data.rows import make_rows
-from sklearn_lm._data.scaling import identity_scaling
 from sklearn_lm._network import objective, penalty, subsample
-from sklearn_lm._network.objective import NetworkObjective, Problem
-from sklearn_lm._network.penalty import (
-    BIAS_PRECISION,
-    PRIOR_RATE,
-    PRIOR_SHAPE,
-    fixed_l2,
-    log_evidence,
-    make_groups,
-)
-from sklearn_lm._network.topology import is_weight, layer_matrices, make_network
-from sklearn_lm._optimize.state import OptimizerSettings
+from sklearn_lm._network.penalty import PRIOR_RATE, PRIOR_SHAPE, make_groups
+from sklearn_lm._network.topology import layer_matrices, make_network
 from sklearn_lm._optimize.termination import Ending
-from sklearn_lm._training.evidence import (
-    EVERY,
-    FIRST,
-    MAX_RESTARTS,
-    PATIENCE,
-    SETTLED,
-    EvidenceMultistart,
-    EvidenceRun,
-    Start,
-    draw_evidence_start,
-)
-from sklearn_lm._training.history import Monitor
-from sklearn_lm._training.multistart import Hooks, RunFactory
-
-SETTINGS = OptimizerSettings(solve_output=True, acceleration=True)
-
-
-def noisy_problem(n=60, hidden=(4,), noise=(0.3,)):
-    rng = np.random.RandomState(0)
-    X = rng.normal(size=(n, 2))
-    Y = np.column_stack([np.sin(2 * X[:, 0]) + sd * rng.normal(size=n) for sd in noise])
-    network = make_network(2, hidden, len(noise), ("tanh",) * len(hidden))
-    rows = {"train": make_rows(X, Y, np.ones(n), identity_scaling(len(noise)))}
-    return Problem(network, identity_scaling(2), identity_scaling(len(noise)), rows, fixed_l2(0.0, is_weight(network)))
-
-
-def fit(problem, kind="input", n_starts=1, settings=SETTINGS, seed=0, n_jobs=None):
-    groups, rng = make_groups(problem.network, kind), np.random.RandomState(seed)
-    starts = [draw_evidence_start(problem.network, groups, rng) for _ in range(n_starts)]
-    course = RunFactory(problem.objective, lambda: Monitor(problem.train_error, problem.held_out_errors()), -math.inf)
-    race = EvidenceMultistart(starts, course, settings, Hooks(0.0), n_jobs, problem, groups)
-    winner = race.run()
-    return winner, race.runners, winner.found
-
-
-def evidence_anew(found, groups):
-    """From theta and the precisions alone."""
-    objective = NetworkObjective(
-        found.problem.network, found.problem.rows["train"], found.problem.x_scaling.table(), found.problem.penalty
-    )
-    objective.is_dual = False
-    point = objective.linearize(found.theta)
-    penalty_diag = groups.spread(found.precisions.alpha, BIAS_PRECISION) / found.precisions.beta
-    np.testing.assert_allclose(found.problem.penalty.penalty_diag, penalty_diag)
-    curvature = point.curvature(penalty_diag)
-    n = found.problem.rows["train"].Y.size
-    return log_evidence(point.cost, found.precisions, penalty_diag, curvature.log_det, n), curvature.gamma
+from sklearn_lm._training.evidence import EVERY, FIRST, MAX_RESTARTS, PATIENCE, SETTLED, draw_evidence_start
+from sklearn_lm._training.multistart import Hooks, Multistart, StartRun
 
 
 @pytest.mark.parametrize("n", [60, 10])  # by the Gram matrix, and with fewer residuals than parameters
 @pytest.mark.parametrize("noise", [(0.3,), (0.3, 0.1)])
-def test_what_is_found_is_consistent(n, noise):
+def test_state_of_the_largest_evidence_is_consistent(n, noise):
     """Cost, Gram matrix and penalty are changed in place: they must be what they would be if made anew."""
     problem = noisy_problem(n, noise=noise)
     assert problem.objective().is_dual == (n == 10)
-    _, _, found = fit(problem)
-    evidence, gamma = evidence_anew(found, make_groups(problem.network, "input"))
-    np.testing.assert_allclose(found.log_evidence, evidence, rtol=1e-9)
-    np.testing.assert_allclose(found.gamma, gamma, atol=1e-7)
+    search = fit(problem)[0].evidence
+    evidence, gamma = evidence_anew(search)
+    np.testing.assert_allclose(search.log_evidence, evidence, rtol=1e-9)
+    np.testing.assert_allclose(search.state.best.gamma, gamma, atol=1e-7)
 
 
-def test_the_best_of_the_way_is_published():
-    winner, _, found = fit(noisy_problem())
+def test_the_largest_evidence_of_all_iterations_is_the_solution():
+    winner, _ = fit(noisy_problem())
+    best = winner.evidence.state.best
     column = winner.monitor.history()["log_evidence"]
     assert np.isnan(column[: SETTLED + 1]).all()
-    assert np.nanmax(column) <= found.log_evidence
-    assert winner.best() == (-found.log_evidence, found.iteration, found.theta)
+    assert np.nanmax(column) <= best.log_evidence
+    assert winner.best() == (-best.log_evidence, best.iteration, best.theta)
     np.testing.assert_array_equal(winner.monitor.history()["n_effective_parameters"] >= 0, column == column)
 
 
 def test_patience_ends_the_fit():
-    winner, _, found = fit(noisy_problem())
+    winner, _ = fit(noisy_problem())
     assert winner.ending is Ending.EVIDENCE
-    assert winner.state.iteration <= found.iteration + PATIENCE * EVERY
+    assert winner.state.iteration <= winner.evidence.state.best.iteration + PATIENCE * EVERY
     assert winner.state.iteration >= FIRST + EVERY
 
 
 def test_max_iter_ends_the_fit():
-    winner, _, found = fit(noisy_problem(), settings=SETTINGS._replace(max_iter=6))
+    winner, _ = fit(noisy_problem(), settings=SETTINGS._replace(max_iter=6))
     assert winner.ending is Ending.MAX_ITER
-    assert (winner.state.iteration, found.iteration) == (6, 6)
+    assert (winner.state.iteration, winner.evidence.state.best.iteration) == (6, 6)
 
 
-def test_a_minimum_does_not_hide_that_there_is_no_room_for_more():
+def test_a_minimum_does_not_hide_that_a_limit_is_reached():
     """Without noise, each update makes way for another iteration, which ends at a minimum."""
     problem = noisy_problem(n=40, hidden=(8,), noise=(0.0,))
     settings = SETTINGS._replace(min_grad=1e-3, max_iter=20)
-    winner, _, _ = fit(problem, settings=settings)
+    winner, _ = fit(problem, settings=settings)
     assert winner.state.iteration <= 20
-    late, _, _ = fit(problem, settings=settings._replace(max_time=1e-9))
+    late, _ = fit(problem, settings=settings._replace(max_time=1e-9))
     assert late.ending is Ending.MAX_TIME
 
 
 @pytest.mark.parametrize("noise", [0.1, 0.5])
 def test_the_noise_is_found(noise):
-    _, _, found = fit(noisy_problem(n=size(400, 60), hidden=(5,), noise=(noise,)))
-    np.testing.assert_allclose(found.precisions.beta**-0.5, noise, rtol=size(1, 3) * 0.1)
+    search = fit(noisy_problem(n=size(400, 60), hidden=(5,), noise=(noise,)))[0].evidence
+    np.testing.assert_allclose(search.precisions.beta**-0.5, noise, rtol=size(1, 3) * 0.1)
 
 
 def test_each_output_has_its_noise():
     problem = noisy_problem(n=size(400, 60), hidden=(5,), noise=(0.5, 0.1))
-    _, _, found = fit(problem)
-    scale = found.problem.y_scaling.scale
+    search = fit(problem)[0].evidence
+    scale = search.best_problem.y_scaling.scale
     np.testing.assert_allclose(np.prod(scale), 1.0)  # the evidence is that of the targets as they came
-    np.testing.assert_allclose(found.problem.rows["train"].Y * scale, problem.rows["train"].Y)
-    np.testing.assert_allclose(scale * found.precisions.beta**-0.5, [0.5, 0.1], rtol=size(1, 3) * 0.1)
+    np.testing.assert_allclose(search.best_problem.rows["train"].Y * scale, problem.rows["train"].Y)
+    np.testing.assert_allclose(scale * search.precisions.beta**-0.5, [0.5, 0.1], rtol=size(1, 3) * 0.1)
 
 
 def test_an_input_without_use_is_switched_off():
-    _, _, found = fit(noisy_problem(n=size(400, 60)))
-    useful, useless = found.precisions.alpha[:2]
+    winner, _ = fit(noisy_problem(n=size(400, 60)))
+    useful, useless = winner.evidence.precisions.alpha[:2]
     assert useless > 30 * useful
 
 
 def test_the_largest_evidence_wins():
-    winner, runners, found = fit(noisy_problem(), n_starts=4)
-    assert found.log_evidence == max(runner.found.log_evidence for runner in runners)
-    assert [runner.fate for runner in runners].count("won") == 1
-    assert winner.fate == "won"
+    winner, runs = fit(noisy_problem(), n_starts=4)
+    assert winner.evidence.log_evidence == max(run.evidence.log_evidence for run in runs)
+    assert sorted(run.status for run in runs) == ["ran to the end"] * 3 + ["won"]
+    assert winner.status == "won"
+
+
+def test_starts_that_are_too_late_are_not_run():
+    _, runs = fit(noisy_problem(), n_starts=3, settings=SETTINGS._replace(max_time=1e-9))
+    assert [run.status for run in runs] == ["won", "no time left", "no time left"]
 
 
 def test_threads_do_not_change_the_result():
-    one, two = (fit(noisy_problem(), n_starts=3, n_jobs=n_jobs)[2] for n_jobs in (1, 2))
-    np.testing.assert_array_equal(one.theta, two.theta)
+    one, two = (fit(noisy_problem(), n_starts=3, n_jobs=n_jobs)[0] for n_jobs in (1, 2))
+    np.testing.assert_array_equal(one.best()[2], two.best()[2])
 
 
 def test_a_fit_that_takes_the_noise_for_structure_begins_again(monkeypatch):
@@ -168,26 +118,30 @@ def test_a_fit_that_takes_the_noise_for_structure_begins_again(monkeypatch):
 
 
 @pytest.mark.parametrize(("n", "is_sampled"), [(60, False), (10, False), (200, True)])
-def test_what_was_found_is_made_again_from_what_is_remembered(n, is_sampled, monkeypatch):
-    """Bit by bit. Where no step is small enough, one point is evaluated many times, and each time the penalty moves.
+def test_the_best_state_is_restored_from_a_snapshot(n, is_sampled, monkeypatch):
+    """Bit by bit. If no step is small enough, one point is evaluated many times, and each time the penalty moves.
 
-    Naive: the normal equations under the last penalty alone, which have other last bits; or under the first. Where
-    steps are by a sample of the rows, it is the last: those of all rows are made for each evaluation.
+    Naive: the linearization under the last penalty alone, which has other last bits; or under the first. If steps are
+    by a subsample of the rows, it is the last: those of all rows are made for each evaluation.
     """
     if is_sampled:
         monkeypatch.setattr(subsample, "WORTHWHILE", np.inf)
     problem = noisy_problem(n=n, hidden=(3,))
-    winner, _, found = fit(problem, settings=SETTINGS._replace(mu=1e-3, mu_max=2e-3))
-    assert EVERY * winner.memory().n_evaluations > winner.state.iteration  # so some were of one point
-    assert (len(found.hyperparameter_history) == 1) == is_sampled
-    monitor = Monitor(problem.train_error, problem.held_out_errors())
-    again = EvidenceRun.from_memory(winner.memory(), problem, winner.groups, monitor, SETTINGS).found
-    for name, ours in again.point._asdict().items():
-        theirs = getattr(found.point, name)
+    settings = SETTINGS._replace(mu=1e-3, mu_max=2e-3)
+    winner, _ = fit(problem, settings=settings, save=lambda snapshot: None)
+    search, snapshot = winner.evidence, winner.snapshot
+    best = search.state.best
+    assert EVERY * search.state.n_evaluations > winner.state.iteration  # so some were of one point
+    assert (len(best.hyperparameter_history) == 1) == is_sampled
+    # The snapshot is of the last reported iteration; what the evaluations after it have found is put in.
+    snapshot = snapshot._replace(evidence=snapshot.evidence._replace(best=best))
+    again = StartRun.restore(snapshot, factory_of(problem)).evidence
+    for name, ours in again.best_point._asdict().items():
+        theirs = getattr(search.best_point, name)
         lower = np.tril if name == "gram" else np.array
         np.testing.assert_array_equal(lower(ours), lower(theirs), err_msg=name)
-    np.testing.assert_array_equal(again.problem.penalty.penalty_diag, found.problem.penalty.penalty_diag)
-    np.testing.assert_array_equal(again.gamma, found.gamma)
+    penalty_diag = search.best_problem.penalty.penalty_diag
+    np.testing.assert_array_equal(again.best_problem.penalty.penalty_diag, penalty_diag)
 
 
 def test_without_any_structure_little_is_predicted():
@@ -203,16 +157,16 @@ def test_a_constant_target_is_no_failure():
     problem = noisy_problem()
     rows = problem.rows["train"]
     problem = problem._replace(rows={"train": rows._replace(Y=np.zeros_like(rows.Y))})
-    winner, _, found = fit(problem)
+    winner, _ = fit(problem)
     assert winner.ending is Ending.EVIDENCE
-    np.testing.assert_allclose(found.theta, 0, atol=1e-2)
+    np.testing.assert_allclose(winner.best()[2], 0, atol=1e-2)
 
 
 def test_starts_differ_in_scale_and_noise():
     network = make_network(4, (500,), 1, ("tanh",))
     groups = make_groups(network, "input")
     for seed in range(3):
-        theta, precisions, _ = draw_evidence_start(network, groups, np.random.RandomState(seed))
+        _, theta, precisions = draw_evidence_start(network, groups, np.random.RandomState(seed))
         hidden, output = layer_matrices(network, theta)
         scale = hidden[:, -1].std()
         assert 0.45 < scale < 1.85
@@ -222,29 +176,14 @@ def test_starts_differ_in_scale_and_noise():
         assert 2 <= precisions.beta <= 50
 
 
-def test_a_start_goes_on_from_precisions_that_fit():
-    network = make_network(2, (3,), 1, ("tanh",))
-    start, other = (
-        draw_evidence_start(network, make_groups(network, kind), np.random.RandomState(0))
-        for kind in ("input", "layer")
-    )
-    theta = np.ones(network.n_parameters)
-    mine = start.precisions._replace(beta=7.0)
-    for given, taken in ((None, start.precisions), (other.precisions, start.precisions), (mine, mine)):
-        assert start.resumed(theta, given) == Start(theta, taken, "warm_start")
-
-
 def test_a_start_that_is_not_finite_is_an_error():
     problem = noisy_problem()
-    groups = make_groups(problem.network, "single")
-    start = draw_evidence_start(problem.network, groups, np.random.RandomState(0))
+    start = draw_evidence_start(problem.network, make_groups(problem.network, "input"), np.random.RandomState(0))
     start.theta[0] = np.nan
-    course = RunFactory(problem.objective, lambda: Monitor(problem.train_error, {}), -math.inf)
+    multistart = Multistart([start], factory_of(problem), SETTINGS, Hooks(0.0), new_fit(problem))
     with pytest.raises(ValueError, match="not finite"):
-        EvidenceMultistart([start], course, SETTINGS, Hooks(0.0), None, problem, groups).run()
-    runner = EvidenceRun(0, start, problem, groups, course.monitor())
-    runner.run(problem.objective(), SETTINGS, 0.0)
-    assert runner.fate == "not finite"
+        multistart.run()
+    assert multistart.runs[0].status == "not finite"
 
 
 # ---- through the estimator ---------------------------------------------------------------------------
@@ -370,10 +309,10 @@ def test_the_least_noise_of_each_output_is_in_its_own_unit(rng, monkeypatch):
 
 def test_units_do_not_matter(rng):
     X, y = noisy_data(rng)
-    here, there = regressor().fit(X, y), regressor().fit(X * [1e3, 1e-3] + 7, 1e-3 * y)
-    np.testing.assert_allclose(there.predict(X * [1e3, 1e-3] + 7), 1e-3 * here.predict(X), rtol=1e-5)
-    np.testing.assert_allclose(there.noise_variance_, 1e-6 * here.noise_variance_, rtol=1e-5)
-    np.testing.assert_allclose(there.alpha_, here.alpha_, rtol=1e-5)
+    first, second = regressor().fit(X, y), regressor().fit(X * [1e3, 1e-3] + 7, 1e-3 * y)
+    np.testing.assert_allclose(second.predict(X * [1e3, 1e-3] + 7), 1e-3 * first.predict(X), rtol=1e-5)
+    np.testing.assert_allclose(second.noise_variance_, 1e-6 * first.noise_variance_, rtol=1e-5)
+    np.testing.assert_allclose(second.alpha_, first.alpha_, rtol=1e-5)
 
 
 def test_what_is_published(rng):

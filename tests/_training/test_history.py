@@ -31,53 +31,66 @@ def test_history_has_one_entry_per_record():
     np.testing.assert_array_equal(history["time"], [0, 0.5, 1])
 
 
-def test_all_listeners_hear_and_the_first_ending_counts():
-    heard = []
+def test_all_listeners_are_called_and_the_first_ending_counts():
+    reported = []
 
     def listener(ending):
-        return lambda record, row: heard.append(row["train_mse"]) or ending
+        return lambda record, row: reported.append(row["train_mse"]) or ending
 
     monitor = Monitor(lambda equations: 1.0, {}, [listener(None), listener(Ending.PATIENCE)])
-    monitor.watchers.append(listener(Ending.GOAL))
+    monitor.listeners.append(listener(Ending.GOAL))
     assert monitor(record(0)) is Ending.PATIENCE
-    assert heard == [1.0, 1.0, 1.0]
+    assert reported == [1.0, 1.0, 1.0]
 
 
-def test_a_record_told_again_is_judged_again_but_not_kept_twice():
-    """As by a fit that goes on from it."""
-    heard = []
+def test_rules_see_a_record_again_that_is_kept_once():
+    """As by a fit that is continued."""
+    reported = []
     monitor = Monitor(lambda equations: 1.0, {}, [Goal(2.0)])
-    monitor.watchers.append(lambda record, row: heard.append(record.iteration))
+    monitor.listeners.append(lambda record, row: reported.append(record.iteration))
     assert [monitor(record(i)) for i in (0, 1, 1)] == [Ending.GOAL] * 3
     assert len(monitor.rows) == 2
-    assert heard == [0, 1]
+    assert reported == [0, 1]
 
 
-def test_a_monitor_goes_on_from_what_it_remembers():
-    def monitor():
-        return Monitor(
-            lambda equations: 1.0, {"validation_mse": lambda theta: abs(theta[0] - 1.0)}, [], EarlyStopping(3)
-        )
+def validated(centre=1.0):
+    errors = {"validation_mse": lambda theta: abs(theta[0] - centre)}
+    return Monitor(lambda equations: 1.0, errors, [], EarlyStopping(3))
 
-    whole, first, second = monitor(), monitor(), monitor()
+
+def test_a_monitor_is_restored_from_its_rows():
+    whole, first, second = validated(), validated(), validated()
     endings = [whole(record(i)) for i in range(5)]
     assert [first(record(i)) for i in range(3)] == endings[:3]
-    assert second.recall(first.memory())
+    assert second.restore(first.rows, first.last[2], first.best()[2])
     assert [second(record(i)) for i in range(3, 5)] == endings[3:]
     assert second.rows == whole.rows
     assert second.best()[:2] == whole.best()[:2] == (0.0, 1)
     np.testing.assert_array_equal(whole.history()["validation_failures"], [0, 0, 1, 2, 3])
 
 
-def test_a_memory_of_another_validation_set_is_refused():
-    def monitor(centre):
-        return Monitor(lambda equations: 1.0, {"validation_mse": lambda theta: theta[0] - centre}, [], EarlyStopping(3))
-
-    first = monitor(0.0)
+def test_a_monitor_of_another_validation_set_is_not_restored():
+    first, second = validated(0.0), validated(1.0)
     first(record(0))
-    second = monitor(1.0)
-    assert not second.recall(first.memory())
+    assert not second.restore(first.rows, first.last[2], first.best()[2])
     assert second.rows == []
+
+
+@pytest.mark.parametrize(
+    ("errors", "best"), [([3.0, 1.0, 2.0], [3, 1, 1, 1]), ([np.nan, np.nan, 2.0], [np.inf, np.inf, 2, 2])]
+)
+def test_error_of_an_earlier_iteration(errors, best):
+    """With a validation set the least until then, otherwise the objective, which never grows."""
+    stopped = Monitor(
+        lambda equations: 1.0, {"validation_mse": lambda theta: errors[int(theta[0])]}, [], EarlyStopping(9)
+    )
+    plain = Monitor(lambda equations: 1.0, {})
+    assert plain.error_at(0) == np.inf
+    for i in range(3):
+        stopped(record(i))
+        plain(record(i, cost=3.0 - i))
+    assert [stopped.error_at(i) for i in range(4)] == best
+    assert [plain.error_at(i) for i in range(4)] == [3, 2, 1, 1]
 
 
 def test_goal_is_reached_from_above():
@@ -114,7 +127,7 @@ def test_progress_is_one_aligned_line_per_iteration(capsys, held_out):
 
 
 def test_rejected_trials_are_lines_of_the_same_length(capsys):
-    monitor = Monitor(lambda equations: 1.0, {}, progress=Progress(tells_rejected=True))
+    monitor = Monitor(lambda equations: 1.0, {}, progress=Progress(shows_rejected=True))
     assert Monitor(lambda equations: 1.0, {}, progress=Progress()).on_reject is None
     monitor(record(0))
     monitor.on_reject(Rejection(mu=4.0, gain_ratio=-0.5, time=2.0))
@@ -132,7 +145,7 @@ def test_a_record_that_is_not_live_is_printed_when_asked(capsys):
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
-def test_columns_of_others_go_on_until_they_change():
+def test_additional_columns_keep_their_values_until_they_change():
     monitor = Monitor(lambda equations: 4.0, {}, [])
     for i, value in enumerate([np.nan, 2.0, 2.0, 3.0]):
         monitor.columns = {"log_evidence": value}

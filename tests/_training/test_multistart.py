@@ -1,16 +1,19 @@
-"""Who goes on, who wins and what is told about it."""
+"""Selection of start runs, and the report on them."""
 
 import numpy as np
 import pytest
 from conftest import may_end_early, size
 
 from sklearn_lm import LMRegressor
+from sklearn_lm._data.scaling import identity_scaling
+from sklearn_lm._data.yeo_johnson import Scalings, identity_power
 from sklearn_lm._optimize.linearization import GramLinearization
 from sklearn_lm._optimize.objective import Objective
 from sklearn_lm._optimize.state import OptimizerSettings
 from sklearn_lm._training import draw_starts, multistart
 from sklearn_lm._training.history import Monitor
 from sklearn_lm._training.multistart import RUNGS, Hooks, Multistart, RunFactory, affordable_starts, summary
+from sklearn_lm._training.snapshot import Snapshot, Start
 
 
 class Bumps(Objective):
@@ -29,49 +32,51 @@ class Bumps(Objective):
 
 
 def run(starts, **options):
-    course = RunFactory(Bumps, lambda: Monitor(lambda equations: float(equations.squares.sum()), {}), 1e-16)
-    race = Multistart([("family", np.array([x])) for x in starts], course, OptimizerSettings(), Hooks(0.0), **options)
-    return race.run(), race.runners
+    factory = RunFactory(Bumps, lambda: Monitor(lambda equations: float(equations.squares.sum()), {}), 1e-16)
+    starts = [Start("family", np.array([x])) for x in starts]
+    snapshot = Snapshot(Scalings(identity_power(), identity_scaling(1), identity_scaling(1)), {})
+    multistart = Multistart(starts, factory, OptimizerSettings(), Hooks(0.0), snapshot, **options)
+    return multistart.run(), multistart.runs
 
 
 def test_the_least_error_wins():
     starts = [20.0, -9.0, 0.2, 14.0, 30.0]
-    winner, runners = run(starts)
-    assert winner is runners[2]
+    winner, runs = run(starts)
+    assert winner is runs[2]
     assert winner.state.theta[0] == pytest.approx(0, abs=1e-8)
-    assert [runner.theta[0] for runner in runners] == starts
+    assert [run.theta[0] for run in runs] == starts
 
 
 def test_rounding_errors_do_not_choose_the_winner():
     """Starts that end in the same minimum: the first of them wins, whatever the last bits say."""
-    winner, runners = run([0.3, -0.2, 0.1])
-    assert all(runner.state.theta[0] == pytest.approx(0, abs=1e-8) for runner in runners)
-    assert winner is runners[0]
+    winner, runs = run([0.3, -0.2, 0.1])
+    assert all(run.state.theta[0] == pytest.approx(0, abs=1e-8) for run in runs)
+    assert winner is runs[0]
 
 
-def test_everyone_has_a_fate():
-    winner, runners = run(np.linspace(-40, 40, 20))
-    fates = [runner.fate for runner in runners]
-    assert fates.count("won") == 1
-    assert [fates.count(fate) for fate in ("left after round 1", "left after round 2", "left after round 3")] == [
+def test_every_run_has_a_status():
+    winner, runs = run(np.linspace(-40, 40, 20))
+    statuses = [run.status for run in runs]
+    assert statuses.count("won") == 1
+    assert [statuses.count(fate) for fate in ("left after round 1", "left after round 2", "left after round 3")] == [
         14,
         3,
         1,
     ]
-    assert fates.count("ran to the end") == 1
-    assert winner.fate == "won"
-    left = [runner for runner in runners if runner.fate == "left after round 1"]
-    assert all(runner.state.iteration <= RUNGS[0].n_iter for runner in left)
+    assert statuses.count("ran to the end") == 1
+    assert winner.status == "won"
+    left = [run for run in runs if run.status == "left after round 1"]
+    assert all(run.state.iteration <= RUNGS[0].n_iter for run in left)
 
 
-def test_few_starts_all_run_to_the_end():
-    _, runners = run([5.0, 0.1])
-    assert sorted(runner.fate for runner in runners) == ["ran to the end", "won"]
-    assert all(runner.ending is not None for runner in runners)
+def test_a_small_number_of_starts_all_run_to_the_end():
+    _, runs = run([5.0, 0.1])
+    assert sorted(run.status for run in runs) == ["ran to the end", "won"]
+    assert all(run.ending is not None for run in runs)
 
 
 def test_a_pause_changes_no_step():
-    """With the same settings throughout, the winner of a race is, to the bit, what it would have been alone."""
+    """With the same settings throughout, the winner of several starts is, to the bit, what it would have been alone."""
     winner, _ = run(np.linspace(0.3, 30, 12))
     alone, _ = run([winner.theta[0]])
     assert winner.state.theta == alone.state.theta
@@ -81,14 +86,14 @@ def test_a_pause_changes_no_step():
 
 def test_threads_do_not_matter():
     serial, parallel = (run(np.linspace(-20, 20, 9), n_jobs=n) for n in (None, 2))
-    assert [runner.state.costs for runner in serial[1]] == [runner.state.costs for runner in parallel[1]]
+    assert [run.state.costs for run in serial[1]] == [run.state.costs for run in parallel[1]]
 
 
-def test_a_start_that_overflows_is_lost_and_no_more():
-    winner, runners = run([np.nan, 0.1])
-    assert winner is runners[1]
-    assert runners[0].fate == "not finite"
-    assert summary(runners)["train_mse"][0] == np.inf
+def test_a_start_that_overflows_ends_no_other_run():
+    winner, runs = run([np.nan, 0.1])
+    assert winner is runs[1]
+    assert runs[0].status == "not finite"
+    assert summary(runs)["train_mse"][0] == np.inf
     with pytest.raises(ValueError, match="not finite at the starting point"):
         run([np.nan, np.nan])
 
@@ -114,7 +119,7 @@ def fit(X, y, sample_weight=None, **parameters):
         return LMRegressor(3, **parameters).fit(X, y, sample_weight)
 
 
-def test_starts_are_told(data):
+def test_starts_are_reported(data):
     model = fit(*data)
     n = size(8, 4)
     assert {len(column) for column in model.starts_.values()} == {n}
@@ -133,15 +138,15 @@ def test_the_winner_has_the_least_error_of_those_that_ran_to_the_end(data):
     assert starts["train_mse"][won] <= 1.1 * starts["train_mse"][finished].min()
 
 
-def test_race_keeps_to_max_time(data):
-    """One start is made whatever the time; the others are told that none was left."""
+def test_several_starts_keep_to_max_time(data):
+    """One start is made whatever the time; the others have the status that none was left."""
     model = fit(*data, max_time=1e-9)
     assert list(model.starts_["fate"]) == ["won"] + ["no time left"] * (size(8, 4) - 1)
     assert model.stop_reason_ == "max_time seconds have passed"
 
 
-def test_race_on_a_sample_keeps_to_max_time(data, monkeypatch):
-    """Whichever start is ahead when the time is over is the one that is published."""
+def test_screening_keeps_to_max_time(data, monkeypatch):
+    """The solution is that of the best start when the time is over."""
     for module in (multistart, draw_starts):
         monkeypatch.setattr(module, "SAMPLE_ROWS", 20)
     model = fit(*data, max_time=1e-9)
@@ -149,13 +154,13 @@ def test_race_on_a_sample_keeps_to_max_time(data, monkeypatch):
     assert np.isfinite(model.predict(data[0])).all()
 
 
-def test_race_follows_the_seed(data):
+def test_starts_follow_the_seed(data):
     first, again, threads = (fit(*data, n_jobs=n).predict(data[0]) for n in (None, None, 2))
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(first, threads)
 
 
-def test_integer_weights_equal_repeated_rows_in_a_race(data, rng):
+def test_integer_weights_equal_repeated_rows_with_several_starts(data, rng):
     X, y = data
     times = rng.randint(0, 3, size=len(y))
     weighted = fit(X, y, times, n_starts="auto", max_iter=size(2000, 60))
@@ -170,8 +175,8 @@ def test_order_of_rows_does_not_matter(data, rng):
     np.testing.assert_allclose(fit(X, y).predict(X), fit(X[order], y[order]).predict(X), atol=1e-7)
 
 
-def test_rounds_on_a_sample_of_many_rows(data, monkeypatch):
-    """The winner's history is that of a fit to all rows; the losers saw the sample only."""
+def test_screening_of_many_rows(data, monkeypatch):
+    """The winner's history is that of a fit to all rows; the losers saw the subsample only."""
     for module in (multistart, draw_starts):
         monkeypatch.setattr(module, "SAMPLE_ROWS", 20)
     model = fit(*data)
@@ -186,17 +191,17 @@ def test_linear_networks_need_one_start(data):
 
 
 @pytest.mark.parametrize("verbose", [1, 2])
-def test_verbose_race_prints_its_starts_and_then_the_winner(data, capsys, verbose):
+def test_verbose_prints_its_starts_and_then_the_winner(data, capsys, verbose):
     model = fit(*data, verbose=verbose)
     lines = capsys.readouterr().out.splitlines()
     starts, iterations = lines[: 1 + size(8, 4)], lines[1 + size(8, 4) :]
     assert [line.split()[0] for line in starts[1:]] == [str(number) for number in range(1, size(8, 4) + 1)]
-    told = [line for line in iterations[1:] if "rejected" not in line]
-    assert [int(line.split()[0]) for line in told] == list(range(model.n_iter_ + 1))
-    assert (len(told) < len(iterations) - 1) == (verbose == 2)
+    printed = [line for line in iterations[1:] if "rejected" not in line]
+    assert [int(line.split()[0]) for line in printed] == list(range(model.n_iter_ + 1))
+    assert (len(printed) < len(iterations) - 1) == (verbose == 2)
 
 
-def test_race_with_a_validation_set_is_won_by_the_least_validation_error(data):
+def test_with_a_validation_set_the_winner_has_the_least_validation_error(data):
     X, y = data
     model = fit(X, y, early_stopping=True, validation_fraction=0.3, alpha=0.0)
     assert model.best_iter_ == np.argmin(model.history_["validation_mse"])

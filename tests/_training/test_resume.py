@@ -1,8 +1,9 @@
-"""A fit that is broken off and goes on: by warm_start, and by Ctrl-C."""
+"""A fit that is continued: by warm_start, and after Ctrl-C."""
 
 import numpy as np
 import pytest
 from conftest import interrupt_at, may_end_early, size
+from resume_cases import ONE_START, SEVERAL_STARTS, assert_same_fit
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
@@ -13,10 +14,8 @@ from sklearn_lm._network.objective import predict
 from sklearn_lm._network.topology import make_network
 from sklearn_lm._training import draw_starts, multistart
 
-ALONE = {"n_starts": 1}
-EVIDENCE = {**ALONE, "alpha": "evidence"}
+EVIDENCE = {**ONE_START, "alpha": "evidence"}
 TWO_OUTPUTS = {**EVIDENCE, "n_outputs": 2}
-RACE = {"n_starts": size(9, 5), "hidden_layer_sizes": 2}
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ def data(rng):
 
 
 def make(**parameters):
-    return LMRegressor(**{"hidden_layer_sizes": 4, "random_state": 0, "alpha": 1e-3, **ALONE, **parameters})
+    return LMRegressor(**{"hidden_layer_sizes": 4, "random_state": 0, "alpha": 1e-3, **ONE_START, **parameters})
 
 
 def of_outputs(data, parameters):
@@ -48,31 +47,19 @@ def fit_once(data, **parameters):
         return make(**parameters).fit(*data)
 
 
-def assert_same_fit(first, second, but=()):
-    for name in ("coefs_", "intercepts_"):
-        for a, b in zip(getattr(first, name), getattr(second, name), strict=True):
-            np.testing.assert_array_equal(a, b)
-    assert first.n_iter_ == second.n_iter_
-    assert first.best_iter_ == second.best_iter_
-    assert first.loss_curve_ == second.loss_curve_
-    for name in set(first.history_) - {"time", "time_jacobian", "time_solve", "time_evaluate", *but}:
-        np.testing.assert_array_equal(first.history_[name], second.history_[name])
-    assert list(first.starts_["fate"]) == list(second.starts_["fate"])
-
-
 @pytest.mark.parametrize(
     "parameters",
     [
-        ALONE,
-        {**ALONE, "damping": "marquardt", "solve_output": False},
-        {**ALONE, "early_stopping": True, "random_state": None},
-        {**ALONE, "early_stopping": True, "n_iter_no_change": 2, "test_fraction": 0.1},
-        {**ALONE, "goal": 0.05},
-        {**ALONE, "hidden_layer_sizes": 40, "alpha": 0.01},  # fewer residuals than parameters
-        {**ALONE, "hidden_layer_sizes": ()},
-        RACE,
-        {**RACE, "early_stopping": True},
-        {**RACE, "n_jobs": 2},
+        ONE_START,
+        {**ONE_START, "damping": "marquardt", "solve_output": False},
+        {**ONE_START, "early_stopping": True, "random_state": None},
+        {**ONE_START, "early_stopping": True, "n_iter_no_change": 2, "test_fraction": 0.1},
+        {**ONE_START, "goal": 0.05},
+        {**ONE_START, "hidden_layer_sizes": 40, "alpha": 0.01},  # fewer residuals than parameters
+        {**ONE_START, "hidden_layer_sizes": ()},
+        SEVERAL_STARTS,
+        {**SEVERAL_STARTS, "early_stopping": True},
+        {**SEVERAL_STARTS, "n_jobs": 2},
         EVIDENCE,
         {**EVIDENCE, "n_starts": 2, "n_jobs": 2},
         {**EVIDENCE, "n_networks": 2},
@@ -83,7 +70,7 @@ def assert_same_fit(first, second, but=()):
     ids=str,
 )
 def test_n_fits_of_one_iteration_are_one_of_n(data, parameters):
-    n = size(16, 4)  # past the first round of a race, and several updates of the evidence
+    n = size(16, 4)  # past the first rung, and several updates of the evidence
     data, parameters = of_outputs(data, parameters)
     if "random_state" in parameters:  # the first split is drawn, and kept to
         stepwise, once = ({**parameters, "random_state": np.random.RandomState(3)} for _ in range(2))
@@ -92,11 +79,11 @@ def test_n_fits_of_one_iteration_are_one_of_n(data, parameters):
     assert_same_fit(fit_n_times(n, data, max_iter=1, **stepwise), fit_once(data, max_iter=n, **once))
 
 
-def test_race_on_a_sample_goes_on_exactly(data, monkeypatch):
+def test_screening_is_continued_exactly(data, monkeypatch):
     for module in (multistart, draw_starts):
         monkeypatch.setattr(module, "SAMPLE_ROWS", 20)
     n = size(14, 4)
-    assert_same_fit(fit_n_times(n, data, max_iter=1, **RACE), fit_once(data, max_iter=n, **RACE))
+    assert_same_fit(fit_n_times(n, data, max_iter=1, **SEVERAL_STARTS), fit_once(data, max_iter=n, **SEVERAL_STARTS))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +115,7 @@ def test_a_converged_fit_goes_on_when_more_is_asked_of_it(data):
 
 
 @pytest.mark.parametrize("change", ["y", "X", "alpha", "X_val", "evidence"])
-def test_on_other_data_the_weights_are_taken_over_and_nothing_else(data, change):
+def test_with_other_data_a_warm_start_takes_over_the_weights_alone(data, change):
     X, y = data
     sets = {"X_val": X[:9], "y_val": y[:9]} if change == "X_val" else {}
     model = make(warm_start=True, max_iter=3)
@@ -147,14 +134,25 @@ def test_on_other_data_the_weights_are_taken_over_and_nothing_else(data, change)
     assert not np.array_equal(model.coefs_[0], weights)
 
 
-@pytest.mark.parametrize("parameters", [ALONE, EVIDENCE, TWO_OUTPUTS], ids=str)
-def test_what_it_begins_with_if_it_cannot_go_on_exactly_says_the_same(data, parameters):
+def test_threads_that_find_other_data_do_not_stop_the_start_that_follows(data):
+    """Naive: they end the fit as any error in a thread does, and the new start is never run."""
+    X, y = data
+    model = fit_n_times(1, data, max_iter=3, n_jobs=2, n_starts=4)
+    weights = model.coefs_[0].copy()
+    with may_end_early():
+        model.fit(X, y + 0.1)
+    assert list(model.starts_["family"]) == ["warm_start"]
+    assert not np.array_equal(model.coefs_[0], weights)
+
+
+@pytest.mark.parametrize("parameters", [ONE_START, EVIDENCE, TWO_OUTPUTS], ids=str)
+def test_the_fallback_start_predicts_the_same(data, parameters):
     """Evidence fits change the scales of several outputs, and to go on exactly is to begin with the first ones."""
     (X, y), parameters = of_outputs(data, parameters)
     model = fit_n_times(1, (X, y), **parameters, max_iter=20)
     network = make_network(2, (4,), model.n_outputs_, ("tanh",))
-    point = warm_start_point(vars(model), network)
-    (power, *scalings), theta = point.scalings, point.theta
+    snapshot = warm_start_point(vars(model), network)
+    (power, *scalings), theta = snapshot.scalings, snapshot.theta
     np.testing.assert_allclose(
         predict(power.forward(X), *scalings, network, theta).ravel(), model.predict(X).ravel(), rtol=1e-12
     )
@@ -182,7 +180,7 @@ def test_weights_that_were_set_by_hand_are_where_it_begins(data, alpha):
         other.fit(*data)
         model.coefs_, model.intercepts_ = other.coefs_, other.intercepts_
         model.set_params(max_iter=1).fit(*data)
-        begun = other.__dict__.pop("_memory"), other.set_params(max_iter=1).fit(*data)
+        begun = other.__dict__.pop("_snapshot"), other.set_params(max_iter=1).fit(*data)
     assert begun[0] is not None
     assert model.n_iter_ == 1
     if alpha != "evidence":  # whose precisions are the model's own
@@ -190,18 +188,18 @@ def test_weights_that_were_set_by_hand_are_where_it_begins(data, alpha):
             np.testing.assert_array_equal(mine, theirs)
 
 
-def test_only_a_model_that_may_go_on_remembers_how(data):
-    assert not hasattr(fit_once(data, max_iter=2), "_memory")
+def test_only_a_warm_started_model_has_a_snapshot(data):
+    assert not hasattr(fit_once(data, max_iter=2), "_snapshot")
     model = fit_n_times(1, data, max_iter=2)
-    assert hasattr(model, "_memory")
+    assert hasattr(model, "_snapshot")
     with may_end_early():
         model.set_params(warm_start=False).fit(*data)
-    assert not hasattr(model, "_memory")
+    assert not hasattr(model, "_snapshot")
 
 
 # ---- Ctrl-C -------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("parameters", [ALONE, {**ALONE, "early_stopping": True}], ids=str)
-def test_interrupted_fit_publishes_the_best_so_far_and_raises_on(data, monkeypatch, parameters):
+@pytest.mark.parametrize("parameters", [ONE_START, {**ONE_START, "early_stopping": True}], ids=str)
+def test_interrupted_fit_keeps_the_best_so_far_and_raises(data, monkeypatch, parameters):
     model = make(max_iter=50, warm_start=True, **parameters)
     with monkeypatch.context() as patch:
         interrupt_at(patch, 6)
@@ -217,8 +215,8 @@ def test_interrupted_fit_publishes_the_best_so_far_and_raises_on(data, monkeypat
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
-def test_interrupted_race_publishes_its_leader(data, monkeypatch, n_jobs):
-    model = make(max_iter=50, n_jobs=n_jobs, **RACE)
+def test_the_best_start_is_kept_after_an_interrupt(data, monkeypatch, n_jobs):
+    model = make(max_iter=50, n_jobs=n_jobs, **SEVERAL_STARTS)
     with monkeypatch.context() as patch:
         interrupt_at(patch, 20)
         with pytest.raises(KeyboardInterrupt):
