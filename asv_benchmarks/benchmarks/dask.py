@@ -12,7 +12,7 @@ from distributed import Client, LocalCluster
 
 from sklearn_lm import LMRegressor
 from sklearn_lm._data.block_inputs import RowBlocks
-from sklearn_lm._data.dask import adopt
+from sklearn_lm._data.dask import make_row_blocks
 from sklearn_lm._data.executors import InProcess
 from sklearn_lm._data.scaling import make_scaling
 from sklearn_lm._network.distributed import BlockObjective
@@ -36,7 +36,7 @@ def make_objective(rows: RowBlocks, n_hidden: int = 10) -> BlockObjective:
 def dask_rows(n_rows: int, n_blocks: int = N_BLOCKS) -> RowBlocks:
     """Return rows in Dask arrays."""
     X = da.random.default_rng(0).uniform(-1, 1, size=(n_rows, N_COLUMNS), chunks=(n_rows // n_blocks, N_COLUMNS))
-    return adopt(X, da.sin(3 * X[:, 0] * X[:, 1]) + X[:, 2] ** 2, None)
+    return make_row_blocks(X, da.sin(3 * X[:, 0] * X[:, 1]) + X[:, 2] ** 2, None)
 
 
 def iterate(objective: BlockObjective) -> None:
@@ -124,7 +124,7 @@ class Wire:
         """Return the bytes sent and received for one block: the same for any number of rows."""
         X = np.random.default_rng(0).uniform(-1, 1, size=(n_rows, N_COLUMNS))
         executor = Counting()
-        rows = RowBlocks(executor, lambda: ([X], [X[:, 0]], [None]), X[:0], True)
+        rows = RowBlocks(executor, [X], [X[:, 0]], [None], X[:0], True)
         objective = make_objective(rows)
         executor.n_bytes = 0
         iterate(objective)

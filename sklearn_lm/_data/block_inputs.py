@@ -1,9 +1,9 @@
 """Blocks of X, y and weights as the caller passes them: checks, and conversion to `BlockSet`."""
 
 import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -22,47 +22,25 @@ def is_dask(Z: ArrayLike) -> bool:
     return is_collection is not None and is_collection(Z)
 
 
-class RowBlocks:
-    """X, y and weights in blocks of rows, not yet checked.
+class RowBlocks(NamedTuple):
+    """X, y and weights in blocks of rows, not yet checked."""
 
-    Parameters
-    ----------
-    executor : Executor
-    make_blocks : callable
-        Makes lists of blocks of X, y and the weights, of equal length; weights may be None. Called once.
-    head : array-like of shape (0, n_columns)
-        A table without rows like X, with the names of its columns if these have names.
-    y_is_1d : bool
-    source : object
-        The collection X that the blocks were made of.
-    """
-
-    def __init__(
-        self,
-        executor: Executor,
-        make_blocks: Callable[[], tuple[Sequence[Handle], Sequence[Handle], Sequence[Handle]]],
-        head: ArrayLike,
-        y_is_1d: bool,
-        source: ArrayLike = None,
-    ):
-        self.executor, self.head, self.y_is_1d, self.source = executor, head, y_is_1d, source
-        self._make_blocks = make_blocks
-        self._set: BlockSet | None = None
-        self._lock = threading.Lock()  # several networks are fitted to the same rows, at the same time
+    executor: Executor
+    X: Sequence[Handle]
+    y: Sequence[Handle]  # as many blocks as X has
+    weight: Sequence[Handle]  # the same; blocks may be None
+    head: ArrayLike  # (0, n_columns), a table without rows like X, with the names of its columns if these have names
+    y_is_1d: bool
 
     def checked(self, estimator: BaseEstimator, *, reset: bool) -> BlockSet:
         """Return all rows as float64, each block kept where it was made. Errors are those of `check_rows`."""
         validate_data(estimator, self.head, reset=reset, skip_check_array=True)
-        with self._lock:
-            if self._set is None:
-                load = partial(_load, estimator=type(estimator).__name__)
-                parts = self._make_blocks()
-                rows = BlockSet(self.executor, self.executor.persist([load] * len(parts[0]), *parts))
-                # Errors are reported in the target's own squared units, so its size matters under any scaling.
-                check_overflow("y", rows.summary.y_range, "divide it by a constant")
-                check_weight_range(rows.summary.largest_weight)
-                self._set = rows
-        return self._set
+        load = partial(_load, estimator=type(estimator).__name__)
+        rows = BlockSet(self.executor, self.executor.persist([load] * len(self.X), self.X, self.y, self.weight))
+        # Errors are reported in the target's own squared units, so its size matters under any scaling.
+        check_overflow("y", rows.summary.y_range, "divide it by a constant")
+        check_weight_range(rows.summary.largest_weight)
+        return rows
 
 
 def _load(X: ArrayLike, y: ArrayLike, weight: ArrayLike, estimator: str) -> DataSet | ValueError:

@@ -120,8 +120,11 @@ def _listed(function: Callable[..., T], block: Handle) -> list[T]:
     return [function(block)]
 
 
-def adopt(X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike) -> RowBlocks:
-    """Return the rows of a Dask array or dataframe X, its targets and weights, in blocks. Nothing is computed yet."""
+def make_row_blocks(X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike) -> RowBlocks:
+    """Return the rows of a Dask array or dataframe X, its targets and weights, in blocks.
+
+    Nothing is computed, unless the lengths of the blocks are needed to cut y or the weights.
+    """
     if not hasattr(X, "to_delayed"):
         raise ValueError(f"X is a Dask collection of type {type(X).__name__}: pass a dask.array or a dask.dataframe.")
     if X.ndim != 2:
@@ -129,17 +132,14 @@ def adopt(X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike) -> RowBlocks:
     if y is None:
         raise ValueError("y is missing: pass the targets of the rows of X.")
     executor = DaskExecutor()
-
-    def make_blocks() -> tuple[list, list, list]:
-        blocks, lengths = _row_blocks(X)
-        if None in lengths and not all(is_dask(part) for part in (y, sample_weight) if part is not None):
-            blocks = executor.persist([_identity] * len(blocks), blocks)
-            lengths = executor.gather([len] * len(blocks), blocks)
-        weight = [None] * len(blocks) if sample_weight is None else _cut_like(sample_weight, lengths, "sample_weight")
-        return blocks, _cut_like(y, lengths, "y"), weight
-
+    blocks, lengths = _row_blocks(X)
+    if None in lengths and not all(is_dask(part) for part in (y, sample_weight) if part is not None):
+        blocks = executor.persist([_identity] * len(blocks), blocks)
+        lengths = executor.gather([len] * len(blocks), blocks)
+    weight = [None] * len(blocks) if sample_weight is None else _cut_like(sample_weight, lengths, "sample_weight")
     head = np.empty((0, X.shape[1])) if isinstance(X, da.Array) else X._meta
-    return RowBlocks(executor, make_blocks, head, np.ndim(y) == 1 if not is_dask(y) else y.ndim == 1, X)
+    y_is_1d = y.ndim == 1 if is_dask(y) else np.ndim(y) == 1
+    return RowBlocks(executor, blocks, _cut_like(y, lengths, "y"), weight, head, y_is_1d)
 
 
 def _row_blocks(Z: ArrayLike) -> tuple[list, list]:

@@ -20,7 +20,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from .block_inputs import RowBlocks
+from .block_inputs import RowBlocks, is_dask
 from .out_of_core import ArrayLike, Source, column_range, is_source, sweep
 from .ranges import check_overflow, check_weight_range, check_weight_sign
 from .rows import DataSet, RowSet
@@ -44,6 +44,10 @@ def check_rows(
     ValueError
         NaN or infinity, empty or sparse input, wrong dimensions or lengths, unusable weights.
     """
+    if is_dask(X):
+        from .dask import make_row_blocks
+
+        X = make_row_blocks(X, y, sample_weight)
     if isinstance(X, RowBlocks):  # with their targets and weights
         return X.checked(estimator, reset=reset), X.y_is_1d
     for name, values in {"X": X, "y": y, "sample_weight": sample_weight}.items():

@@ -14,7 +14,7 @@ from dask import delayed
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
-from .._data.dask import adopt
+from .._data.dask import make_row_blocks
 from .._data.executors import one_thread
 from .._data.out_of_core import ArrayLike
 from .._data.reductions import weighted_sum
@@ -100,7 +100,7 @@ def light_copy(model: BaseEstimator) -> BaseEstimator:
 
 def score(model: BaseEstimator, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike) -> float:
     """Return R2 of the predictions, mean over outputs, as `sklearn.metrics.r2_score` defines it."""
-    rows = adopt(X, y, sample_weight).checked(model, reset=False)
+    rows = make_row_blocks(X, y, sample_weight).checked(model, reset=False)
     light = light_copy(model)
     light._posterior = None
     mean = rows.reduce(_weighted_targets) / rows.total_weight()

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._data.block_inputs import is_dask
 from .._data.hashing import fingerprint
 from .._data.ranges import check_input_range
 from .._data.rows import KernelRows, RowSet
@@ -82,11 +81,6 @@ def check_data(
     A fit that `is_resumed` keeps the columns of the previous one.
     """
     start_time = time.perf_counter()
-    if is_dask(X) or is_dask(X_val):
-        from .._data.dask import adopt
-
-        X = adopt(X, y, sample_weight) if is_dask(X) else X
-        X_val = adopt(X_val, y_val, sample_weight_val) if is_dask(X_val) and y_val is not None else X_val
     staged = copy(model)  # validation sets attributes, which the model must have after a successful fit only
     rows, y_is_1d = check_rows(staged, X, y, sample_weight, reset=not is_resumed)
     validation = check_validation_set(staged, X_val, y_val, sample_weight_val, rows.Y.shape[1])

@@ -85,10 +85,8 @@ def fitted(estimator, *data, **options):
 def in_memory(X, y, weight, n_blocks=N_BLOCKS):
     """The blocks that `on_dask` has, in plain memory."""
 
-    def cut():
-        return [np.array_split(Z, n_blocks) for Z in (X, y, weight)]
-
-    return RowBlocks(InProcess(), cut, np.empty((0, X.shape[1])), y.ndim == 1)
+    blocks = [np.array_split(Z, n_blocks) for Z in (X, y, weight)]
+    return RowBlocks(InProcess(), *blocks, np.empty((0, X.shape[1])), y.ndim == 1)
 
 
 def on_dask(X, y, weight=None, n_blocks=N_BLOCKS):
