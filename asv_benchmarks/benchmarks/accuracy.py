@@ -17,17 +17,21 @@ from sklearn.model_selection import cross_val_predict
 
 from sklearn_lm import LMRegressor
 
+from .common import IS_TRIAL
 from .noisy import SYNTHETIC, Prediction, Score, Split, score
 
-SEEDS = range(3)
+SEEDS = range(1 if IS_TRIAL else 3)
 NAMES = ["friedman1, 10 % noise", "friedman1, 50 % noise", "sine, 0 % noise", "growing noise, 50 % noise"]
+N_UNITS = 20
+if IS_TRIAL:
+    NAMES, N_UNITS = ["sine, 10 % noise"], 3
 
 
 def lm(**switches: Any) -> Callable[[Split, int], Prediction]:
     """Return a method that fits `LMRegressor` with the given parameters."""
 
     def predict(split: Split, seed: int) -> Prediction:
-        model = LMRegressor(20, random_state=seed, **switches).fit(split.X, split.y)
+        model = LMRegressor(N_UNITS, random_state=seed, **switches).fit(split.X, split.y)
         return Prediction(*model.predict(split.X_test, return_std=True))
 
     return predict

@@ -19,8 +19,10 @@ from sklearn_lm._network.distributed import BlockObjective
 from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.topology import is_weight, make_network
 
+from .common import IS_TRIAL
+
 N_COLUMNS, N_BLOCKS = 8, 8
-LARGE, SMALL = 2_000_000, 8_000
+LARGE, SMALL = 80_000 if IS_TRIAL else 2_000_000, 8_000
 REPEATS = 5
 
 
