@@ -222,7 +222,7 @@ class NetworkObjective(Objective):
         """Return the linearization at theta."""
         rows, penalty_diag = self.rows, self.penalty.penalty_diag
         if self.is_matrix_free:
-            return self._operator.equations(rows, penalty_diag, theta)
+            return self._operator.linearize(rows, penalty_diag, theta)
         if self.is_dual:
             return self._dual_equations(theta)
         equations = self._normal_equations(theta)

@@ -1,6 +1,6 @@
 """Penalties on the parameters, fixed or found by maximising the evidence (empirical Bayes).
 
-A penalty is `1/2 sum_j s_j theta_j^2`. Behind it stands a model with one noise precision beta and, for every group g of
+A penalty is `1/2 sum_j s_j theta_j^2`. It belongs to a model with one noise precision beta and, for every group g of
 parameters, one precision alpha_g of a normal prior (MacKay 1992; Foresee & Hagan 1997):
 
     y_i = f(x_i; theta) + noise,   noise ~ N(0, 1 / (beta w_i)),   theta_j ~ N(0, 1 / alpha_g(j))
@@ -11,8 +11,8 @@ number of outputs,
 
     log p(y) = -beta F - 1/2 log det H + 1/2 sum_j log s_j + N/2 log(beta / 2 pi)
 
-(MacKay 1992, "Bayesian interpolation", eq. 2.8 and 4.2). Where its derivatives by log alpha_g and log beta are zero is
-the fixed point that `updated` steps towards (eq. 4.8 and 4.9 there):
+(MacKay 1992, "Bayesian interpolation", eq. 2.8 and 4.2). Its derivatives by log alpha_g and log beta are zero at the
+fixed point of `updated` (his eq. 4.8 and 4.9):
 
     alpha_g = gamma_g / |theta_g|^2,   beta = (N - sum gamma) / sum r^2,   gamma_j = 1 - s_j (H^-1)_jj:
 
@@ -31,50 +31,48 @@ import numpy as np
 
 from .topology import Network, layer_matrices
 
-# Prior precision of output biases, in scaled units: next to none. They belong to no group.
+# Prior precision of output biases, in scaled units: nearly flat. They belong to no group.
 BIAS_PRECISION = 1e-3
 # Weak gamma priors on the precisions, so that a group without use, or one without weights, has finite values.
 PRIOR_SHAPE, PRIOR_RATE = 1e-3, 1e-6
 # An update may change a precision by no more than this factor: far from the fixed point it overshoots.
 MAX_CHANGE = 5.0
 MIN_ALPHA, MAX_ALPHA = 1e-5, 1e6
-# The least noise is 3e-6 of the spread of y. Where rows are reproduced exactly it would fall without end, and
-# what the fit then hangs on are rounding errors: equal data, divided otherwise, would give another network.
+# The least noise is 3e-6 of the spread of y. If rows are reproduced exactly it would fall without end, and the fit
+# would depend on rounding errors: equal data, divided into other blocks, would give another network.
 MAX_BETA = 1e11
 # The noise keeps at least this share of the degrees of freedom.
 MIN_FREEDOM = 0.1
 
 
 class Penalty(NamedTuple):
-    """1/2 sum_j strength_j theta_j^2, in standardised units (sum form, as in Ridge)."""
+    """Penalty 1/2 sum_j s_j theta_j^2, in standardised units (sum form, as in Ridge)."""
 
-    penalty_diag: np.ndarray  # one per parameter
+    penalty_diag: np.ndarray  # (n_parameters,), s_j
 
     def cost(self, theta: np.ndarray) -> float:
+        """Return its value."""
         return 0.5 * float(np.dot(self.penalty_diag, theta * theta))
-
-    def gradient(self, theta: np.ndarray) -> np.ndarray:
-        return self.penalty_diag * theta
 
 
 def fixed_l2(alpha: float, is_weight: np.ndarray) -> Penalty:
-    """The same alpha on every weight; biases go free, so that a shift of the target costs nothing."""
+    """Return the penalty with one alpha for all weights; biases are free: a shift of the target costs nothing."""
     return Penalty(np.where(is_weight, float(alpha), 0.0))
 
 
 class Groups(NamedTuple):
-    """Which parameters share a precision."""
+    """Groups of parameters that share a precision."""
 
     label: np.ndarray  # (n_parameters,), the group of each; n_groups for output biases that belong to none
     size: np.ndarray  # (n_groups,)
-    kind: str = "single"  # by what they were made
+    kind: str = "single"  # see `make_groups`
 
     def sums(self, per_parameter: np.ndarray) -> np.ndarray:
-        """Sum over each group."""
+        """Return the sum over each group."""
         return np.bincount(self.label, per_parameter, minlength=len(self.size) + 1)[: len(self.size)]
 
     def spread(self, per_group: np.ndarray, other: float) -> np.ndarray:
-        """The value of its group for each parameter, and `other` for those in none."""
+        """Return the value of its group for each parameter, and `other` for those in none."""
         return np.append(per_group, other)[self.label]
 
 
@@ -86,7 +84,7 @@ class Precisions(NamedTuple):
 
 
 def make_groups(network: Network, kind: str) -> Groups:
-    """Groups of the parameters of a network.
+    """Return groups of the parameters of a network.
 
     Parameters
     ----------
@@ -111,15 +109,15 @@ def make_groups(network: Network, kind: str) -> Groups:
 
 
 def penalty_of(precisions: Precisions, groups: Groups) -> Penalty:
-    """In units of the noise: its precision is that of the residuals in F."""
+    """Return the penalty with s_j = alpha_g(j) / beta."""
     return Penalty(groups.spread(precisions.alpha, BIAS_PRECISION) / precisions.beta)
 
 
 def log_evidence(cost: float, precisions: Precisions, penalty_diag: np.ndarray, log_det: float, n: float) -> float:
-    """log p(y), with `cost` = F and `n` the sum of the weights times the number of outputs.
+    """Return log p(y), with `cost` = F and `n` the sum of the weights times the number of outputs.
 
-    The priors of the precisions, which `updated` has in it, belong here too, or the two would not have their summit in
-    the same place.
+    The priors of the precisions, which `updated` includes, are included, too: else the maximum of the evidence would
+    not be the fixed point.
     """
     alpha, beta = precisions
     occam = -0.5 * log_det + 0.5 * float(np.log(penalty_diag).sum())
@@ -137,7 +135,7 @@ def updated(
     weight: float,
     unit: np.ndarray | float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One step towards the fixed point.
+    """Return the precisions after one step towards the fixed point.
 
     Parameters
     ----------
@@ -147,11 +145,11 @@ def updated(
     squares : ndarray of shape (n_outputs,)
         Weighted sum of the squared residuals of each output.
     gamma_of_outputs : ndarray of shape (n_outputs,)
-        The part of the sum of gamma that is counted as spent on each output.
+        The part of the sum of gamma that is attributed to each output.
     weight : float
         Sum of the weights.
     unit : ndarray of shape (n_outputs,)
-        How many times larger the targets are than scaled ones.
+        Factors by which the targets are larger than scaled ones.
 
     Returns
     -------

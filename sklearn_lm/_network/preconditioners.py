@@ -5,13 +5,17 @@ rows, which is the better one and needs a matrix.
 """
 
 import math
+from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import _kernels
+from .._kernels import N_IN, N_OUT, OFFSET, PLACE, SIZE, SOURCE, n_padded
 from .._optimize.cholesky import factor_buffer, inverse
 from .._optimize.linear_solvers import woodbury_buffers
+from .topology import Network
 
 if TYPE_CHECKING:
     from .matrix_free import MatrixFreeLinearization
@@ -30,6 +34,7 @@ SAMPLE_ACCELERATION_FORCING = math.inf
 # Both, for a small subsample, where products are a small part of an iteration. (1-20-20-10-1: to 1e-10 in 23
 # iterations, with 0.05 in more than 40.)
 SMALL_FORCING = 1e-3
+MAX_BLOCK = 64  # parameters
 # Ridge on the diagonal of a block, relative to it: rounding errors of a block of dependent inputs stay below it.
 BLOCK_RIDGE = 1e-10
 # Least damping of a preconditioner from a sample's J, relative to the largest diagonal entry of its J'J: with less,
@@ -38,37 +43,65 @@ DUAL_RIDGE = 1e-13
 
 
 class BlockPreconditioner:
-    """Diagonal blocks of H + mu D."""
+    """Diagonal blocks of H + mu D, one for each unit, with several for units with many inputs.
+
+    Blocks and factors together take less than 1.2 KiB a parameter. Their diagonal is exact; the correlations off it are
+    those of some blocks of rows, for a preconditioner changes the number of products and not the solution. (Five
+    tasks with 5,300 to 5,600 parameters: 0.3 to 0.9 of the products to the error that the diagonal alone reaches in 30
+    iterations, but 1.2 with 100 correlated inputs; and an F after 30 iterations that is smaller by factors of 1.04 to
+    76,000.)
+    """
 
     forcing, acceleration_forcing = FORCING, ACCELERATION_FORCING
 
-    def __init__(self) -> None:
+    def __init__(self, network: Network) -> None:
+        layout = network.layout
+        self.blocks = unit_blocks(layout.shape, layout.tobytes(), MAX_BLOCK)
+        n_numbers = int(self.blocks[-1, PLACE] + n_padded(int(self.blocks[-1, SIZE])) ** 2)
+        self._grams, self._factors = np.empty(n_numbers), np.zeros(n_numbers)
+        self._n_slots = min(_kernels.MAX_SLOTS, len(self.blocks))
         self._linearization: MatrixFreeLinearization | None = None
-        self._grams = np.empty(0)
-        self._factors: np.ndarray | None = None
 
     def factor(self, linearization: "MatrixFreeLinearization", mu: float, diagonal: np.ndarray) -> None:
-        """Factor the blocks; correlations are read once for each linearization."""
+        """Factor the blocks of J'J, which are made once for each linearization, with penalty and damping."""
         if self._linearization is not linearization:
-            self._linearization, self._grams = linearization, linearization.block_grams()
-        if self._factors is None:
-            self._factors = np.zeros_like(self._grams)
-        self._blocks = linearization.blocks
-        self._n_slots = min(_kernels.MAX_SLOTS, len(self._blocks))
+            self._linearization, kept, sizes = linearization, linearization.kept, self.blocks[:, SIZE]
+            lines = np.zeros((self._n_slots, n_padded(int(sizes.max())), _kernels.LINE))
+            work = 0.5 * len(kept) * _kernels.BLOCK * float((sizes**2).sum())
+            _kernels.block_grams(work, _kernels.WHOLE, self.blocks, kept, lines, self._grams)
         _kernels.factor_blocks(
-            len(self._grams) * 20, _kernels.WHOLE, self._blocks, self._grams, linearization.data_diagonal,
+            len(self._grams) * 20, _kernels.WHOLE, self.blocks, self._grams, linearization.data_diagonal,
             linearization.penalty_diag + mu * diagonal, BLOCK_RIDGE, self._n_slots, self._factors,
         )  # fmt: skip
 
     def solve(self, z: np.ndarray) -> None:
         """Replace z by M^-1 z."""
-        _kernels.precondition(2 * len(self._grams), _kernels.WHOLE, self._blocks, self._factors, self._n_slots, z)
+        _kernels.precondition(2 * len(self._grams), _kernels.WHOLE, self.blocks, self._factors, self._n_slots, z)
+
+
+@lru_cache(maxsize=4)
+def unit_blocks(shape: tuple[int, int], layout_bytes: bytes, max_block: int) -> np.ndarray:
+    """Return the table of the diagonal blocks, with the columns UNIT_LINE, INPUT_LINE, PARAMETER, SIZE and PLACE."""
+    layout = np.frombuffer(layout_bytes, dtype=np.int64).reshape(shape)
+    table, place = [], 0
+    for layer in layout:
+        n_weights, source = int(layer[N_IN]) + 1, int(layer[SOURCE])
+        # Groups of equal size, but for one: 65 parameters are two groups of 33 and 32 and not 64 and 1.
+        cuts = np.linspace(0, n_weights, -(-n_weights // max_block) + 1).round().astype(int)
+        for j in range(layer[N_OUT]):
+            for begin, end in pairwise(cuts):
+                first = int(layer[OFFSET]) + j * n_weights + begin
+                table.append((source + n_weights + j, source + begin, first, end - begin, place))
+                place += n_padded(end - begin) ** 2
+    blocks = np.array(table, dtype=np.int64)
+    blocks.flags.writeable = False
+    return blocks
 
 
 class SubsamplePreconditioner:
     """Damped Gram matrix of a subsample of the rows.
 
-    A small subsample of m residuals is used by its J and a factor of m rows, if it is large enough: if its effective
+    A small subsample of m residuals enters by its J and a factor of m rows, if it is large enough: if its effective
     number of parameters, tr(K (I + K)^-1) with K = J M^-1 J', is at most m / 2. Directions that few rows cannot tell
     apart, more rows might (for samples in proportion to that number see Avron, Clarkson & Woodruff 2017, "Sharper
     bounds for regularized data fitting"). Else the large subsample gives its Gram matrix; where that is all rows,

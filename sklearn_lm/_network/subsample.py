@@ -1,46 +1,51 @@
-"""Where a sample of the rows makes the matrix of an iteration: many rows, and many parameters.
+"""Linearization of networks with many rows and many parameters: a subsample of the rows makes the matrix.
 
 The Gram matrix of all rows takes n p^2 / 2 multiply-adds, a product of it with a vector only 5 n p, see
-`_network/matrix_free.py`. Conjugate gradients find the step by a few of these, if the rows of a sample make the
-preconditioner:
-what all rows span, those of the sample span, and whatever the conditioning of H is, H and the H of the sample differ by
-factors near 1 (Avron, Maymounkov & Toledo 2010, "Blendenpik", SIAM Journal on Scientific Computing 32, for least
-squares; Roosta-Khorasani & Mahoney 2019, "Sub-sampled Newton methods", Mathematical Programming 174). Cost and gradient
-are those of all rows: the sample changes the way to a solution and not the solution.
+`matrix_free.py`. Conjugate gradients find the step by a few of these if the rows of a subsample make the
+preconditioner: what all rows span, those of the subsample span, and whatever the conditioning of H is, H and the H of
+the subsample differ by factors near 1 (Avron, Maymounkov & Toledo 2010, "Blendenpik", SIAM Journal on Scientific
+Computing 32, for least squares; Roosta-Khorasani & Mahoney 2019, "Sub-sampled Newton methods", Mathematical Programming
+174). Cost and gradient are those of all rows: the subsample changes the number of products and not the solution.
 
 With one or two inputs the rows of J are points of a curve or a surface, and few directions of it rise above the
-damping: at the end of a fit of 1-20-20-10-1 some 90 of 681. Fewer residuals than parameters span them, and are factored
-as `WoodburySolver` does it. Whether they do is seen from their own effective number of parameters at every step.
+damping: at the end of a fit of 1-20-20-10-1 some 90 of 681. A small subsample, of fewer residuals than parameters,
+spans them, and is factored by Woodbury's identity. Its own effective number of parameters shows at every step whether
+it does. (To the errors of 60 iterations it takes a third to a fifth of the multiply-adds of the Gram matrix of all
+rows, with 681 and 701 parameters and one input.)
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .._data.out_of_core import sweep
+from .._data.out_of_core import Source, sweep
 from .._data.reductions import combined, squares_of_columns, weighted_sum
+from .._data.rows import Rows
 from .._optimize.linearization import OperatorLinearization, change_penalty
 from .matrix_free import GramOperator
 from .preconditioners import SubsamplePreconditioner
 
-# Residuals of the sample for each parameter: at least so many, and twice as many where that is no more than this share
-# of all. Two products solve a system then.
+if TYPE_CHECKING:
+    from .objective import Subsample
+
+# Residuals of the large subsample for each parameter: at least so many, and up to twice as many if that is no more than
+# this share of all. Two products solve a system then.
 SAMPLED = 3
 SHARE = 1 / 8
-# The same of the small sample, which is tried with at most so many inputs and at least so many parameters. (With 286
-# it was no gain.)
+# Residuals of the small subsample for each parameter; it is tried with at most so many inputs and at least so many
+# parameters. (With 286 it was no gain.)
 SMALL_SHARE = 1 / 3
 MAX_INPUTS = 2
 MIN_PARAMETERS = 400
-# What an iteration takes, in units of one with the Gram matrix of all rows: the sample's share of the rows, and
+# Time of an iteration, in units of one with the Gram matrix of all rows: the subsample's share of the rows, and
 # PRODUCTS / p. (Measured with 140 to 300 parameters: 85 / p to 150 / p, less with two hidden layers than with one.)
 PRODUCTS = 110
-# Up to this it is taken where there could be a matrix of all rows: steps are to about one digit then, and near a
-# minimum there are more of them to the same error. (At 0.65, with 211 parameters, errors down to a millionth of the
-# variance are reached in 0.6 of the time. At 0.87, with 141, in 0.85 to 1.02 of it.)
+# The subsample is used up to this time if there could be a matrix of all rows: steps are to about one digit then, and
+# near a minimum there are more of them to the same error. (At 0.65, with 211 parameters, errors down to a millionth of
+# the variance are reached in 0.6 of the time. At 0.87, with 141, in 0.85 to 1.02 of it.)
 WORTHWHILE = 0.65
-# The same where every third iteration asks for that matrix anyway: fits with an alpha of their own. (At 0.2, with 701
+# The same if every third iteration needs that matrix in any case: fits with an alpha of their own. (At 0.2, with 701
 # parameters, they take 0.45 of the time to the same error on other rows.)
 WORTHWHILE_BETWEEN = 0.2
 # Relative to its mean square, a variance that is a rounding error.
@@ -49,15 +54,15 @@ CONSTANT = 1e-12
 
 class _SubsampledFields(NamedTuple):
     cost: float
-    gradient: np.ndarray  # (n_parameters,)
-    gram: np.ndarray | None  # (n_parameters, n_parameters), H of the sample in its lower triangle; or, in its place,
+    gradient: np.ndarray
+    gram: np.ndarray | None  # (n_parameters, n_parameters), H of the subsample in its lower triangle; or, in its place,
     small_jacobian: np.ndarray | None  # J of the small subsample, as in `JacobianLinearization`
-    squares: np.ndarray  # (n_outputs,)
+    squares: np.ndarray
     theta: np.ndarray
-    rows: Any  # `objective.Rows`
-    penalty_diag: np.ndarray  # (n_parameters,), of the penalty
+    rows: Rows
+    penalty_diag: np.ndarray  # (n_parameters,), S
     operator: GramOperator
-    sample: Any  # `objective.Subsample`
+    sample: "Subsample"
 
 
 class SubsampledLinearization(_SubsampledFields, OperatorLinearization):
@@ -72,7 +77,7 @@ class SubsampledLinearization(_SubsampledFields, OperatorLinearization):
         return self.gram.diagonal() - self.penalty_diag
 
     def diagonal(self) -> np.ndarray:
-        """Return the diagonal of H, as far as the subsample tells."""
+        """Return the diagonal of H as the subsample has it."""
         return self.data_diagonal + self.penalty_diag
 
     def make_preconditioner(self) -> SubsamplePreconditioner:
@@ -88,29 +93,29 @@ class SubsampledLinearization(_SubsampledFields, OperatorLinearization):
         return self._replace(cost=cost, gradient=gradient, penalty_diag=new, gram=gram)
 
     def times(self, v: np.ndarray) -> np.ndarray:
-        """H v, with H = J'W J + S of all rows."""
+        """Return H v, with H = J'W J + S of all rows."""
         return self.operator.times(self.rows, self.penalty_diag, self.theta, v)
 
     def make_gram(self) -> np.ndarray:
-        """`gram`, also where the small sample took its place."""
+        """Return H of the large subsample, also if the small one took its place."""
         return self.sample.gram(self.rows, self.penalty_diag, self.theta) if self.gram is None else self.gram
 
 
 def n_large_subsample(n_rows: int, n_outputs: int, n_parameters: int) -> int:
-    """Rows of the sample; 0 where they would be no small part of all."""
+    """Return the number of rows of the large subsample; 0 if they would be no small part of all."""
     n_residuals = min(max(SAMPLED * n_parameters, SHARE * n_rows * n_outputs), 2 * SAMPLED * n_parameters)
     n = math.ceil(n_residuals / n_outputs)
     return n if 2 * n <= n_rows else 0
 
 
 def n_small_subsample(n_rows: int, n_outputs: int, n_parameters: int, n_inputs: int) -> int:
-    """Rows of the small sample; 0 where none is tried."""
+    """Return the number of rows of the small subsample; 0 if none is tried."""
     is_tried = n_inputs <= MAX_INPUTS and MIN_PARAMETERS <= n_parameters <= n_rows * n_outputs
     return math.ceil(SMALL_SHARE * n_parameters / n_outputs) if is_tried else 0
 
 
 def is_quicker(n_rows: int, n_outputs: int, n_parameters: int, is_between: bool = False) -> bool:
-    """Whether a step takes clearly less time than the Gram matrix of all rows.
+    """Return whether a step takes clearly less time than the Gram matrix of all rows.
 
     `is_between`: every third iteration has that matrix in any case.
     """
@@ -119,32 +124,32 @@ def is_quicker(n_rows: int, n_outputs: int, n_parameters: int, is_between: bool 
 
 
 class Sample(NamedTuple):
-    """Rows that stand for all: sum_i w_i h_i is near the sum of (stretch_k^2 w_row) h_row over rows = rows[k]."""
+    """Representative rows: sum_i w_i h_i is near the sum of (stretch_k^2 w_row) h_row over rows = rows[k]."""
 
     rows: np.ndarray  # ascending numbers, each once
     stretch: np.ndarray  # of their root weights
 
 
-def draw_sample(rows: Any, x_scaling: np.ndarray, n: int) -> Sample:
-    """n draws, one from each n-th of the sum of what the rows count.
+def draw_sample(rows: Rows, x_scaling: np.ndarray, n: int) -> Sample:
+    """Return n draws of rows by systematic sampling: one from each n-th of the sum of their measures.
 
     So no region of sorted rows is left out, and a row of weight two is drawn as two equal neighbours of weight one are.
-    Half of what a row counts is its weight. The other half is its share in the spread of the columns, so that a column
-    that is not zero in a few rows only is in the sample, too (Drineas, Mahoney & Muthukrishnan 2006, "Sampling
+    Half of the measure of a row is its weight. The other half is its share in the spread of the columns, so that a
+    column that is not zero in a few rows only is in the sample, too (Drineas, Mahoney & Muthukrishnan 2006, "Sampling
     algorithms for l2 regression and applications": in proportion to leverages, here those of the columns one by one).
     """
     weight = rows.root_weight**2
-    count = weight * 0.5 * (1.0 + _spread_shares(rows.X, x_scaling, weight))
-    cumulated = np.cumsum(count)
-    of_one = cumulated[-1] / n
-    draws = (np.arange(n) + np.random.default_rng(0).uniform(size=n)) * of_one
+    measure = weight * 0.5 * (1.0 + _spread_shares(rows.X, x_scaling, weight))
+    cumulated = np.cumsum(measure)
+    width = cumulated[-1] / n
+    draws = (np.arange(n) + np.random.default_rng(0).uniform(size=n)) * width
     numbers = np.minimum(np.searchsorted(cumulated, draws, "right"), len(cumulated) - 1)
     chosen, times = np.unique(numbers, return_counts=True)
-    return Sample(chosen, np.sqrt(times * of_one / count[chosen]))
+    return Sample(chosen, np.sqrt(times * width / measure[chosen]))
 
 
-def _spread_shares(X: Any, x_scaling: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Of each row the mean over the columns of (x - mean)^2 / variance: over the rows, its weighted mean is 1."""
+def _spread_shares(X: np.ndarray | Source, x_scaling: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return for each row the mean over the columns of (x - mean)^2 / variance; its weighted mean is 1."""
     (offset, scale), total, begin = x_scaling, weight.sum(), 0
     mean, square = np.zeros_like(offset), np.zeros_like(offset)
     for part in sweep(X):

@@ -15,7 +15,7 @@ from sklearn_lm._data.out_of_core import column_range
 from sklearn_lm._data.rows import make_rows
 from sklearn_lm._data.scaling import identity_scaling, minmax_scaling
 from sklearn_lm._kernels import ACTIVATIONS
-from sklearn_lm._network import matrix_free, objective, subsample
+from sklearn_lm._network import objective, preconditioners, subsample
 from sklearn_lm._network.objective import NetworkObjective
 from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.preconditioners import BlockPreconditioner
@@ -123,14 +123,14 @@ def test_a_bend_that_is_too_long_is_refused(rng):
 @pytest.mark.parametrize("largest", [64, 3])
 def test_the_preconditioner_is_the_diagonal_of_blocks(largest, rng, monkeypatch):
     """On few rows all are kept, and each block is that of J'J: one for each unit and group of its inputs."""
-    monkeypatch.setattr(matrix_free, "MAX_BLOCK", largest)
+    monkeypatch.setattr(preconditioners, "MAX_BLOCK", largest)
     free, _, theta = two_objectives(rng)
     equations, J = free.linearize(theta), jacobian(free, theta)
     system, mu, diagonal = equations.make_solver(), 0.1, rng.uniform(0.5, 2, theta.size)
     system._preconditioner.factor(equations, mu, diagonal)
     H, M = J.T @ J, np.zeros((theta.size, theta.size))
     covered = np.zeros(theta.size, dtype=int)
-    for _, _, first, n, _ in equations.blocks:
+    for _, _, first, n, _ in system._preconditioner.blocks:
         block = slice(first, first + n)
         M[block, block] = H[block, block]
         covered[block] += 1
@@ -139,7 +139,7 @@ def test_the_preconditioner_is_the_diagonal_of_blocks(largest, rng, monkeypatch)
     M += np.diag(equations.penalty_diag + mu * diagonal)
     r = rng.normal(size=theta.size)
     z = r.copy()
-    _kernels.precondition(0, _kernels.WHOLE, equations.blocks, system._preconditioner._factors, 1, z)
+    system._preconditioner.solve(z)
     np.testing.assert_allclose(M @ z, r, rtol=1e-6, atol=1e-6)
 
 
@@ -150,7 +150,7 @@ def test_where_a_block_has_no_factor_its_diagonal_takes_its_place(rng):
     equations.kept[:] = 1.0  # all lines alike
     system._preconditioner.factor(equations, 0.0, np.ones(theta.size))
     z = np.ones(theta.size)
-    _kernels.precondition(0, _kernels.WHOLE, equations.blocks, system._preconditioner._factors, 1, z)
+    system._preconditioner.solve(z)
     assert np.isfinite(z).all()
 
 
