@@ -105,6 +105,7 @@ class BlockSet:
     is_distributed = True
 
     def __init__(self, executor: Executor, handles: Sequence[Handle]):
+        """Summarise the blocks; raise the first error of their checks."""
         self.executor, self.handles, summaries = executor, [], []
         for handle, summary in zip(handles, executor.gather([_summarise] * len(handles), handles), strict=True):
             if isinstance(summary, ValueError):
@@ -138,6 +139,7 @@ class BlockSet:
         return self.executor.gather([function] * len(self.handles), self.handles)
 
     def take(self, rows: np.ndarray) -> "BlockSet":
+        """Return some of the rows, each in the process that holds it."""
         if len(rows) == len(self.X):
             return self
         parts = np.split(rows, np.searchsorted(rows, self.ends[1:-1]))

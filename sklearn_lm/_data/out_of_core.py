@@ -15,6 +15,7 @@ from .._kernels import BEGINS, BLOCK, ENDS, MAX_SLOTS, WHOLE
 from .._kernels.interrupt import check
 
 ArrayLike = Any  # what the caller passed: an array, a table, a Dask collection, a list
+Transform = Callable[[np.ndarray], np.ndarray]
 Part = tuple[int, np.ndarray, np.ndarray, np.ndarray]
 Range = tuple[np.ndarray, np.ndarray]  # smallest and largest value of each column
 
@@ -39,12 +40,7 @@ class Source:
 
     ndim, dtype = 2, np.dtype(np.float64)
 
-    def __init__(
-        self,
-        array: ArrayLike,
-        rows: np.ndarray | None = None,
-        transform: Callable[[np.ndarray], np.ndarray] | None = None,
-    ):
+    def __init__(self, array: ArrayLike, rows: np.ndarray | None = None, transform: Transform | None = None):
         self.array, self.rows, self.transform = array, rows, transform
         self.shape = (int(array.shape[0]) if rows is None else len(rows), int(array.shape[1]))
         self.size = self.shape[0] * self.shape[1]
@@ -53,7 +49,7 @@ class Source:
         return self.shape[0]
 
     def __getitem__(self, which: slice | np.ndarray) -> np.ndarray:
-        """Return rows by a slice or by numbers in any order: a new array, or a view if they lie as the kernels read."""
+        """Return rows by a slice or by numbers in any order: a new array, or a view if its layout is that of the kernels."""
         rows = self._read(which)
         return rows if self.transform is None else self.transform(rows)
 
@@ -67,28 +63,28 @@ class Source:
         numbers = np.asarray(which) if self.rows is None else self.rows[which]
         if isinstance(self.array, np.ndarray):
             return _as_float(self.array[numbers])
-        # In windows of ascending row numbers: slices are all that is asked of an array.
+        # Read in windows of ascending row numbers: a source must support row slices only.
         order = np.argsort(numbers, kind="stable")
         ascending, found = numbers[order], np.empty((len(numbers), self.shape[1]))
-        at = 0
-        while at < len(ascending):
-            first = int(ascending[at])
+        begin = 0
+        while begin < len(ascending):
+            first = int(ascending[begin])
             end = int(np.searchsorted(ascending, first + part_rows(self.shape[1])))
             window = _as_float(self.array[first : int(ascending[end - 1]) + 1])
-            found[order[at:end]] = window[ascending[at:end] - first]
-            at = end
+            found[order[begin:end]] = window[ascending[begin:end] - first]
+            begin = end
         return found
 
     def take(self, rows: np.ndarray) -> "Source":
         """Return some of the rows, by ascending numbers; nothing is read."""
         return Source(self.array, rows if self.rows is None else self.rows[rows], self.transform)
 
-    def mapped(self, transform: Callable[[np.ndarray], np.ndarray]) -> "Source":
+    def mapped(self, transform: Transform) -> "Source":
         """Return a source that transforms what it reads; nothing is read now."""
         return Source(self.array, self.rows, transform)
 
     def in_place(self) -> "np.ndarray | Source":
-        """Return the array itself if the kernels can read it as it lies, else this source."""
+        """Return the array itself if the kernels can read its layout, else this source."""
         array = self.array
         if self.transform is not None or not (
             isinstance(array, np.ndarray) and array.dtype == self.dtype and array.flags.c_contiguous

@@ -28,8 +28,8 @@ class Table(Protocol):
     def __len__(self) -> int: ...
 
 
-class RowSet(Protocol):
-    """Rows with their targets and weights, in the caller's units."""
+class AnyRows(Protocol):
+    """Common part of `RowSet` and `KernelRows`."""
 
     @property
     def is_distributed(self) -> bool:
@@ -40,6 +40,10 @@ class RowSet(Protocol):
 
     @property
     def Y(self) -> Table: ...
+
+
+class RowSet(AnyRows, Protocol):
+    """Rows with their targets and weights, in the caller's units."""
 
     def input_columns(self) -> Columns:
         """Return the columns of X, for sums over the rows."""
@@ -75,18 +79,8 @@ class RowSet(Protocol):
         """Return a digest that is the same for equal rows, and practically never for others."""
 
 
-class KernelRows(Protocol):
+class KernelRows(AnyRows, Protocol):
     """Rows with scaled targets and square roots of weights, ready for the kernels."""
-
-    @property
-    def is_distributed(self) -> bool:
-        """Return whether the rows may be in other processes."""
-
-    @property
-    def X(self) -> Table: ...
-
-    @property
-    def Y(self) -> Table: ...
 
     @property
     def weight(self) -> float: ...
@@ -191,7 +185,7 @@ class Rows(NamedTuple):
 
 
 def make_rows(X: np.ndarray | Source, Y: np.ndarray, weight: np.ndarray, y_scaling: Scaling) -> Rows:
-    """Return rows with scaled targets, in arrays that the kernels can read and nobody can change."""
+    """Return rows with scaled targets, in read-only arrays of the layout of the kernels."""
     with np.errstate(over="ignore"):  # a validation set may be far away from the training set: its error is inf
         Y = np.ascontiguousarray(y_scaling.forward(Y))
     if isinstance(X, Source):

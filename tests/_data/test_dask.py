@@ -1,4 +1,4 @@
-"""Rows on a Dask cluster: the bits of a fit follow from the blocks alone, and a fit outlives its workers."""
+"""Rows on a Dask cluster: the bits of a fit depend on the blocks alone, and a fit survives the loss of a worker."""
 
 import os
 import pickle
@@ -41,7 +41,7 @@ N_ROWS, N_BLOCKS = size(8_000, 600), 5
 
 
 def two_workers():
-    """Processes of one thread each, on this machine; port 0: any that is free."""
+    """Return a local cluster of two processes with one thread each; port 0: any free port."""
     return LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0"
     )
@@ -54,8 +54,8 @@ def cluster():
 
 
 @pytest.fixture(params=["cluster", "local scheduler"])
-def somewhere(request):
-    """Where Dask computes."""
+def scheduler(request):
+    """Let Dask compute on a cluster or in this process."""
     if request.param == "cluster":
         request.getfixturevalue("cluster")
         yield
@@ -83,7 +83,7 @@ def fitted(estimator, *data, **options):
 
 
 def in_memory(X, y, weight, n_blocks=N_BLOCKS):
-    """The blocks that `on_dask` has, in plain memory."""
+    """Return the blocks of `on_dask`, in the memory of this process."""
 
     blocks = [np.array_split(Z, n_blocks) for Z in (X, y, weight)]
     return RowBlocks(InProcess(), *blocks, np.empty((0, X.shape[1])), y.ndim == 1)
@@ -105,7 +105,7 @@ def same(a, b):
 
 
 def at_iteration(monkeypatch, k, act):
-    """Let `act` happen once, before iteration k of a fit is recorded."""
+    """Call `act` once, before iteration k of a fit is recorded."""
     watch, done = Monitor.__call__, []
 
     def watched(self, record):
@@ -146,7 +146,7 @@ def test_one_block_has_the_bits_of_rows_in_memory(options, data):
     ],
     ids=str,
 )
-def test_bits_follow_from_the_blocks_alone(options, data, cluster):
+def test_bits_depend_on_the_blocks_alone(options, data, cluster):
     reference = fitted(model(**options), in_memory(*data), data[1])
     with dask.config.set(scheduler="synchronous"):
         same(reference, fitted(model(**options), *on_dask(*data)))
@@ -162,7 +162,7 @@ def test_blocks_change_rounding_only(data):
     np.testing.assert_allclose(blocks.loss_curve_, here.loss_curve_, rtol=1e-9)
 
 
-def test_several_outputs_with_noise_of_their_own(data, somewhere):
+def test_several_outputs_have_separate_noise(data, scheduler):
     X, y, weight = data
     Y = np.column_stack([y, X[:, 1] ** 2])
     options = {"alpha": "evidence", "max_iter": size(9, 1)}
@@ -174,7 +174,7 @@ def test_several_outputs_with_noise_of_their_own(data, somewhere):
     np.testing.assert_array_equal(std, reference.predict(X, return_std=True)[1])
 
 
-def test_networks_that_are_mixed(data, somewhere):
+def test_mixture_of_networks(data, scheduler):
     X, y, _ = data
     mixed = fitted(model(alpha="evidence", n_networks=2), *on_dask(X, y))
     mean, std = mixed.predict(on_dask(X, y)[0], return_std=True)
@@ -183,7 +183,7 @@ def test_networks_that_are_mixed(data, somewhere):
     np.testing.assert_array_equal(std, expected[1])
 
 
-def test_layer_that_grows(data):
+def test_size_search(data):
     X, y, _ = data
     options = {"alpha": "evidence", "max_iter": 2}
     grown = LMRegressor("auto", n_starts=1, random_state=0, **options)
@@ -195,7 +195,7 @@ def test_layer_that_grows(data):
 
 
 # ---- data ---------------------------------------------------------------------------------------------
-def test_dataframes_with_names(data, somewhere):
+def test_dataframes_with_names(data, scheduler):
     X, y, weight = data
     frame = pd.DataFrame(X, columns=["a", "b", "c"]).assign(y=y, weight=weight)
     parts = dd.from_pandas(frame, npartitions=3)
@@ -212,7 +212,7 @@ def test_dataframes_with_names(data, somewhere):
     same(own, fitted(model(), some[["a", "b", "c"]], some["y"], some["weight"]))
 
 
-def test_y_is_cut_where_x_is(data):
+def test_y_is_cut_like_X(data):
     y, weight = data[1:]
     with dask.config.set(scheduler="synchronous"):
         reference = fitted(model(), *on_dask(*data))
@@ -222,7 +222,7 @@ def test_y_is_cut_where_x_is(data):
         same(reference, fitted(model(), A.rechunk({1: 1}), y, weight))
 
 
-def test_own_validation_set(data, somewhere):
+def test_validation_set_of_the_caller(data, scheduler):
     X, y, weight = data
     n = N_ROWS // 2
     reference = fitted(model(), in_memory(X[:n], y[:n], weight[:n]), y, X_val=X[n:], y_val=y[n:])
@@ -284,7 +284,7 @@ def test_errors_name_what_is_wrong(name, data):
         ({"leave_one_out": True}, "leave_one_out=True with Dask rows: .* leave_one_out='auto'"),
     ],
 )
-def test_parameters_that_need_the_rows_here(parameters, message, data):
+def test_parameters_that_need_local_rows_raise(parameters, message, data):
     def computed(block):
         raise AssertionError("a block was computed")
 
@@ -293,13 +293,13 @@ def test_parameters_that_need_the_rows_here(parameters, message, data):
         model(**parameters).fit(X.map_blocks(computed, dtype=float, meta=np.empty((0, 0))), y)
 
 
-def test_network_that_is_too_large(data):
+def test_too_large_network_raises(data):
     with dask.config.set(scheduler="synchronous"), pytest.raises(ValueError, match="hidden_layer_sizes: the Gram"):
         LMRegressor(1500).fit(*on_dask(*data[:2]))
 
 
-# ---- use ----------------------------------------------------------------------------------------------
-def test_predictions_are_lazy(data, somewhere):
+# ---- predictions ----------------------------------------------------------------------------------------------
+def test_predictions_are_lazy(data, scheduler):
     X, y, weight = data
     own = fitted(model(), X, y, weight)
     A, b, w = on_dask(*data)
@@ -321,7 +321,7 @@ def test_predictions_are_lazy(data, somewhere):
         own.predict(A[:, :2])
 
 
-def test_warm_start_goes_on(data):
+def test_warm_start_continues(data):
     with dask.config.set(scheduler="synchronous"):
         whole = fitted(model(max_iter=4), *on_dask(*data))
         parts = model(max_iter=2, warm_start=True)
@@ -359,7 +359,7 @@ def test_dask_is_not_imported_without_need():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-# ---- what travels -------------------------------------------------------------------------------------
+# ---- what is sent ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("hidden", "share"), [((10,), 0.95), ((30,), 0.8), ((8, 6), 1.1)])
 def test_a_reduction_sends_sums_and_no_rows(hidden, share, rng):
     network = make_network(8, hidden, 1, ("tanh",) * len(hidden))
@@ -377,7 +377,7 @@ def test_a_reduction_sends_sums_and_no_rows(hidden, share, rng):
 
 
 def test_a_task_keeps_to_one_thread(rng):
-    """And leaves the number of threads as it was."""
+    """The number of threads of the process is the same afterwards."""
     before, X = numba.get_num_threads(), rng.normal(size=(9, 2))
 
     def n_threads(rows):
@@ -392,7 +392,7 @@ def test_a_task_keeps_to_one_thread(rng):
 # ---- faults -------------------------------------------------------------------------------------------
 @pytest.fixture
 def own_cluster():
-    """One that a test may destroy."""
+    """Return a cluster that a test may destroy."""
     with two_workers() as cluster:
         yield cluster
 
@@ -404,8 +404,8 @@ def test_a_killed_worker_costs_time_only(data, own_cluster, monkeypatch):
         same(reference, fitted(model(max_iter=5), *on_dask(*data)))
 
 
-def test_without_workers_the_best_point_is_published(data, cluster, own_cluster, monkeypatch, tmp_path):
-    """And the checkpoint of such a fit goes on elsewhere: on another cluster, or on none."""
+def test_without_workers_the_model_has_the_best_point(data, cluster, own_cluster, monkeypatch, tmp_path):
+    """The checkpoint of such a fit continues on another cluster, or without one."""
     reference = fitted(model(max_iter=6), in_memory(*data), data[1])
     monkeypatch.setattr(dask_rows, "WORKER_TIMEOUT", 2.0)
     file = tmp_path / "fit.npz"
@@ -433,7 +433,7 @@ def test_without_workers_the_best_point_is_published(data, cluster, own_cluster,
     assert not list(tmp_path.iterdir())
 
 
-def test_a_closed_cluster_is_told_of(data, own_cluster, monkeypatch):
+def test_a_closed_cluster_raises(data, own_cluster, monkeypatch):
     own = model(max_iter=6, early_stopping=True)
     with Client(own_cluster):
         at_iteration(monkeypatch, 3, own_cluster.close)

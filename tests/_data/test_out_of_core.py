@@ -1,4 +1,4 @@
-"""Rows that are not in memory: the same fit, bit by bit, and never more than a part of them at once."""
+"""Rows that are not in memory: the same bits of the fit, and never more than one part in memory."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from sklearn_lm._data.out_of_core import Source, column_range, is_source, part_r
 
 
 class Table:
-    """A table on disk, as HDF5 has it: shape, dtype and row slices, and no more. Counts the rows it gave away."""
+    """Table on disk like those of HDF5, with shape, dtype and row slices only. It counts the rows that were read."""
 
     def __init__(self, array):
         self._array, self.shape, self.dtype = array, array.shape, array.dtype
@@ -26,7 +26,7 @@ class Table:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    """So that some thousand rows are many parts."""
+    """Make parts small, so that some thousand rows are many parts."""
     monkeypatch.setattr(out_of_core, "PART_BYTES", 1)
     monkeypatch.setattr(out_of_core, "SWEEP", 1000)
 
@@ -90,7 +90,7 @@ def test_same_bits_as_in_memory(kind, options, data, tmp_path, rng):
 
 
 def test_a_table_is_never_in_memory(data):
-    """No more than a part at once, in fit and in predict, whatever the split."""
+    """At most one part is read at once, in fit and in predict, with every split."""
     X, y = data
     for split in ("random", "block"):
         table = Table(X)
@@ -144,7 +144,7 @@ def test_a_checkpoint_knows_the_rows(data, tmp_path):
         (lambda X: X[:-1], "inconsistent numbers of samples"),
     ],
 )
-def test_what_cannot_be_fitted_is_refused(change, message, data):
+def test_bad_tables_raise(change, message, data):
     X, y = data
     with pytest.raises(ValueError, match=message):
         model().fit(Table(change(X)), y)
@@ -165,7 +165,7 @@ def test_a_missing_y_is_named(data):
         model().fit(Table(data[0]), None)
 
 
-def test_what_counts_as_a_source(data, tmp_path):
+def test_is_source(data, tmp_path):
     X, _ = data
     assert is_source(Table(X))
     assert is_source(on_disk(tmp_path, X))
@@ -199,7 +199,7 @@ def test_range_of_columns(data):
     np.testing.assert_array_equal([low, high], [data[0].min(axis=0), data[0].max(axis=0)])
 
 
-def test_a_file_that_the_kernels_can_read_is_read_where_it_lies(data, tmp_path):
+def test_a_file_in_the_layout_of_the_kernels_is_read_in_place(data, tmp_path):
     mapped = on_disk(tmp_path, data[0])
     assert np.shares_memory(Source(mapped).in_place(), mapped)
     neighbours = Source(mapped, np.arange(7, 90)).in_place()

@@ -35,7 +35,7 @@ def test_standard_scaling_takes_weights_as_repetitions(rng):
 
 @pytest.mark.parametrize("value", [0.1, 1e300, -7.3e-310])
 def test_constant_column_has_scale_one(value):
-    """Although the mean of equal numbers is not always that number."""
+    """The mean of equal numbers is not always that number."""
     Z = np.full((7, 1), value)
     for scaling in (minmax_scaling(column_range(Z)), standard_scaling(ArrayColumns(Z, np.ones(7)))):
         assert scaling.scale[0] == 1.0
@@ -58,15 +58,15 @@ def test_no_scaling_leaves_everything():
     assert identity_scaling(2).table().shape == (2, 2)
 
 
-def test_overflow_is_refused_with_a_remedy():
+def test_overflow_raises_with_a_remedy():
     good, large = np.array([[0.0, 1.0], [1.0, 2.0]]), np.array([[0.0, 1.0], [1.0, -1e200]])
     with pytest.raises(ValueError, match=r"X reaches 1e\+200 in column 1.*scaling='minmax'"):
         make_scaling(None, *columns(large, good))
 
 
-def test_underflow_is_refused_with_a_remedy():
+def test_underflow_raises_with_a_remedy():
     Y = np.array([[0.0, 1.0, 3.0], [1.0, 1.0, 3.0 + 1e-16], [2.0, 1.0, 3.0]])
-    check_underflow("y", column_range(Y), "")  # a constant column is no such thing
+    check_underflow("y", column_range(Y), "")  # a constant column passes
     with pytest.raises(ValueError, match=r"y varies by no more than 2e-200 in column 0.*multiply"):
         check_underflow("y", column_range(1e-200 * Y), "multiply it by a constant")
 

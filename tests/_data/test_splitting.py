@@ -46,7 +46,7 @@ def test_blocks_keep_the_order_of_time():
 
 @pytest.mark.parametrize("fractions", [(0.2, 0.1), (0.15, 0.15), (0.5, 0.25)])
 def test_interleaved_sets_are_spread_evenly(fractions):
-    """In any stretch of rows each set has its share, within two rows."""
+    """Each set has its share of any range of rows, within two rows."""
     sets = split(200, *fractions, how="interleaved")
     for rows in sets.values():
         count = np.searchsorted(rows, np.arange(201))
@@ -55,12 +55,12 @@ def test_interleaved_sets_are_spread_evenly(fractions):
 
 
 @pytest.mark.parametrize(("fractions", "name"), [((0.01, 0), "validation"), ((0, 0.01), "test"), ((0.5, 0.5), "train")])
-def test_empty_set_is_refused(fractions, name):
+def test_empty_set_raises(fractions, name):
     with pytest.raises(ValueError, match=f"The {name} set would be empty: 10 rows"):
         set_sizes(10, *fractions)
 
 
-def test_a_previous_division_is_kept_to_while_it_fits():
+def test_a_previous_division_of_the_same_rows_is_kept():
     data = DataSet(X, y[:, None], np.ones(6))
     previous = {"train": np.array([0, 1, 2]), "validation": np.array([3, 4, 5])}
 
@@ -79,7 +79,7 @@ def test_rows_of_weight_zero_are_in_no_set(rng):
     np.testing.assert_array_equal(sets["train"].X, X[indices["train"]])
 
 
-def test_given_validation_set_takes_the_place_of_the_fraction(rng):
+def test_validation_set_of_the_caller_replaces_the_fraction(rng):
     data = DataSet(X, y[:, None], np.ones(6))
     sets, indices = divide(data, data, 0.5, 0.0, "random", rng)
     assert sets["train"] is data

@@ -41,7 +41,7 @@ def test_bad_input_is_named(bad, message):
         rows(**bad)
 
 
-def test_sparse_X_is_refused():
+def test_sparse_X_raises():
     with pytest.raises(ValueError, match="toarray"):
         rows(X=sparse.csr_array(X))
 

@@ -35,10 +35,10 @@ def test_only_skewed_columns_are_mapped(skewed):
 
 def test_units_do_not_matter(skewed):
     factor, shift = np.array([1.0, 1e-6, -1e4]), np.array([0.0, 5.0, 3.0])
-    there = make_power(skewed, np.ones(200)).forward(skewed)
+    mapped = make_power(skewed, np.ones(200)).forward(skewed)
     other = make_power(skewed * factor + shift, np.ones(200)).forward(skewed * factor + shift)
-    np.testing.assert_allclose(other[:, 1], there[:, 1], rtol=1e-5)
-    np.testing.assert_allclose(other[:, 2], -there[:, 2], rtol=1e-5)  # mirrored, and so is the map
+    np.testing.assert_allclose(other[:, 1], mapped[:, 1], rtol=1e-5)
+    np.testing.assert_allclose(other[:, 2], -mapped[:, 2], rtol=1e-5)  # mirrored, and so is the map
 
 
 def test_a_weight_is_a_repeated_row(skewed, rng):
@@ -48,7 +48,7 @@ def test_a_weight_is_a_repeated_row(skewed, rng):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
-def test_nothing_to_map_is_no_copy(skewed, rng):
+def test_without_a_mapped_column_there_is_no_copy(skewed, rng):
     rare = np.zeros((200, 1))
     rare[:3] = 1.0
     constant = np.ones((200, 1))
@@ -58,7 +58,7 @@ def test_nothing_to_map_is_no_copy(skewed, rng):
 
 
 def test_a_large_array_is_mapped_as_it_is_read(skewed, monkeypatch):
-    """No second copy of the data; the same bits."""
+    """There is no second copy of the data, and the bits are the same."""
     power = make_power(skewed, np.ones(len(skewed)))
     copy, source = power.forward(skewed), power.forward(Source(skewed))
     monkeypatch.setattr(yeo_johnson_module, "MAX_COPY", skewed.nbytes - 1)
@@ -70,6 +70,6 @@ def test_a_large_array_is_mapped_as_it_is_read(skewed, monkeypatch):
 
 
 def test_the_callers_array_is_not_changed(skewed):
-    before = skewed.copy()
+    original = skewed.copy()
     make_power(skewed, np.ones(200)).forward(skewed)
-    np.testing.assert_array_equal(skewed, before)
+    np.testing.assert_array_equal(skewed, original)

@@ -1,4 +1,4 @@
-"""The displays show the record, the errors and the predictions of the model, and touch nothing else."""
+"""The displays show the record, the errors and the predictions of the model, and change nothing else."""
 
 import doctest
 import subprocess
@@ -50,7 +50,7 @@ def fitted(X=X, y=y, fit_params=None, **parameters):
 
 @pytest.fixture(scope="module")
 def model():
-    """With all three sets."""
+    """Return a fitted model with all three sets."""
     return fitted(early_stopping=True, validation_fraction=0.2, test_fraction=0.1)
 
 
@@ -59,7 +59,7 @@ def draw(display, model, ax=None, X=X, y=y):
 
 
 class WithStd(RegressorMixin, BaseEstimator):
-    """A line, and a deviation that grows with the first column."""
+    """Regressor that predicts a line, and a standard deviation that grows with the first column."""
 
     def fit(self, X, y):
         self.line_ = LinearRegression().fit(X, y)
@@ -80,7 +80,7 @@ def test_reachable_in_both_ways(display):
     assert {display.__name__, "plot"} <= set(dir(sklearn_lm))
 
 
-def test_unknown_names_are_refused():
+def test_unknown_names_raise():
     with pytest.raises(AttributeError, match="no attribute 'PieDisplay'"):
         sklearn_lm.PieDisplay  # noqa: B018
 
@@ -98,7 +98,7 @@ def test_without_matplotlib_the_error_says_so(display, model, monkeypatch):
 
 
 @pytest.mark.parametrize("display", DISPLAYS)
-def test_unfitted_models_are_refused(display):
+def test_unfitted_models_raise(display):
     for estimator in (LMRegressor(), make_pipeline(StandardScaler(), LMRegressor())):
         with pytest.raises(NotFittedError):
             draw(display, estimator)
@@ -122,7 +122,7 @@ def test_settings_and_data_stay_as_they_were(display, model):
     ("display", "n"), [(TrainingCurveDisplay, 1), (TrainingStateDisplay, 4), (ErrorHistogramDisplay, 1),
                        (RegressionDisplay, 4), (FitDisplay, 2)],
 )  # fmt: skip
-def test_given_axes_are_used(display, n, model):
+def test_axes_of_the_caller_are_used(display, n, model):
     _, axes = plt.subplots(n, squeeze=False)
     axes = axes.ravel()
     drawn = draw(display, model, ax=axes[0] if n == 1 else axes)
@@ -130,7 +130,7 @@ def test_given_axes_are_used(display, n, model):
     assert all(ax.has_data() for ax in axes)
 
 
-def test_a_wrong_number_of_axes_is_refused(model):
+def test_a_wrong_number_of_axes_raises(model):
     _, axes = plt.subplots(3)
     with pytest.raises(ValueError, match="has 4 panels and 3 axes were given"):
         TrainingStateDisplay.from_estimator(model, ax=axes)
@@ -360,7 +360,7 @@ def test_fit_shows_curve_data_and_errors(model):
 
 
 def test_fit_has_the_band_of_the_model(model):
-    """Two of its standard deviations to either side."""
+    """The band has two standard deviations on either side."""
     drawn = FitDisplay.from_estimator(model, X, y, grid_resolution=33)
     x = drawn.curve_.get_xdata()
     mean, std = model.predict(np.reshape(x, (-1, 1)), return_std=True)
@@ -401,7 +401,7 @@ def test_band_of_a_model_without_deviation():
         FitDisplay.from_estimator(line, X, y, std="yes")
 
 
-def test_band_is_left_out_where_the_fit_keeps_no_deviation():
+def test_no_band_without_standard_deviations():
     class Without(WithStd):
         def predict(self, X, return_std=False):
             if return_std:
