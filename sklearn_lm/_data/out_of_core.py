@@ -49,7 +49,7 @@ class Source:
         return self.shape[0]
 
     def __getitem__(self, which: slice | np.ndarray) -> np.ndarray:
-        """Return rows by a slice or by numbers in any order: a new array, or a view if its layout is that of the kernels."""
+        """Return rows by a slice or by numbers in any order: a new array, or a view if the kernels can read it."""
         rows = self._read(which)
         return rows if self.transform is None else self.transform(rows)
 
