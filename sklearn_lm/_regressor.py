@@ -17,13 +17,7 @@ from ._data.block_inputs import is_dask
 from ._estimator.config import make_config
 from ._estimator.ensemble import fit_ensemble
 from ._estimator.fit import FitInputs, fit_single
-from ._estimator.fitted_attributes import (
-    callback_tasks,
-    set_fitted_attributes,
-    warm_start_attributes,
-    warn_small_weights,
-    warn_unconverged,
-)
+from ._estimator.fitted_attributes import callback_tasks, set_fitted_attributes, warm_start_attributes, warn_about
 from ._estimator.persistence import PersistenceMixin
 from ._estimator.prediction import PredictionMixin
 from ._estimator.prepare import check_data, open_checkpoint
@@ -363,7 +357,6 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    # ---- fit --------------------------------------------------------------------------------------
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *,
@@ -411,25 +404,18 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
             If the fit estimated the penalty and the mean of `sample_weight` is below 0.1.
         """
         config = make_config(self.get_params(deep=False), X_val is not None, is_dask(X))
-        previous = warm_start_attributes(vars(self), config)
+        previous = warm_start_attributes(self.__dict__, config)
         data = check_data(self, X, y, sample_weight, X_val, y_val, sample_weight_val, bool(previous))
         checkpoint = open_checkpoint(self.get_params(), data)
-        inputs = FitInputs(data, config, checkpoint, previous, partial(set_fitted_attributes, self))
-        if config.searches_size:
-            fit = search_size(inputs)
-        elif config.n_networks > 1:
-            fit = fit_ensemble(inputs)
-        else:
-            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-            fit = fit_single(inputs, partial(callback_tasks, self, {"X": X, "y": y, "metadata": metadata}))
-        set_fitted_attributes(self, fit)
+        set_result, listener = partial(set_fitted_attributes, self), partial(callback_tasks, self, X, y, sample_weight)
+        fit_networks = search_size if config.searches_size else fit_ensemble if config.n_networks > 1 else fit_single
+        fit = fit_networks(FitInputs(data, config, checkpoint, previous, set_result, listener))
+        set_result(fit)
         if checkpoint:
             checkpoint.remove()
-        warn_small_weights(fit)
-        warn_unconverged(fit)  # last, because a caller may turn it into an error
+        warn_about(fit)
         return self
 
-    # ---- use --------------------------------------------------------------------------------------
     def predict(self, X: ArrayLike, return_std: bool = False, return_cov: bool = False) -> Any:
         """Predict targets and, on request, their standard deviations or covariances.
 
@@ -463,11 +449,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         check_is_fitted(self)
         if return_std and return_cov:
             raise RuntimeError("At most one of return_std or return_cov can be requested.")
-        if is_dask(X):
-            from ._estimator.dask_prediction import lazy_predict
-
-            return lazy_predict(self, X, return_std, return_cov)
-        return self._predict_rows(X, return_std, return_cov)
+        return self._predict(X, return_std, return_cov)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return R2 of the predictions, averaged over the outputs.

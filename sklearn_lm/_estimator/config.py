@@ -1,6 +1,6 @@
 """The parameters of `LMRegressor` as one NamedTuple, with the checks of parameters that depend on each other."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from .._optimize.objective import Objective
 from .._optimize.state import OptimizerSettings
 from .._training.train import TrainingSettings
 
-Parameters = Mapping[str, Any]  # of `LMRegressor`, by name
+Parameters = dict[str, Any]  # of `LMRegressor`, by name
 # Limits of the loss scale in units of the scaled y: squares of numbers beyond them leave the range of float64.
 MAX_LOSS_SCALE = 1e70
 ROWS_REMEDY = "Pass NumPy arrays or a numpy.memmap"

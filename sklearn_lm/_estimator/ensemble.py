@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -11,6 +10,7 @@ from joblib import effective_n_jobs
 from .._data.executors import LostWorkersError
 from .._kernels import interrupt
 from .fit import Fit, FitHooks, FitInputs, FittedNetwork, fit_network
+from .prediction import Attributes
 from .prepare import Prepared, prepare
 
 
@@ -47,7 +47,7 @@ def fit_ensemble(inputs: FitInputs, rng: np.random.RandomState | None = None, pr
         )
     if inputs.checkpoint:
         inputs = inputs._replace(previous=[])
-    parameters: dict[str, Any] = {"n_networks": 1, "n_jobs": None, "checkpoint": None}
+    parameters: Attributes = {"n_networks": 1, "n_jobs": None, "checkpoint": None}
     if config.searches_size:
         parameters["hidden_layer_sizes"] = config.hidden
     if config.training.n_starts == "auto" and config.finds_penalty:

@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -27,7 +27,8 @@ from .._training.snapshot import Snapshot
 from .._training.train import make_multistart
 from .._uncertainty.posterior import LeftOut, Posterior, RowsLeftOut, leave_one_out
 from .._uncertainty.predictive import MAX_ROWS
-from .config import FitConfig
+from .config import FitConfig, Parameters
+from .prediction import Attributes
 from .prepare import CheckedData, Prepared, prepare
 
 # Multiply-adds up to which leave-one-out residuals are computed by default: some hundredths of a second.
@@ -240,7 +241,7 @@ def _leave_one_out(problem: Problem, posterior: Posterior, theta: np.ndarray, ro
 
 
 # ---- one network, and the fit that is continued ------------------------------------------------------
-def warm_start_point(fitted: Mapping[str, Any], network: Network) -> Snapshot:
+def warm_start_point(fitted: Attributes, network: Network) -> Snapshot:
     """Return the resume point of a fitted model, from its attributes.
 
     Raises
@@ -274,7 +275,7 @@ class Fit(NamedTuple):
     config: FitConfig
     networks: list[FittedNetwork | None]  # None for a network of an interrupted ensemble that was not begun
     # Of an ensemble: the parameters in which each network as an estimator differs from the one that is fitted.
-    members: list[dict[str, Any]] | None = None
+    members: list[Parameters] | None = None
     growth: dict[str, np.ndarray] | None = None  # of a size search
 
     @property
@@ -294,8 +295,9 @@ class FitInputs(NamedTuple):
     data: CheckedData
     config: FitConfig
     checkpoint: Checkpoint | None
-    previous: list[Mapping[str, Any]]  # fitted attributes of each network of the fit that a warm start continues
+    previous: list[Attributes]  # of each network of the fit that a warm start continues
     set_result: Callable[[Fit], None]  # called with the best result so far if the fit is interrupted
+    listener: Callable[[Prepared, Problem], StartListener] | None = None  # to the fit of one network
 
     def random_state(self) -> np.random.RandomState:
         """Return the random numbers of the fit: those of the checkpoint if it has begun."""
@@ -313,14 +315,14 @@ class FitInputs(NamedTuple):
         return warm_start_point(self.previous[number], self.data.network(self.config)) if self.previous else None
 
 
-def fit_single(inputs: FitInputs, listener: Callable[[Prepared, Problem], StartListener] | None = None) -> Fit:
+def fit_single(inputs: FitInputs) -> Fit:
     """Fit one network."""
     data, config, part = inputs.data, inputs.config, inputs.part("network")
     rng, resume_point = check_random_state(config.random_state), inputs.resume_point(part)
     prepared = prepare(data, config, rng, resume_point)
     hooks = FitHooks(
         part=part,
-        listener=listener,
+        listener=inputs.listener,
         on_interrupt=lambda fitted: inputs.set_result(Fit(prepared, config, [fitted])),
         start_time=data.start_time,
     )

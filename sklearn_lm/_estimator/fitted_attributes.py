@@ -1,14 +1,14 @@
 """Fitted attributes of `LMRegressor`. No other file sets attributes whose names end in an underscore."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 
+from .._data.out_of_core import ArrayLike
 from .._data.yeo_johnson import Scalings
 from .._network.objective import Problem
 from .._network.topology import Network, unpack
@@ -18,6 +18,7 @@ from .._uncertainty.ensemble import mix
 from .._uncertainty.predictive import Errors, LooScore, NoiseModels, score_left_out
 from .config import FitConfig
 from .fit import Fit, FittedNetwork
+from .prediction import Attributes
 from .prepare import Prepared
 
 # Weights of a smaller mean are rather shares, or inverse variances, than numbers of rows. On 200 rows of a noisy sine a
@@ -30,7 +31,7 @@ OCCASIONAL = (
 )  # fmt: skip
 
 
-def set_fitted_attributes(model: Any, fit: Fit) -> None:
+def set_fitted_attributes(model: BaseEstimator, fit: Fit) -> None:
     """Give the model the attributes of a fit, and take those of an earlier one."""
     attributes = fitted_attributes(fit.prepared, fit.config, fit.best)
     if fit.members is not None:
@@ -43,23 +44,23 @@ def set_fitted_attributes(model: Any, fit: Fit) -> None:
     vars(model).update(attributes)
 
 
-def _members(model: Any, fit: Fit) -> list[Any]:
-    """Return the networks of an ensemble as estimators; those that were not begun as a warm start has left them."""
-    members, before = [], vars(model).get("estimators_", []) if fit.config.warm_start else []
+def _members(model: BaseEstimator, fit: Fit) -> list[BaseEstimator]:
+    """Return the networks of an ensemble as estimators. A warm start keeps the previous ones of those not begun."""
+    members, previous = [], vars(model).get("estimators_", []) if fit.config.warm_start else []
     for number, (network, parameters) in enumerate(zip(fit.networks, fit.members or [], strict=True)):
         if network is not None:
             member = clone(model)
             vars(member).pop("_skl_callbacks", None)
             vars(member).update(fitted_attributes(fit.prepared, fit.config, network))
-        elif len(before) == len(fit.networks):
-            member = deepcopy(before[number])
+        elif len(previous) == len(fit.networks):
+            member = deepcopy(previous[number])
         else:
             continue
         members.append(member.set_params(**parameters))
     return members
 
 
-def fitted_attributes(prepared: Prepared, config: FitConfig, network: FittedNetwork) -> dict[str, Any]:
+def fitted_attributes(prepared: Prepared, config: FitConfig, network: FittedNetwork) -> Attributes:
     """Return the fitted attributes of one network."""
     history = dict(network.history)
     attributes = {
@@ -83,7 +84,7 @@ def fitted_attributes(prepared: Prepared, config: FitConfig, network: FittedNetw
             spread = 1 / np.sqrt(alpha[: network.network.sizes[0]])
             attributes["feature_relevance_"] = spread / spread.sum()
     if network.robust_loss is not None:
-        weights = np.full(prepared.n_rows, np.nan)
+        weights = np.full(len(prepared.data.rows.X), np.nan)
         weights[prepared.split_indices["train"]] = network.robust_loss.weights
         attributes |= {"loss_scale_": network.robust_loss.scale, "loss_weights_": weights}
     if network.snapshot is not None:
@@ -91,16 +92,16 @@ def fitted_attributes(prepared: Prepared, config: FitConfig, network: FittedNetw
     return attributes | leave_one_out_attributes(prepared, config, [network])
 
 
-def network_attributes(prepared: Prepared, network: Network, scalings: Scalings, theta: np.ndarray) -> dict[str, Any]:
+def network_attributes(prepared: Prepared, network: Network, scalings: Scalings, theta: np.ndarray) -> Attributes:
     """Return the fitted attributes that make up a network with parameters theta."""
     coefs, intercepts = unpack(network, theta)
     *hidden, out_activation = network.activations
     return {
-        **prepared.names,
+        **prepared.data.names,
         "split_indices_": prepared.split_indices,
         "x_power_": scalings.power,
-        "_y_is_1d": prepared.y_is_1d,
-        "_n_rows": prepared.n_rows,
+        "_y_is_1d": prepared.data.y_is_1d,
+        "_n_rows": len(prepared.data.rows.X),
         "coefs_": coefs,
         "intercepts_": intercepts,
         "n_layers_": len(network.sizes),
@@ -116,12 +117,12 @@ def network_attributes(prepared: Prepared, network: Network, scalings: Scalings,
 
 # Squares of errors near the limits of float64 may overflow: the sum is infinite then, which is a valid result.
 @np.errstate(over="ignore", invalid="ignore")
-def leave_one_out_attributes(prepared: Prepared, config: FitConfig, fitted: Sequence[FittedNetwork]) -> dict[str, Any]:
+def leave_one_out_attributes(prepared: Prepared, config: FitConfig, fitted: Sequence[FittedNetwork]) -> Attributes:
     """Return the leave-one-out errors of networks that are mixed, and the model of their noise, if both are known."""
-    attributes: dict[str, Any] = {}
+    attributes: Attributes = {}
     score = leave_one_out_score(prepared, fitted)
     if score is not None:
-        attributes["_loo"] = score._replace(residuals=score.residuals[:, 0]) if prepared.y_is_1d else score
+        attributes["_loo"] = score._replace(residuals=score.residuals[:, 0]) if prepared.data.y_is_1d else score
     left_out, train = [network.left_out.one for network in fitted if network.left_out], fitted[0].train
     if len(left_out) == len(fitted) and train is not None and config.is_heteroscedastic:
         attributes["_noise_models"] = NoiseModels(Errors.from_left_out(train, left_out))
@@ -136,20 +137,23 @@ def leave_one_out_score(prepared: Prepared, fitted: Sequence[FittedNetwork]) -> 
     if len(left_out) < len(fitted) or train is None or len(train.X) < len(rows):  # a subsample
         return None
     mean, _ = mix([part.mean for part in left_out], [part.variance for part in left_out])
-    return score_left_out(train, mean, rows, prepared.n_rows)
+    return score_left_out(train, mean, rows, len(prepared.data.rows.X))
 
 
-def callback_tasks(model: Any, data: Mapping[str, Any], prepared: Prepared, problem: Problem) -> Tasks:
-    """Return the tasks that scikit-learn's callbacks see; `data` is what the caller passed to `fit`."""
+def callback_tasks(
+    model: BaseEstimator, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike, prepared: Prepared, problem: Problem
+) -> Tasks:
+    """Return the tasks that scikit-learn's callbacks see, with the data as the caller passed them to `fit`."""
 
-    def attributes(changed: Problem, theta: np.ndarray) -> dict[str, Any]:
+    def attributes(changed: Problem, theta: np.ndarray) -> Attributes:
         scalings = Scalings(prepared.scalings.power, changed.x_scaling, changed.y_scaling)
         return network_attributes(prepared, changed.network, scalings, theta)
 
-    return Tasks(model, problem, model.max_iter, dict(data), attributes)
+    metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+    return Tasks(model, problem, model.max_iter, {"X": X, "y": y, "metadata": metadata}, attributes)
 
 
-def warm_start_attributes(fitted: Mapping[str, Any], config: FitConfig) -> list[Mapping[str, Any]]:
+def warm_start_attributes(fitted: Attributes, config: FitConfig) -> list[Attributes]:
     """Return the fitted attributes of each network that a warm start continues; an empty list if there is none."""
     if not config.warm_start or config.searches_size:
         return []
@@ -159,29 +163,23 @@ def warm_start_attributes(fitted: Mapping[str, Any], config: FitConfig) -> list[
     return [vars(member) for member in members] if len(members) == config.n_networks else []
 
 
-def warn_small_weights(fit: Fit) -> None:
-    """Warn of weights so small that the evidence takes the data for fewer rows than there are."""
-    network = fit.best
-    if network.precisions is None or network.posterior is None:
-        return
-    mean = network.posterior.state.weight / fit.prepared.set_sizes["train"]
-    if mean < MIN_MEAN_WEIGHT:
-        warnings.warn(
-            f"sample_weight has a mean of {mean:.3g}. Where the penalty is found by the fit, a weight is a number of "
-            "rows, and so few tell little. Unless that is meant, divide sample_weight by its mean.",
-            UserWarning,
-            stacklevel=4,
-        )
-
-
-def warn_unconverged(fit: Fit) -> None:
-    """Warn of the first network whose fit ended before it converged."""
-    for ending in (network.ending for network in fit.begun if not network.ending.converged):
+def warn_about(fit: Fit) -> None:
+    """Warn of weights that the evidence takes for too few rows, and of the first network that did not converge."""
+    best = fit.best
+    if best.precisions is not None and best.posterior is not None:
+        mean = best.posterior.state.weight / fit.prepared.set_sizes["train"]
+        if mean < MIN_MEAN_WEIGHT:
+            warnings.warn(
+                f"sample_weight has a mean of {mean:.3g}. Where the penalty is found by the fit, a weight is a number "
+                "of rows, and so few tell little. Unless that is meant, divide sample_weight by its mean.",
+                UserWarning,
+                stacklevel=4,  # the line that called fit
+            )
+    for ending in [network.ending for network in fit.begun if not network.ending.converged][:1]:
         is_unpenalized = ending is Ending.MAX_ITER and fit.config.alpha == 0
         penalty = "If the data are noisy, set alpha='evidence'. " if is_unpenalized else ""
-        warnings.warn(
+        warnings.warn(  # last, because a caller may turn it into an error
             f"LMRegressor stopped before it converged: {ending.sentence}. {penalty}{ending.remedy}.",
             ConvergenceWarning,
-            stacklevel=4,  # the line that called fit
+            stacklevel=4,
         )
-        return

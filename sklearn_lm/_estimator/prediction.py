@@ -5,7 +5,7 @@ the variance corrected by the heteroscedastic noise models. Both are made from t
 because `coefs_` and `intercepts_` may be set by hand.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from .._uncertainty.ensemble import mix
 from .._uncertainty.posterior import Posterior
 from .._uncertainty.predictive import NoiseModels, correct
 
-Attributes = Mapping[str, Any]  # fitted attributes, by name
+Attributes = dict[str, Any]  # fitted attributes, by name
 
 LOO_REMEDY = (
     "Leave-one-out residuals cost as much as an iteration; for problems as large as this one set leave_one_out=True "
@@ -253,8 +253,12 @@ class PredictionMixin:
         check_finite_predictions(scores.T, rows, "The leverage")
         return np.mean(scores, axis=0)
 
-    def _predict_rows(self, X: ArrayLike, return_std: bool, return_cov: bool) -> ArrayLike:
-        """Return what `predict` returns for rows in memory."""
+    def _predict(self, X: ArrayLike, return_std: bool, return_cov: bool) -> ArrayLike:
+        """Return what `predict` returns."""
+        if is_dask(X):
+            from .dask_prediction import lazy_predict
+
+            return lazy_predict(self, X, return_std, return_cov)
         rows, fitted = check_inputs(self, X), vars(self)
         power: PowerTransform = fitted["x_power_"]
         mapped, predictor = power.forward(rows), Predictor.from_attributes(fitted)

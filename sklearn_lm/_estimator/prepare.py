@@ -1,14 +1,15 @@
 """Data of one call of `fit`, prepared once for all networks and sizes: validated, split and scaled."""
 
 import time
-from collections.abc import Mapping
 from copy import copy
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from .._data.hashing import fingerprint
+from .._data.out_of_core import ArrayLike
 from .._data.ranges import check_input_range
 from .._data.rows import KernelRows, RowSet
 from .._data.scaling import Scaling, make_scaling
@@ -20,7 +21,8 @@ from .._network.objective import is_matrix_free
 from .._network.topology import Network, make_network
 from .._training.checkpoint import Checkpoint
 from .._training.snapshot import Snapshot
-from .config import FitConfig
+from .config import FitConfig, Parameters
+from .prediction import Attributes
 
 # Parameters that may differ between the fit that wrote a checkpoint and the fit that restores it.
 MAY_CHANGE = {
@@ -34,7 +36,7 @@ class CheckedData(NamedTuple):
     start_time: float  # before the validation
     rows: RowSet
     validation: RowSet | None  # as passed by the caller
-    names: dict[str, Any]  # fitted attributes with the number and the names of the columns
+    names: Attributes  # with the number and the names of the columns
     y_is_1d: bool
 
     def network(self, config: FitConfig) -> Network:
@@ -56,9 +58,7 @@ class Prepared(NamedTuple):
     sets: dict[str, RowSet]  # "train" and, if they exist, "validation" and "test"; mapped by the power maps
     rows: dict[str, KernelRows]  # the same, ready for the kernels
     sample_X: np.ndarray  # mapped inputs of some training rows, for the model to keep
-    n_rows: int  # passed to `fit`
-    names: dict[str, Any]  # see `CheckedData`
-    y_is_1d: bool
+    data: CheckedData
 
     @property
     def set_sizes(self) -> dict[str, int]:
@@ -74,7 +74,14 @@ class Prepared(NamedTuple):
 
 
 def check_data(
-    model: Any, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, sample_weight_val: Any, is_resumed: bool
+    model: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike,
+    X_val: ArrayLike,
+    y_val: ArrayLike,
+    sample_weight_val: ArrayLike,
+    is_resumed: bool,
 ) -> CheckedData:
     """Return the validated arguments of `fit`. The model is not changed.
 
@@ -106,10 +113,7 @@ def prepare(
     scalings = resume_point.scalings if resume_point else make_scalings(config.scaling, sets["train"], by_evidence)
     sets = {name: part.mapped(scalings.power) for name, part in sets.items()}
     rows = {name: part.rows(scalings.y) for name, part in sets.items()}
-    return Prepared(
-        network, by_evidence, scalings, split_indices, sets, rows, rows["train"].sample, len(data.rows.X), data.names,
-        data.y_is_1d,
-    )  # fmt: skip
+    return Prepared(network, by_evidence, scalings, split_indices, sets, rows, rows["train"].sample, data)
 
 
 def make_scalings(kind: str | None, train: RowSet, by_evidence: bool) -> Scalings:
@@ -134,7 +138,7 @@ def check_network_size(network: Network) -> None:
         )
 
 
-def open_checkpoint(parameters: Mapping[str, Any], data: CheckedData) -> Checkpoint | None:
+def open_checkpoint(parameters: Parameters, data: CheckedData) -> Checkpoint | None:
     """Return the checkpoint file of this call of `fit`, if the parameter `checkpoint` asks for one."""
     if parameters["checkpoint"] is None:
         return None
