@@ -47,7 +47,7 @@ ax.plot(grid, np.exp(-2 * grid) * np.cos(14 * grid), ":", color="#D55E00", label
 outside = (grid[:, 0] < x.min()) | (grid[:, 0] > x.max())
 ax.fill_between(
     grid[:, 0], mean - 2 * std, mean + 2 * std, where=outside, color="#56B4E9", alpha=0.3, linewidth=0,
-    label="the same, beyond the data",
+    label=r"$\pm$ 2 standard deviations, beyond the data",
 )  # fmt: skip
 ax.plot(grid, np.where(outside, mean, np.nan), color="black", linewidth=0.8)
 ax.set(ylim=(-1.2, 2.0), title="The band is wider where there are no data")
