@@ -8,10 +8,11 @@ from sklearn_lm._data.rows import make_rows
 from sklearn_lm._data.scaling import identity_scaling
 from sklearn_lm._data.yeo_johnson import Scalings, identity_power
 from sklearn_lm._network.objective import NetworkObjective, Problem
-from sklearn_lm._network.penalty import BIAS_PRECISION, fixed_l2, log_evidence, make_groups
+from sklearn_lm._network.penalty import BIAS_PRECISION, fixed_l2, make_groups
 from sklearn_lm._network.topology import is_weight, make_network
 from sklearn_lm._optimize.state import OptimizerSettings
 from sklearn_lm._training.evidence import EvidenceSearch, draw_evidence_start
+from sklearn_lm._training.evidence_formulas import log_evidence
 from sklearn_lm._training.history import Monitor
 from sklearn_lm._training.multistart import Hooks, Multistart, RunFactory
 from sklearn_lm._training.snapshot import Snapshot

@@ -27,6 +27,9 @@ except ImportError:
         """Empty class, for a scikit-learn without callbacks."""
 
 
+SklearnObject = Any  # an estimator, context or task, of the experimental interface
+
+
 class Tasks(StartListener):
     """The tasks of one call of `fit`; without callbacks it does nothing.
 
@@ -44,17 +47,18 @@ class Tasks(StartListener):
 
     def __init__(
         self,
-        estimator: Any,
+        estimator: SklearnObject,
         problem: Problem,
         n_iterations: int,
-        data: dict[str, Any],
-        attributes: Callable[[Problem, np.ndarray], dict[str, Any]],
+        data: dict[str, object],
+        attributes: Callable[[Problem, np.ndarray], dict[str, object]],
     ):
+        """Create tasks that have not begun."""
         self._estimator, self._problem, self._data, self._attributes = estimator, problem, data, attributes
         self._is_stopped = False
         self._n_iterations = n_iterations + 1  # the starting point is one
-        self._survivors: list[tuple[Any, StartRun]] = []
-        self._root: Any = None
+        self._survivors: list[tuple[SklearnObject, StartRun]] = []
+        self._root: SklearnObject = None
         self._has_starts = False
         # The optimizer ignores overflows at trial points; what a callback does is none of its trials.
         self._numpy_errors = np.geterr()
@@ -74,6 +78,7 @@ class Tasks(StartListener):
         self._root = context.call_on_fit_task_begin(estimator=estimator, **data)
 
     def lost(self, run: StartRun) -> None:
+        """Begin and end the task of a dropped start."""
         if self._root is None:
             return
         task = self._root.subcontext(task_name="start", task_id=run.number)
@@ -81,6 +86,7 @@ class Tasks(StartListener):
         self._end(task, run)
 
     def final(self, run: StartRun) -> None:
+        """Begin the task of a start that runs to the end, and report its iterations from now on."""
         if self._root is None:
             return
         task = self._root
@@ -98,14 +104,17 @@ class Tasks(StartListener):
         run.monitor.listeners.append(report)
 
     def end(self, winner: StartRun) -> None:
+        """End the tasks of starts and fit."""
         if self._root is None:
             return
         for task, run in self._survivors:
             self._end(task, run)
         self._end(self._root, winner)
 
-    def _end(self, task: Any, run: StartRun) -> None:
-        def attributes() -> dict[str, Any]:
+    def _end(self, task: SklearnObject, run: StartRun) -> None:
+        """End a task with the solution so far."""
+
+        def attributes() -> dict[str, object]:
             problem, theta = run.solution()
             return self._attributes(problem or self._problem, theta)
 

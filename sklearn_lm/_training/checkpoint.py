@@ -21,9 +21,10 @@ from .._optimize.damping import Damping
 from .._optimize.state import OptimizerSnapshot
 from .snapshot import BestEvidence, EvidenceState, RunSnapshot, Snapshot, Start
 
+Json = Any  # what the json module reads and writes
 FORMAT = 3
 # Classes that a file may hold, by name: reading makes these and nothing else.
-TUPLES = {
+TUPLES: dict[str, type] = {
     "best": BestEvidence,
     "damping": Damping,
     "evidence": EvidenceState,
@@ -57,13 +58,14 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike, owner: Mapping[str, str]):
+        """Read the file, if there is one."""
         self.path, self.owner = Path(path), dict(owner)
         if not self.path.parent.is_dir():
             raise ValueError(f"checkpoint={str(path)!r}: the folder {str(self.path.parent)!r} does not exist.")
         self._temporary = self.path.with_name(self.path.name + ".tmp")
         self._saving = threading.Lock()
         # By name: JSON of a part as `encode` made it, and its arrays.
-        self._parts: dict[str, tuple[Any, list[np.ndarray]]] = {}
+        self._parts: dict[str, tuple[Json, list[np.ndarray]]] = {}
         self.is_begun = self._read()
 
     def _read(self) -> bool:
@@ -107,11 +109,11 @@ class Checkpoint:
         rng.set_state(self.load(name))
         return rng
 
-    def load(self, name: str) -> Any:
+    def load(self, name: str) -> Json:
         """Return a part as it was saved, or None."""
         return decode(*self._parts[name]) if name in self._parts else None
 
-    def save(self, name: str, value: Any) -> None:
+    def save(self, name: str, value: object) -> None:
         """Replace a part, and write the file anew."""
         with self._saving:
             self._put(name, value)
@@ -127,7 +129,7 @@ class Checkpoint:
                 np.savez(file, content=np.array(json.dumps(content)), **named)  # type: ignore[arg-type]
             os.replace(self._temporary, self.path)
 
-    def _put(self, name: str, value: Any) -> None:
+    def _put(self, name: str, value: object) -> None:
         arrays: list[np.ndarray] = []
         self._parts[name] = encode(value, arrays), arrays
 
@@ -150,13 +152,13 @@ class Part(NamedTuple):
         self.file.save(self.name, snapshot)
 
 
-def encode(value: Any, arrays: list[np.ndarray], tuples: Mapping[str, Any] = TUPLES) -> Any:
+def encode(value: object, arrays: list[np.ndarray], tuples: Mapping[str, type] = TUPLES) -> Json:
     """Return `value` as JSON can hold it; arrays are appended to `arrays`. Floats keep all their digits."""
     if isinstance(value, np.ndarray):
         arrays.append(value)
         return {"array": len(arrays) - 1}
     for name, kind in tuples.items():
-        if type(value) is kind:
+        if isinstance(value, tuple) and type(value) is kind:
             return {name: [encode(part, arrays, tuples) for part in value]}
     if (
         isinstance(value, list)
@@ -174,7 +176,7 @@ def encode(value: Any, arrays: list[np.ndarray], tuples: Mapping[str, Any] = TUP
     return value
 
 
-def decode(value: Any, arrays: Sequence[np.ndarray], tuples: Mapping[str, Any] = TUPLES) -> Any:
+def decode(value: Json, arrays: Sequence[np.ndarray], tuples: Mapping[str, type] = TUPLES) -> Json:
     """Return the inverse of `encode`, except that tuples without a name become lists."""
     if isinstance(value, list):
         return [decode(part, arrays, tuples) for part in value]

@@ -1,6 +1,6 @@
 """Fits that find their own penalty: the iteration pauses, the precisions are updated, the iteration goes on.
 
-The formulas stand in `_network/penalty.py`. The order of things (after MacKay 1992 and Foresee & Hagan 1997):
+The formulas stand in `evidence_formulas`. The order of things (after MacKay 1992 and Foresee & Hagan 1997):
 
 1. A start has a scale of weights and a first noise precision of its own. One first precision for all is a trap: too
    high, and noise is fitted from the beginning; too low, and the network never leaves the straight line.
@@ -24,14 +24,17 @@ from typing import Any
 
 import numpy as np
 
+from .._data.blocks import BlockRows
+from .._data.rows import Rows
 from .._network.objective import Problem
-from .._network.penalty import Groups, Precisions, log_evidence, penalty_of, updated
+from .._network.penalty import Groups, Precisions, penalty_of
 from .._network.subsample import is_quicker
 from .._network.topology import Network, layer_matrices
 from .._optimize.levenberg_marquardt import advance
 from .._optimize.linearization import Curvature, Linearization
 from .._optimize.state import DataChangedError, OptimizerSettings, OptimizerState
 from .._optimize.termination import Ending, check_limits
+from .evidence_formulas import log_evidence, updated
 from .history import Monitor
 from .linear_baseline import evidence_of_linear
 from .snapshot import BestEvidence, EvidenceState, Start
@@ -78,6 +81,7 @@ class EvidenceSearch:
     """
 
     def __init__(self, start: Start, problem: Problem, groups: Groups, monitor: Monitor):
+        """Begin at the precisions of the start."""
         assert start.precisions is not None
         self._theta, self._first_precisions, self.groups, self.monitor = start.theta, start.precisions, groups, monitor
         self.problem = self._first = problem._replace(penalty=penalty_of(start.precisions, groups))
@@ -127,7 +131,7 @@ class EvidenceSearch:
 
     def maximise(self, objective: Any, state: OptimizerState, settings: OptimizerSettings) -> Ending:
         """Iterate to the end, with an update at every pause."""
-        # A linear network may need no iteration between two updates; these must not go on for ever either.
+        # A linear network may need no iteration between two updates: their number is limited too.
         while self.state.n_evaluations < settings.max_iter:
             ending = advance(objective, state, settings, self.monitor, self.state.pause, self.monitor.on_reject)
             point = self._with_matrix(state)
@@ -137,7 +141,7 @@ class EvidenceSearch:
             if state.iteration >= self.state.restart_iteration + SETTLED or ending is not None:
                 self._keep_better(state, point, curvature)
             is_stuck = ending is Ending.DAMPING
-            if ending in AT_MINIMUM:  # no end, unless there is nothing left for more
+            if ending in AT_MINIMUM:  # no end, unless iterations or time are used up
                 ending = check_limits(state, settings)
             if ending is not None:
                 return ending
@@ -233,7 +237,7 @@ class EvidenceSearch:
         theta: np.ndarray,
         point: Linearization | None = None,
     ) -> None:
-        """Change the penalty or the targets, and theta; `point` is the linearization there, if it is known.
+        """Change the penalty or the targets, and theta; `point` is the linearization at it, if that is known.
 
         If it has to be computed, and is lost with the workers, the search stays as it was.
         """
@@ -250,7 +254,7 @@ class EvidenceSearch:
         self.monitor.train_error, self.monitor.held_out_errors = problem.train_error, problem.held_out_errors()
 
 
-def solver_between(solver: str, network: Network, rows: Any) -> str:
+def solver_between(solver: str, network: Network, rows: Rows | BlockRows) -> str:
     """Return how steps are found if every third point has its Gram matrix of all `rows`.
 
     A linear network needs hardly a step between two such points.

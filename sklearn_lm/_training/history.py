@@ -6,10 +6,10 @@ of numbers) to its listeners. A listener may return an `Ending`; the first one s
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from .._optimize.linearization import Linearization
 from .._optimize.state import Record, Rejection
 from .._optimize.termination import Ending
 
@@ -47,12 +47,13 @@ class Monitor:
 
     def __init__(
         self,
-        train_error: Callable[[Any], float],
+        train_error: Callable[[Linearization], float],
         held_out_errors: Mapping[str, Callable[[np.ndarray], float]],
         rules: Sequence[Listener] = (),
         stopping: "EarlyStopping | None" = None,
         progress: "Progress | None" = None,
     ):
+        """Create a monitor without rows."""
         self.train_error, self.held_out_errors = train_error, held_out_errors
         self.rules: list[Listener] = [*rules, *([stopping] if stopping else [])]
         self.stopping, self.progress = stopping, progress
@@ -157,6 +158,7 @@ class EarlyStopping:
         self.best_theta: np.ndarray | None = None
 
     def __call__(self, record: Record, row: Row) -> Ending | None:
+        """Keep a better theta."""
         error = row["validation_mse"]
         # A first error that is not finite is still the best known so far.
         if error < self.best_error or self.best_theta is None:
@@ -200,6 +202,7 @@ class Progress:
             print(line)
 
     def __call__(self, record: Record, row: Row) -> None:
+        """Write the line of an iteration, before the first one the titles."""
         if not self.columns:
             self.columns = [name for name, _ in self.COLUMNS if name in row]
             self.write("iter" + "".join(f"{title:>12}" for name, title in self.COLUMNS if name in row))

@@ -1,34 +1,27 @@
-"""What a fit must come up to: the evidence of a linear network on the same rows; see `_training/evidence.py`."""
+"""Evidence of a linear network on the same rows, below which a fit has failed; see `_training/evidence.py`."""
 
 import math
 
 import numpy as np
 
 from .._network.objective import Problem
-from .._network.penalty import (
-    Groups,
-    Penalty,
-    Precisions,
-    log_evidence,
-    make_groups,
-    penalty_of,
-    updated,
-)
+from .._network.penalty import Groups, Penalty, Precisions, make_groups, penalty_of
 from .._network.topology import make_network
 from .._optimize.linearization import GramLinearization
+from .evidence_formulas import log_evidence, updated
 
 # Updates of the precisions of a linear network, which has no other iterations.
 N_LINEAR = 30
 
 
 def evidence_of_linear(problem: Problem, kind: str) -> float:
-    """The largest log evidence of a network without hidden layers on the same rows.
+    """Return the largest log evidence of a network without hidden layers on the same rows.
 
     Parameters
     ----------
     problem : Problem
     kind : {"single", "layer", "input"}
-        Of its groups.
+        Groups of the penalty.
     """
     n_inputs, *_, n_outputs = problem.network.sizes
     network = make_network(n_inputs, (), n_outputs, ())
@@ -43,19 +36,19 @@ def evidence_of_linear(problem: Problem, kind: str) -> float:
     for o in range(n_outputs):
         own = slice(o * n, (o + 1) * n)
         part = GramLinearization(zero.squares[o] / 2, zero.gradient[own], zero.gram[own, own], zero.squares[o : o + 1])
-        total += _summit(part, groups, problem.rows["train"].weight)
+        total += _max_evidence(part, groups, problem.rows["train"].weight)
     return total
 
 
-def _summit(zero: GramLinearization, groups: Groups, weight: float) -> float:
-    """The largest log evidence of a linear model of one output, from its normal equations at theta = 0."""
-    moments = np.tril(zero.gram) + np.tril(zero.gram, -1).T
+def _max_evidence(zero: GramLinearization, groups: Groups, weight: float) -> float:
+    """Return the largest log evidence of a linear model of one output, from its linearization at theta = 0."""
+    products = np.tril(zero.gram) + np.tril(zero.gram, -1).T
     precisions, best = Precisions(np.ones(len(groups.size)), 1.0), -math.inf
     for _ in range(N_LINEAR):
         penalty = penalty_of(precisions, groups)
-        H = moments + np.diag(penalty.penalty_diag)
+        H = products + np.diag(penalty.penalty_diag)
         theta = -np.linalg.solve(H, zero.gradient)
-        squares = float(zero.squares[0] + 2 * zero.gradient @ theta + theta @ moments @ theta)
+        squares = float(zero.squares[0] + 2 * zero.gradient @ theta + theta @ products @ theta)
         cost = 0.5 * squares + penalty.cost(theta)
         curvature = zero._replace(gram=H).curvature(penalty.penalty_diag)
         best = max(best, log_evidence(cost, precisions, penalty.penalty_diag, curvature.log_det, weight))

@@ -57,6 +57,7 @@ class StartRun:
     """One start run; with an `EvidenceSearch` the penalty is updated at its pauses."""
 
     def __init__(self, number: int, start: Start, factory: RunFactory):
+        """Create a run that has not begun."""
         self.number, self.family, self.theta = number, start.family, start.theta
         self.monitor = factory.monitor()
         self.evidence = None if factory.evidence is None else factory.evidence(start, self.monitor)
@@ -190,7 +191,7 @@ class Multistart:
     Attributes
     ----------
     runs : list of StartRun
-        All, in the order of their numbers; their `status` tells what became of each.
+        All, in the order of their numbers; with their `status`.
     """
 
     def __init__(
@@ -203,6 +204,7 @@ class Multistart:
         n_jobs: int | None = None,
         screening: RunFactory | None = None,
     ):
+        """Create a multistart whose runs are made by `run`."""
         self.factory, self.settings, self.hooks, self.n_jobs = factory, settings, hooks, n_jobs
         self.screening = screening
         self.runs: list[StartRun] = []
@@ -284,6 +286,7 @@ class Multistart:
         return self._enter(StartRun(run.number, Start(run.family, theta), self.factory))
 
     def _best(self, runs: Sequence[StartRun]) -> StartRun:
+        """Return the run of the least error, the first of equal ones."""
         # Starts that found the same minimum, or zero, differ by rounding errors: those must not choose between them.
         tolerance = 0.0 if self.factory.evidence else SAME
         least = max(min(run.error for run in runs), self.factory.negligible) * (1 + tolerance)
@@ -296,7 +299,7 @@ class Multistart:
         start_time = self.hooks.start_time
 
         def run_one(i: int, run: StartRun, objective: Objective) -> None:
-            # A start that is made late costs an evaluation of F and moves nowhere; but there must be one.
+            # A start after max_time would cost an evaluation of F and change nothing; but one start must be evaluated.
             if i > 0 and not run.has_begun and is_late(settings, start_time):
                 run.status = "no time left"
             if not self._stop.is_set():

@@ -177,7 +177,7 @@ def test_a_warm_start_has_a_checkpoint_too(data, tmp_path, monkeypatch):
         ("random_state", "random_state"),
     ],
 )  # fmt: skip
-def test_the_file_of_another_fit_is_refused(data, tmp_path, monkeypatch, change, name):
+def test_the_file_of_another_fit_is_an_error(data, tmp_path, monkeypatch, change, name):
     """Naive: shapes are compared, or nothing: the fit goes on with another network's damping and history."""
     X, y = data
     parameters = {**ONE_START, "checkpoint": tmp_path / "fit.npz"}
@@ -200,8 +200,8 @@ def test_another_budget_is_no_other_fit(data, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", pickle.dumps([1]), b"PK\x03\x04 broken"])
-def test_what_is_no_checkpoint_is_refused(data, tmp_path, content):
-    """Naive: an error of zipfile's or JSON's, or a new fit that writes over what lies there."""
+def test_a_file_that_is_no_checkpoint_is_an_error(data, tmp_path, content):
+    """Naive: an error of zipfile's or JSON's, or a new fit that writes over the file."""
     file = tmp_path / "fit.npz"
     file.write_bytes(content)
     with pytest.raises(ValueError, match=r"is not a checkpoint that this version can read.*Delete the file"):
@@ -327,7 +327,7 @@ def test_a_killed_process_loses_at_most_one_iteration(tmp_path, parameters):
     assert not list(file.parent.iterdir())
 
 
-def test_networks_that_go_on_from_others_have_no_checkpoint(data, tmp_path):
+def test_a_warm_start_of_several_networks_has_no_checkpoint(data, tmp_path):
     """The file would not know where those stood that have not begun. Naive: these begin anew, and other bits end."""
     model = fit(make(**TWO, warm_start=True), *data).set_params(checkpoint=tmp_path / "fit.npz")
     with pytest.raises(ValueError, match=r"warm_start=True and 2 networks to go on from.*Set checkpoint=None"):

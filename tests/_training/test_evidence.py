@@ -7,11 +7,13 @@ from evidence_problems import SETTINGS, evidence_anew, factory_of, fit, new_fit,
 from sklearn.linear_model import BayesianRidge
 
 from sklearn_lm import LMRegressor
-from sklearn_lm._network import objective, penalty, subsample
-from sklearn_lm._network.penalty import PRIOR_RATE, PRIOR_SHAPE, make_groups
+from sklearn_lm._network import objective, subsample
+from sklearn_lm._network.penalty import make_groups
 from sklearn_lm._network.topology import layer_matrices, make_network
 from sklearn_lm._optimize.termination import Ending
+from sklearn_lm._training import evidence_formulas
 from sklearn_lm._training.evidence import EVERY, FIRST, MAX_RESTARTS, PATIENCE, SETTLED, draw_evidence_start
+from sklearn_lm._training.evidence_formulas import PRIOR_RATE, PRIOR_SHAPE
 from sklearn_lm._training.multistart import Hooks, Multistart, StartRun
 
 
@@ -98,7 +100,7 @@ def test_threads_do_not_change_the_result():
     np.testing.assert_array_equal(one.best()[2], two.best()[2])
 
 
-def test_a_fit_that_takes_the_noise_for_structure_begins_again(monkeypatch):
+def test_a_fit_that_takes_the_noise_for_structure_restarts(monkeypatch):
     """Few rows, much noise and many units: without new beginnings the evidence is below that of a linear network."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, 6))
@@ -226,7 +228,7 @@ def test_a_weight_is_a_repeated_row(rng):
 
 
 @pytest.mark.parametrize("mean", [1.0, 0.2, 0.02])
-def test_weights_that_are_shares_are_told_from_numbers_of_rows(rng, mean):
+def test_weights_that_are_shares_cause_a_warning(rng, mean):
     """Naive: weights that sum to one make all data noise, in silence."""
     X, y = noisy_data(rng)
     weight = np.concatenate([np.zeros(30), np.full(60, mean)])  # rows that weigh nothing are none
@@ -234,7 +236,7 @@ def test_weights_that_are_shares_are_told_from_numbers_of_rows(rng, mean):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         regressor(max_iter=10).fit(X, y, sample_weight=weight)
-        LMRegressor(3, alpha=1e-3, max_iter=10).fit(X, y, sample_weight=weight)  # here only the penalty counts for more
+        LMRegressor(3, alpha=1e-3, max_iter=10).fit(X, y, sample_weight=weight)  # only the penalty counts for more
     messages = [w for w in caught if "sample_weight" in str(w.message)]
     assert len(messages) == (mean < 0.1)
     if messages:
@@ -244,7 +246,7 @@ def test_weights_that_are_shares_are_told_from_numbers_of_rows(rng, mean):
 
 
 def test_a_weight_is_a_repeated_row_where_rows_are_reproduced(rng):
-    """More inputs than rows, and no noise to be found: there is no summit, and yet equal data give an equal network."""
+    """More inputs than rows and no noise: the evidence has no maximum, and yet equal data give an equal network."""
     X, y, weight = rng.rand(15, 30), rng.randint(0, 3, size=15), rng.randint(0, 5, size=15)
     with may_end_early():
         weighted = LMRegressor(alpha="evidence", random_state=0).fit(X, y, sample_weight=weight)
@@ -263,8 +265,8 @@ def test_the_default_is_the_evidence(rng):
 
 
 @pytest.mark.parametrize("what", ["early_stopping", "X_val", "loss", "cg", "large"])
-def test_the_default_is_no_penalty_where_the_evidence_has_no_place(what, rng, monkeypatch):
-    """Not even a message: nobody has asked for it."""
+def test_the_default_is_no_penalty_if_the_evidence_cannot_be_used(what, rng, monkeypatch):
+    """No message either, because it was not asked for."""
     X, y = noisy_data(rng)
     options = {"loss": {"loss": "huber"}, "cg": {"solver": "cg"}, "early_stopping": {"early_stopping": True}}.get(
         what, {}
@@ -282,7 +284,7 @@ def test_the_default_is_no_penalty_where_the_evidence_has_no_place(what, rng, mo
 
 
 @pytest.mark.parametrize("call", range(2, 12))
-def test_what_an_interrupted_update_leaves_is_a_model(call, rng, monkeypatch):
+def test_an_interrupted_update_leaves_a_consistent_model(call, rng, monkeypatch):
     """Targets of several outputs are rescaled by an update; the interrupt comes between that and what follows of it."""
     X, y = noisy_data(rng)
     Y = np.column_stack([y, X[:, 0] ** 2 + 0.01 * rng.normal(size=len(X))])
@@ -297,7 +299,7 @@ def test_what_an_interrupted_update_leaves_is_a_model(call, rng, monkeypatch):
 
 def test_the_least_noise_of_each_output_is_in_its_own_unit(rng, monkeypatch):
     """One output that is reproduced exactly, in thousands, beside one with noise."""
-    monkeypatch.setattr(penalty, "MAX_BETA", 1e4)
+    monkeypatch.setattr(evidence_formulas, "MAX_BETA", 1e4)
     X = rng.uniform(-1, 1, size=(40, 2))
     Y = np.column_stack([1e3 * X @ [1.0, 2.0], X @ [2.0, 1.0] + 0.3 * rng.normal(size=40)])
     with may_end_early():
@@ -315,7 +317,7 @@ def test_units_do_not_matter(rng):
     np.testing.assert_allclose(second.alpha_, first.alpha_, rtol=1e-5)
 
 
-def test_what_is_published(rng):
+def test_fitted_attributes(rng):
     X, y = noisy_data(rng)
     model = regressor().fit(X, y)
     assert model.log_evidence_ >= np.nanmax(model.history_["log_evidence"])
@@ -328,7 +330,7 @@ def test_what_is_published(rng):
     np.testing.assert_allclose(model.history_["train_mse"][model.best_iter_], np.mean((model.predict(X) - y) ** 2))
 
 
-def test_nothing_of_it_is_left_after_a_fit_with_fixed_alpha(rng):
+def test_a_fit_with_fixed_alpha_removes_the_attributes(rng):
     X, y = noisy_data(rng)
     model = regressor().fit(X, y)
     with may_end_early():
@@ -337,7 +339,7 @@ def test_nothing_of_it_is_left_after_a_fit_with_fixed_alpha(rng):
         assert not hasattr(model, name)
 
 
-def test_a_warm_start_goes_on(rng):
+def test_a_warm_start_of_other_data(rng):
     X, y = noisy_data(rng)
     first = regressor(warm_start=True).fit(X, y)
     evidence = first.log_evidence_
@@ -347,7 +349,7 @@ def test_a_warm_start_goes_on(rng):
 
 
 @pytest.mark.parametrize("early", [{"early_stopping": True}, {}])
-def test_a_validation_set_is_refused(rng, early):
+def test_a_validation_set_is_an_error(rng, early):
     X, y = noisy_data(rng)
     given = {} if early else {"X_val": X, "y_val": y}
     with pytest.raises(ValueError, match=r"early_stopping=True, or X_val, with alpha='evidence'.*test_fraction"):
@@ -367,7 +369,7 @@ def test_a_validation_set_is_refused(rng, early):
         {"penalty_groups": "single"},
     ],
 )
-def test_it_works_with_every_way_of_stepping(rng, parameters):
+def test_every_option_of_the_optimizer(rng, parameters):
     X, y = noisy_data(rng)
     model = regressor().set_params(**parameters)
     with may_end_early():
