@@ -18,8 +18,8 @@ fixed point of `updated` (his eq. 4.8 and 4.9):
 
 gamma_j, between 0 and 1, is how far the data, and not the prior, determine a parameter.
 
-Several outputs have a beta each; `updated` gives all of them, and `EvidenceSearch` brings the targets to scales on which
-they are equal. Everything is in scaled units.
+Several outputs have a beta each; `updated` gives all of them, and `EvidenceSearch` brings the targets to scales on
+which they are equal. Everything is in scaled units.
 
 D. J. C. MacKay (1992), Neural Computation 4, 415-447. F. D. Foresee and M. T. Hagan (1997), "Gauss-Newton
 approximation to Bayesian learning", International Conference on Neural Networks, 1930-1935.
