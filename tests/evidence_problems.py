@@ -59,8 +59,9 @@ def fit(problem, kind="input", n_starts=1, settings=SETTINGS, n_jobs=None, **hoo
 def evidence_anew(search, kind="input"):
     """Return log evidence and gamma of the best state, from its theta and precisions alone."""
     best, problem, groups = search.state.best, search.best_problem, make_groups(search.best_problem.network, kind)
-    objective = NetworkObjective(problem.network, problem.rows["train"], problem.x_scaling.table(), problem.penalty)
-    objective.is_dual = False
+    objective = NetworkObjective(
+        problem.network, problem.rows["train"], problem.x_scaling.table(), problem.penalty, "gram"
+    )
     point = objective.linearize(best.theta)
     penalty_diag = groups.spread(best.precisions.alpha, BIAS_PRECISION) / best.precisions.beta
     np.testing.assert_allclose(problem.penalty.penalty_diag, penalty_diag)

@@ -34,14 +34,14 @@ LMRegressor(25, n_starts=1, max_iter=2, random_state=0).fit(X, y)  # compiles
 pieces = 0  # begun since the signal was sent
 sent = False
 
-def watched(kernel, work, which, extent, arguments, n_threads=1):
+def watched(kernel, work, arguments, n_threads):
     def piece(*given):
         global pieces
         pieces += sent
         return kernel(*given)
-    return original(piece, work, which, extent, arguments, n_threads)
+    return original(piece, work, arguments, n_threads)
 
-original, compile._in_turn = compile._in_turn, watched
+original, compile._run_in_turn = compile._run_in_turn, watched
 
 def send():
     global sent

@@ -15,7 +15,7 @@ from sklearn_lm._data.block_inputs import RowBlocks
 from sklearn_lm._data.dask import make_row_blocks
 from sklearn_lm._data.executors import InProcess
 from sklearn_lm._data.scaling import make_scaling
-from sklearn_lm._network.distributed import BlockObjective
+from sklearn_lm._network.objective import NetworkObjective
 from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.topology import is_weight, make_network
 
@@ -26,13 +26,13 @@ LARGE, SMALL = 80_000 if IS_TRIAL else 2_000_000, 8_000
 REPEATS = 5
 
 
-def make_objective(rows: RowBlocks, n_hidden: int = 10) -> BlockObjective:
+def make_objective(rows: RowBlocks, n_hidden: int = 10) -> NetworkObjective:
     """Return the objective that `fit` makes."""
     checked = rows.checked(LMRegressor(), reset=True)
     x_scaling, y_scaling = make_scaling("minmax", checked.input_columns(), checked.target_columns())
     network = make_network(N_COLUMNS, [n_hidden], 1, ["tanh"])
     penalty = fixed_l2(1e-3, is_weight(network))
-    return BlockObjective(network, checked.rows(y_scaling), x_scaling.table(), penalty)
+    return NetworkObjective(network, checked.rows(y_scaling), x_scaling.table(), penalty)
 
 
 def dask_rows(n_rows: int, n_blocks: int = N_BLOCKS) -> RowBlocks:
@@ -41,7 +41,7 @@ def dask_rows(n_rows: int, n_blocks: int = N_BLOCKS) -> RowBlocks:
     return make_row_blocks(X, da.sin(3 * X[:, 0] * X[:, 1]) + X[:, 2] ** 2, None)
 
 
-def iterate(objective: BlockObjective) -> None:
+def iterate(objective: NetworkObjective) -> None:
     """Do the passes over the rows of one iteration whose first trial is accepted."""
     theta = np.random.default_rng(0).normal(size=objective.network.n_parameters)
     objective.curvature(theta, theta)
@@ -49,7 +49,7 @@ def iterate(objective: BlockObjective) -> None:
     objective.linearize(theta)
 
 
-def seconds(objective: BlockObjective) -> float:
+def seconds(objective: NetworkObjective) -> float:
     """Return the seconds of one iteration."""
     begin = time.perf_counter()
     iterate(objective)

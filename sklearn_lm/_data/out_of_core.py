@@ -2,7 +2,7 @@
 
 The kernels read float64 rows in C order. They read such an array in place, in memory or mapped; every other source is
 read one part at a time. Sums over the parts have the same bits as sums over an array, because the parts are whole
-multiples of the rows that the slots of a kernel take in one turn (see `BEGINS`).
+multiples of the rows that the slots of a kernel take in one turn.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from .._kernels import BEGINS, BLOCK, ENDS, MAX_SLOTS, WHOLE
+from .._kernels import BLOCK, MAX_SLOTS
 from .._kernels.interrupt import check
 
 ArrayLike = Any  # what the caller passed: an array, a table, a Dask collection, a list
 Transform = Callable[[np.ndarray], np.ndarray]
-Part = tuple[int, np.ndarray, np.ndarray, np.ndarray]
+Part = tuple[np.ndarray, np.ndarray, np.ndarray]
 Range = tuple[np.ndarray, np.ndarray]  # smallest and largest value of each column
 
 TURN = MAX_SLOTS * BLOCK  # rows that the slots of a kernel take in one turn
@@ -121,19 +121,18 @@ def part_rows(n_columns: int) -> int:
 
 
 def parts(X: np.ndarray | Source, Y: np.ndarray, root_weight: np.ndarray) -> "tuple[Part, ...] | Iterator[Part]":
-    """Return (part, X, Y, root weights) for the kernels, in order; all rows at once if X is an array."""
-    return ((WHOLE, X, Y, root_weight),) if isinstance(X, np.ndarray) else _read_parts(X, Y, root_weight)
+    """Return (X, Y, root weights) for the kernels, part by part; all rows at once if X is an array."""
+    return ((X, Y, root_weight),) if isinstance(X, np.ndarray) else _read_parts(X, Y, root_weight)
 
 
 def _read_parts(X: Source, Y: np.ndarray, root_weight: np.ndarray) -> Iterator[Part]:
-    """Yield the parts of a source; the first and the last are marked, so that sums begin and end with them."""
+    """Yield the parts of a source."""
     n_rows, step = len(X), part_rows(X.shape[1])
     for first in range(0, n_rows, step):
         last = min(first + step, n_rows)
-        part = (BEGINS if first == 0 else 0) | (ENDS if last == n_rows else 0)
         rows = X[first:last]
         rows.flags.writeable = False  # one compiled variant of the kernels for all rows
-        yield part, rows, Y[first:last], root_weight[first:last]
+        yield rows, Y[first:last], root_weight[first:last]
 
 
 def sweep(Z: np.ndarray | Source) -> Iterator[np.ndarray]:

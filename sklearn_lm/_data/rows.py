@@ -9,6 +9,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from .._kernels import RowData, total_of_slots, work_on_rows
+from .._kernels.compile import Driver
 from .hashing import distinct_rows, fingerprint, thin_rows
 from .out_of_core import Part, Source, is_range, parts, sample_of, sweep_together
 from .reductions import weighted_sum
@@ -173,6 +175,28 @@ class Rows(NamedTuple):
 
     def total(self, function: Callable[..., np.ndarray], *arguments: object) -> np.ndarray:
         return function(self, *arguments)
+
+    def reduce(
+        self, driver: Driver, sums: np.ndarray, multiply_adds: float, x_scaling: np.ndarray, *arguments: object
+    ) -> np.ndarray:
+        """Return the total of the cross products that a driver adds up over all rows, block by block in order.
+
+        Parameters
+        ----------
+        driver : Driver
+            Called with `RowData` and the other arguments.
+        sums : ndarray of shape (n_slots, n_sums)
+            The sums of its slots. The first line becomes the total, which is a view of it.
+        multiply_adds : float
+            For each row.
+        x_scaling : ndarray of shape (2, n_inputs)
+        """
+        first = 0
+        for X, Y, root_weight in self.parts():
+            data = RowData(X, Y, root_weight, x_scaling, first)
+            driver(work_on_rows(len(X), len(sums), multiply_adds, first == 0), data, *arguments)
+            first += len(X)
+        return total_of_slots(sums)
 
     def rescaled(self, factor: np.ndarray) -> "Rows":
         return self._replace(Y=read_only(self.Y * factor))

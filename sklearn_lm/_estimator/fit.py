@@ -14,7 +14,6 @@ from .._data.executors import LostWorkersError
 from .._data.rows import DataSet, Rows, RowSet
 from .._data.scaling import Scaling
 from .._data.yeo_johnson import Scalings
-from .._network.distributed import BlockObjective
 from .._network.objective import Problem
 from .._network.penalty import Precisions, fixed_l2
 from .._network.topology import Network, is_weight, layer_matrices, pack
@@ -136,7 +135,7 @@ def make_problem(prepared: Prepared, config: FitConfig) -> Problem:
     """Return the least-squares problem of one network."""
     network, scalings = prepared.network, prepared.scalings
     penalty = fixed_l2(0.0 if isinstance(config.alpha, str) else config.alpha, is_weight(network))
-    kind = BlockObjective if prepared.rows["train"].is_distributed else config.objective_type(scalings.y)
+    kind = config.objective_type(scalings.y)
     return Problem(network, scalings.x, scalings.y, prepared.rows, penalty, kind, config.solver)
 
 

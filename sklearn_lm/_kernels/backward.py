@@ -9,7 +9,7 @@ from .tiles import add_products
 
 @jit()
 def set_output_deltas(layout, output, weight_line, deltas, count):
-    """Output lines of `deltas` for the derivatives of sqrt(w) f_output: sqrt(w) on its own, zero on the others."""
+    """Set the output lines of `deltas` for derivatives of sqrt(w) f_output: sqrt(w) in its own, zero in the others."""
     for o in range(layout[layout.shape[0] - 1, N_OUT]):
         line = deltas[first_output(layout) + o]
         for s in range(count):
@@ -18,9 +18,9 @@ def set_output_deltas(layout, output, weight_line, deltas, count):
 
 @jit()
 def backward_block(theta, layout, units, deltas, count):
-    """From the derivatives of a scalar by the (linear) outputs to its derivatives by every pre-activation.
+    """Compute the derivatives of a scalar with respect to the pre-activation of every hidden unit.
 
-    The output lines of `deltas` are given, those of the hidden units are filled.
+    The output lines of `deltas` hold its derivatives with respect to the (linear) outputs.
     """
     for layer in range(layout.shape[0] - 1, 0, -1):
         n_in, source, n_out = layout[layer, N_IN], layout[layer, SOURCE], layout[layer, N_OUT]
@@ -33,7 +33,7 @@ def backward_block(theta, layout, units, deltas, count):
 
 @jit(inline="always")
 def multiply_by_residuals(layout, deltas, residuals, weighted, count):
-    """sum_o delta_jo r_o of every hidden unit."""
+    """Compute sum_o delta_jo r_o for every hidden unit j."""
     last = layout.shape[0] - 1
     for line in range(layout[0, SOURCE] + layout[0, N_IN] + 1, layout[last, SOURCE] + layout[last, N_IN]):
         out = weighted[line]
@@ -46,7 +46,7 @@ def multiply_by_residuals(layout, deltas, residuals, weighted, count):
 
 @jit()
 def add_gradient(layout, n_layers, deltas, units, count, sums):
-    """For each of the first layers, g_ji += sum_s delta_j a_i, in matrices with room for whole tiles."""
+    """Add sum_s delta_j a_i to g_ji for each of the first layers, in matrices that are padded for whole tiles."""
     at = START
     for layer in range(n_layers):
         n_weights, source, n_out = layout[layer, N_IN] + 1, layout[layer, SOURCE], layout[layer, N_OUT]
@@ -57,7 +57,7 @@ def add_gradient(layout, n_layers, deltas, units, count, sums):
 
 @jit()
 def scatter_gradient(layout, n_layers, sums, gradient):
-    """What `add_gradient` has summed, in the order of theta."""
+    """Write what `add_gradient` has summed for the first layers, in the order of theta."""
     at = START
     for layer in range(n_layers):
         n_weights, n_out = layout[layer, N_IN] + 1, layout[layer, N_OUT]
@@ -67,9 +67,3 @@ def scatter_gradient(layout, n_layers, sums, gradient):
             for i in range(n_weights):
                 gradient[row + i] = place[j, i]
         at += place.size
-
-
-@jit()
-def gradient_of_sums(layout, sums, gradient):
-    """What `curvature` gives, from the products that all rows have added to."""
-    scatter_gradient(layout, layout.shape[0], sums, gradient)

@@ -8,15 +8,13 @@ No threading layer is chosen and no global of numba is set: both belong to the a
 """
 
 import hashlib
-import inspect
 import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FunctionType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numba
 from llvmlite import ir
@@ -30,14 +28,31 @@ SMALL_WORK = 4_000_000
 # Above this many a call is divided, since Ctrl-C is heard between calls only: about 0.1 s of one thread.
 LARGE_WORK = 500_000_000
 
-# Rows may come in parts, added together: sums begin with the first part, and are done with the last. A part is all
-# rows, or as many blocks as there are slots, or a multiple of that: then the sums have the bits of those over all rows.
-BEGINS, ENDS = 1, 2
-WHOLE = BEGINS | ENDS
-ALL = (0, 2**31)  # slots or rounds
+
+class Part(NamedTuple):
+    """Part of the work of a driver: blocks `first_round` to `end_round` - 1 of slots `first_slot` to `end_slot` - 1."""
+
+    first_slot: int
+    end_slot: int
+    n_slots: int  # of the whole work: slot s has the blocks s, s + n_slots, s + 2 n_slots, ...
+    first_round: int
+    end_round: int
+    begins: bool  # whether the sums of the slots begin with this part
+
+
+class Work(NamedTuple):
+    """Size of a call of a driver."""
+
+    multiply_adds: float
+    n_slots: int
+    n_rounds: int = 1  # blocks that a slot has at most
+    begins: bool = True  # False: add to the sums of the call before
+
+
+MAX_ROUNDS = 2**31
 
 # A forked child of the "omp" layer is killed at its first parallel region (numba manual, "The threading layers"), so it
-# never takes the parallel way. The lock lets one thread at a time take it: more threads than processors gain nothing.
+# never enters one. The lock lets one thread at a time enter one: more threads than processors gain nothing.
 _parallel_region = threading.Lock()
 _forked = False
 
@@ -141,120 +156,67 @@ else:
 
 
 def _twin(function: Callable, suffix: str) -> Callable:
-    """The same function under another name: numba's disk cache tells functions apart by name and line only."""
+    """Return the function under another name: the disk cache of numba tells functions apart by name and line only."""
     twin = FunctionType(function.__code__, function.__globals__, function.__name__ + suffix, function.__defaults__)
     twin.__qualname__ = function.__qualname__ + suffix
     twin.__module__ = function.__module__
     return twin
 
 
-def serial_and_parallel(slots: str, block: int | None = None) -> Callable[[Callable], Callable]:
-    """Compile a loop over slots written with `numba.prange` as a serial and as a parallel kernel, of the same bits.
+class Driver:
+    """A loop over slots, compiled twice: as a serial and as a parallel kernel, which give the same bits.
 
     Parameters
     ----------
-    slots : str
-        The argument of the body that has an entry for each slot, or is their number.
-    block : int, optional
-        Rows that a slot takes in one round, of those of the body's first argument. Without it there is one round.
+    body : callable
+        Called as `body(part, *arguments)`, with a loop by `numba.prange` over the slots of the `Part`. It returns
+        nothing: what it computes stands in its arguments.
 
-    The body is called as `body(part, *arguments)` with `part = (slots, rounds, begins, ends)`: which slots shall go
-    through which of their rounds, both as (first, end), where an end may be beyond the last; whether sums begin with
-    these; and whether they are complete then, so that the result can be made of them.
-
-    The decorated kernel is called as `kernel(work, which, *arguments)`. `work` estimates the multiply-adds, and `which`
-    part of the rows these are: `WHOLE`, or the one that `BEGINS` or `ENDS` the sums, or neither (0). Its attribute
-    `serial` is the serial twin, which other kernels may call, and which becomes a part of them.
+    Attributes
+    ----------
+    serial : callable
+        The serial kernel, which other kernels may call, and which becomes a part of them.
     """
 
-    def decorate(body: Callable) -> Callable:
-        serial = jit(inline="always")(_twin(body, "_serial"))
-        parallel = jit(parallel=True)(body)
-        position = list(inspect.signature(body).parameters).index(slots) - 1
+    def __init__(self, body: Callable):
+        self.serial = jit(inline="always")(_twin(body, "_serial"))
+        self._parallel = jit(parallel=True)(body)
+        self.__name__, self.__doc__ = body.__name__, body.__doc__
 
-        def extent(arguments: tuple) -> tuple[int, int]:
-            """Number of slots, and of the rounds of the longest of them."""
-            n_slots = arguments[position] if isinstance(arguments[position], int) else len(arguments[position])
-            return n_slots, 1 if block is None else -(-len(arguments[0]) // (block * n_slots))
-
-        def call(work: float, which: int, *arguments: Any) -> Any:
-            if work < SMALL_WORK:
-                return serial((ALL, ALL, which & BEGINS > 0, which & ENDS > 0), *arguments)
-            if _forked or (n_threads := numba.get_num_threads()) == 1:
-                return _in_turn(serial, work, which, extent, arguments)
-            if not _parallel_region.acquire(blocking=False):
-                return _in_turn(serial, work, which, extent, arguments)
+    def __call__(self, work: Work, *arguments: Any) -> None:
+        """Do all of the work, on several threads if it is worth while and safe."""
+        if work.multiply_adds < SMALL_WORK:
+            self.serial(Part(0, work.n_slots, work.n_slots, 0, MAX_ROUNDS, work.begins), *arguments)
+        elif _forked or (n_threads := numba.get_num_threads()) == 1 or not _parallel_region.acquire(blocking=False):
+            _run_in_turn(self.serial, work, arguments, 1)
+        else:
             try:
-                if numba.threading_layer() == "workqueue":
-                    return _in_own_threads(serial, work, which, extent, arguments, n_threads)
-                return _in_turn(parallel, work, which, extent, arguments, n_threads)
+                # The "workqueue" layer aborts the process when a second thread enters it, and that thread may belong
+                # to another library.
+                kernel = self.serial if numba.threading_layer() == "workqueue" else self._parallel
+                _run_in_turn(kernel, work, arguments, n_threads)
             finally:
                 _parallel_region.release()
 
-        call.serial = serial  # type: ignore[attr-defined]
-        call.__name__ = body.__name__
-        call.__doc__ = body.__doc__
-        return call
 
-    return decorate
+def serial_and_parallel(body: Callable) -> Driver:
+    """Compile a loop over slots, written with `numba.prange`, as a `Driver`."""
+    return Driver(body)
 
 
-def _in_turn(kernel: Callable, work: float, which: int, extent: Callable, arguments: tuple, n_threads: int = 1) -> Any:
-    """The whole work, in as many calls as it takes for Ctrl-C to be heard between them."""
-    begins, ends = which & BEGINS > 0, which & ENDS > 0
-    if work >= SMALL_WORK:
-        interrupt.check()
-    if work < LARGE_WORK:
-        return kernel((ALL, ALL, begins, ends), *arguments)
-    n_slots, n_rounds = extent(arguments)
-    n_rounds_a_call = _rounds_of_a_call(work, n_rounds)
-    # Where a round of all slots is too much, as many of them as keep the threads busy.
-    n_slots_a_call = n_slots if work / n_rounds < LARGE_WORK else min(n_threads, n_slots)
-    for first in range(0, n_rounds, n_rounds_a_call):
-        for slot in range(0, n_slots, n_slots_a_call):
-            end, slot_end = first + n_rounds_a_call, slot + n_slots_a_call
-            is_last = end >= n_rounds and slot_end >= n_slots
-            part = (slot, slot_end), (first, end), begins and first == 0, ends and is_last
+def _run_in_turn(kernel: Callable, work: Work, arguments: tuple, n_threads: int) -> None:
+    """Do all of the work in as many calls as are needed for Ctrl-C to be seen between them."""
+    n_calls = max(1.0, work.multiply_adds / LARGE_WORK)
+    rounds_per_call = max(1, int(work.n_rounds / n_calls)) if n_calls > 1.0 else MAX_ROUNDS
+    # If one round of all slots is too much, a call has as many slots as keep the threads busy.
+    slots_per_call = work.n_slots if work.multiply_adds / work.n_rounds < LARGE_WORK else min(n_threads, work.n_slots)
+    for first_round in range(0, work.n_rounds, rounds_per_call):
+        for first_slot in range(0, work.n_slots, slots_per_call):
             interrupt.check()
-            result = kernel(part, *arguments)
-    return result
-
-
-def _in_own_threads(
-    serial: Callable, work: float, which: int, extent: Callable, arguments: tuple, n_threads: int
-) -> Any:
-    """The slots spread over Python threads: numba's "workqueue" layer is not entered.
-
-    It aborts the process when a second thread comes in, and that thread may belong to another library.
-    """
-    n_slots, n_rounds = extent(arguments)
-    step = _rounds_of_a_call(work, n_rounds)
-    waiting, is_over, begins = list(range(n_slots)), False, which & BEGINS > 0
-    caller_obeys = interrupt.obeyed()
-
-    def run() -> None:
-        interrupt.obey(caller_obeys)
-        while waiting and not is_over:
-            try:
-                slot = waiting.pop()  # one operation for the interpreter: no slot is taken twice
-            except IndexError:  # another thread was faster
-                return
-            for first in range(0, n_rounds, step):
-                if is_over:
-                    return
-                interrupt.check()
-                serial(((slot, slot + 1), (first, first + step), begins and first == 0, False), *arguments)
-
-    n_threads = min(n_threads, n_slots)
-    with ThreadPoolExecutor(n_threads) as pool:
-        try:
-            for future in [pool.submit(run) for _ in range(n_threads)]:
-                future.result()
-        except BaseException:  # Ctrl-C: the others end with their call
-            is_over = True
-            raise
-    return serial(((0, 0), (n_rounds, n_rounds), False, which & ENDS > 0), *arguments)
-
-
-def _rounds_of_a_call(work: float, n_rounds: int) -> int:
-    return max(1, int(n_rounds * min(1.0, LARGE_WORK / max(work, 1.0))))
+            kernel(
+                Part(
+                    first_slot, min(first_slot + slots_per_call, work.n_slots), work.n_slots,
+                    first_round, first_round + rounds_per_call, work.begins and first_round == 0,
+                ),
+                *arguments,
+            )  # fmt: skip

@@ -6,33 +6,15 @@ from numba import prange
 from .activations import activate
 from .compile import jit, prefer_512bit, serial_and_parallel
 from .layout import (
-    ACTIVATION,
-    BLOCK,
-    CONTRACTED,
-    LINE,
-    N_IN,
-    N_OUT,
-    NEXT,
-    OFFSET,
-    SETS,
-    SOURCE,
-    STALE,
-    START,
-    TO_OUTPUTS,
-    UNITS,
-    VECTOR,
-    block_starts,
-    first_output,
-    n_padded,
-    n_units_in,
-    sum_slots,
-)
+    ACTIVATION, BLOCK, CONTRACTED, LINE, NEXT, N_IN, N_OUT, OFFSET, SETS, SOURCE, STALE, START, TO_OUTPUTS, UNITS,
+    VECTOR, block_starts, first_output, matrix_at, n_padded, n_units_in,
+)  # fmt: skip
 from .tiles import add_gram
 
 
 @jit(inline="always")
 def _load(X, first, count, padded, x_scaling, units):
-    """Scale rows first, first + 1, ... of X and transpose them into the first lines of `units`, padding included."""
+    """Write rows first, first + 1, ... of X, scaled and transposed, into the first lines of `units` (with padding)."""
     for i in range(X.shape[1]):
         offset, scale = x_scaling[0, i], x_scaling[1, i]
         for s in range(count):
@@ -42,7 +24,7 @@ def _load(X, first, count, padded, x_scaling, units):
 
 @jit(fastmath=CONTRACTED)
 def combine(theta, begin, step, lines, n_lines, adds, out, count):
-    """out = sum_i theta[begin + i step] lines_i, or += where it `adds`: four at a time, to load and store it less."""
+    """Set out = sum_i theta[begin + i step] lines_i, or add it if `adds`: four lines for each load and store of out."""
     prefer_512bit()
     if not adds:
         for s in range(count):
@@ -62,9 +44,9 @@ def combine(theta, begin, step, lines, n_lines, adds, out, count):
 
 @jit(fastmath=CONTRACTED)
 def _combine_four(theta, begin, across, lines, first, n_lines, out, count):
-    """out_j += sum_i theta[begin + j across + i] lines_i, i = first, first + 4, ... and the three after each.
+    """Add sum_i theta[begin + j across + i] lines_i to out_j for j < 4 and i = first, ..., n_lines - 1.
 
-    Four results of four terms at a time: a line that is read, often from the second-level cache, serves four sums.
+    Four sums of four terms at a time: each line that is read, often from the second-level cache, is used for four sums.
     """
     prefer_512bit()
     z0, z1, z2, z3 = out[0], out[1], out[2], out[3]
@@ -88,7 +70,7 @@ def _combine_four(theta, begin, across, lines, first, n_lines, out, count):
 
 @jit()
 def combine_units(theta, begin, across, lines, n_lines, adds, out, n_out, count):
-    """out_j = sum_i theta[begin + j across + i] lines_i for j < n_out <= UNITS, or += where it `adds`."""
+    """Set out_j = sum_i theta[begin + j across + i] lines_i for j < n_out <= UNITS, or add it if `adds`."""
     done = n_lines % 4 if n_out == UNITS else n_lines
     for j in range(n_out):
         combine(theta, begin + j * across, NEXT, lines, done, adds, out[j], count)
@@ -98,7 +80,7 @@ def combine_units(theta, begin, across, lines, n_lines, adds, out, n_out, count)
 
 @jit(inline="always")
 def _forward_layer(layer, theta, layout, units, count):
-    """Fill the lines of a layer's units: a_j = phi(b_j + sum_i W_ji a_i)."""
+    """Compute the lines of the units of a layer: a_j = phi(b_j + sum_i W_ji a_i)."""
     n_weights, source = layout[layer, N_IN] + 1, layout[layer, SOURCE]
     for j in range(layout[layer, N_OUT]):
         z = units[source + n_weights + j]
@@ -108,10 +90,9 @@ def _forward_layer(layer, theta, layout, units, count):
 
 @jit()
 def forward_rows(X, first, x_scaling, theta, layout, units, is_fresh, to_outputs):
-    """Run the block of rows that begins at `first` through all layers, or all hidden ones; its number of rows, and that
-    with padding.
+    """Compute the units of the block of rows that begins at `first`, those of the outputs only if `to_outputs`.
 
-    Where `units` is fresh, it has all lines but the outputs already.
+    If `units` is fresh, it has all lines but the outputs already. Returns the number of rows, without and with padding.
     """
     count = min(BLOCK, X.shape[0] - first)
     padded = (count + VECTOR - 1) // VECTOR * VECTOR
@@ -129,13 +110,13 @@ def forward_rows(X, first, x_scaling, theta, layout, units, is_fresh, to_outputs
 
 @jit()
 def forward_block(X, x_scaling, theta, layout, units):
-    """Lines of all units for up to BLOCK rows; `units` is (n_units_in(layout), LINE)."""
+    """Compute the lines of all units, (n_units_in(layout), LINE), for up to BLOCK rows."""
     forward_rows(X, START, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
 
 
 @jit()
 def load_root_weights(root_weight, first, count, padded, weight_line):
-    """Line of the square roots of the weights, zero for padding."""
+    """Write the square roots of the weights of a block, and zeros for padding."""
     for s in range(count):
         weight_line[s] = root_weight[first + s]
     weight_line[count:padded] = 0.0
@@ -143,60 +124,59 @@ def load_root_weights(root_weight, first, count, padded, weight_line):
 
 @jit()
 def load_residuals(Y, first, output, f, weight_line, residual, count, padded):
-    """sqrt(w) (f - y) of one output."""
+    """Write sqrt(w) (f - y) of one output of a block, and zeros for padding."""
     for s in range(count):
         residual[s] = weight_line[s] * (f[s] - Y[first + s, output])
     residual[count:padded] = 0.0
 
 
-@jit(inline="always")
-def _slot_squares(slot, n_slots, begins, rounds, X, Y, root_weight, x_scaling, theta, layout, gram):
-    n_rows, n_outputs = Y.shape
-    units = np.empty((n_units_in(layout), LINE))
-    lines = np.zeros((n_padded(n_outputs), LINE))
-    weight_line = np.empty(LINE)
-    if begins:
-        gram[:] = 0.0
-    for first in block_starts(slot, n_slots, rounds, n_rows):
-        count, padded = forward_rows(X, first, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
-        load_root_weights(root_weight, first, count, padded, weight_line)
-        for output in range(n_outputs):
-            f = units[first_output(layout) + output]
-            load_residuals(Y, first, output, f, weight_line, lines[output], count, padded)
-        add_gram(lines, START, n_outputs, padded, gram)  # in tiles as below: all sums of squares have the same bits
+@serial_and_parallel
+def accumulate_squares(part, rows, model, sums):
+    """Add the Gram matrix of the residuals, whose diagonal has the sums of squares, to the sums of each slot.
 
-
-@serial_and_parallel(slots="grams", block=BLOCK)
-def sum_of_squares(part, X, Y, root_weight, x_scaling, theta, layout, grams, squares):
-    """squares[o] = sum of w (f_o - y_o)^2.
-
-    As in all drivers below each slot adds up products of its own, here in `grams` (n_slots, n, n),
-    n = n_padded(n_outputs), and slot 0 has the total at the end. `part` is what `serial_and_parallel` says it is.
+    In tiles as in `accumulate_gram_products`, so that all sums of squares have the same bits. `sums` is
+    (n_slots, n_padded(n_outputs)^2).
     """
-    slots, rounds, begins, ends = part
-    for slot in prange(slots[0], min(slots[1], grams.shape[0])):
-        _slot_squares(slot, grams.shape[0], begins, rounds, X, Y, root_weight, x_scaling, theta, layout, grams[slot])
-    if ends:
-        sum_slots(grams)
-        for o in range(squares.size):
-            squares[o] = grams[0, o, o]
+    X, Y, root_weight, x_scaling, _ = rows
+    theta, layout = model
+    n_outputs = Y.shape[1]
+    for slot in prange(part.first_slot, part.end_slot):
+        units = np.empty((n_units_in(layout), LINE))
+        lines = np.zeros((n_padded(n_outputs), LINE))
+        weight_line = np.empty(LINE)
+        gram = matrix_at(sums[slot], START, n_outputs, n_outputs)
+        if part.begins:
+            gram[:] = 0.0
+        for first in block_starts(slot, part, X.shape[0]):
+            count, padded = forward_rows(X, first, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
+            load_root_weights(root_weight, first, count, padded, weight_line)
+            for output in range(n_outputs):
+                f = units[first_output(layout) + output]
+                load_residuals(Y, first, output, f, weight_line, lines[output], count, padded)
+            add_gram(lines, START, n_outputs, padded, gram)
 
 
-@jit(inline="always")
-def _slot_predict(slot, n_slots, rounds, X, x_scaling, y_scaling, theta, layout, f):
-    n_rows, n_outputs = f.shape
-    units = np.empty((n_units_in(layout), LINE))
-    for first in block_starts(slot, n_slots, rounds, n_rows):
-        count, _ = forward_rows(X, first, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
-        for output in range(n_outputs):
-            line = units[first_output(layout) + output]
-            for s in range(count):
-                f[first + s, output] = y_scaling[0, output] + y_scaling[1, output] * line[s]
+@jit()
+def total_cost(squares, penalty_diag, theta):
+    """Return F = 1/2 sum_o squares_o + 1/2 sum_j penalty_diag_j theta_j^2."""
+    cost = 0.0
+    for o in range(squares.size):
+        cost += 0.5 * squares[o]
+    for j in range(theta.size):
+        cost += 0.5 * penalty_diag[j] * theta[j] * theta[j]
+    return cost
 
 
-@serial_and_parallel(slots="n_slots", block=BLOCK)
-def predict(part, X, x_scaling, y_scaling, theta, layout, n_slots, f):
-    """f[i, o] = y_offset_o + y_scale_o f_o(x_i), in the target's own units."""
-    slots, rounds, _, _ = part
-    for slot in prange(slots[0], min(slots[1], n_slots)):
-        _slot_predict(slot, n_slots, rounds, X, x_scaling, y_scaling, theta, layout, f)
+@serial_and_parallel
+def predict(part, X, x_scaling, y_scaling, model, f):
+    """Compute f[i, o] = y_offset_o + y_scale_o f_o(x_i), in the units of the target."""
+    theta, layout = model
+    n_outputs = f.shape[1]
+    for slot in prange(part.first_slot, part.end_slot):
+        units = np.empty((n_units_in(layout), LINE))
+        for first in block_starts(slot, part, X.shape[0]):
+            count, _ = forward_rows(X, first, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
+            for output in range(n_outputs):
+                line = units[first_output(layout) + output]
+                for s in range(count):
+                    f[first + s, output] = y_scaling[0, output] + y_scaling[1, output] * line[s]

@@ -6,17 +6,18 @@ between two of them.
 
 import math
 
-from .compile import clock, jit
+from .bundles import Buffers, GramTables, Model, RowData
+from .compile import MAX_ROUNDS, Part, clock, jit
 from .damping import ACCEPTED, LATE, REJECTED, Trial, acceptable_cost, decide, is_flat
-from .gram import normal_equations
+from .gram import accumulate_gram_products, finish_linearization
+from .layout import total_of_slots
 from .linalg import is_finite, norm
-from .output_layer import solve_output
-from .second_order import curvature
+from .output_layer import accumulate_output_products, finish_output_layer
+from .second_order import accumulate_curvature, finish_gradient
 from .steps import add_acceleration, damped_step
 
-_EVERY = ((0, 2**31), (0, 2**31), True, True)  # all slots and rounds, from the beginning to the end of their sums
-_solve_output, _normal_equations = solve_output.serial, normal_equations.serial  # type: ignore[attr-defined]
-_curvature = curvature.serial  # type: ignore[attr-defined]
+_accumulate_output, _accumulate_gram = accumulate_output_products.serial, accumulate_gram_products.serial
+_accumulate_curvature = accumulate_curvature.serial
 
 # Columns of `records`, one row per accepted step: F, norm of its gradient, the damping after it, its gain ratio, trials
 # so far; seconds since the call began, and those of its trials in three phases (equations, steps, trial points).
@@ -31,21 +32,25 @@ def iterate(
     theta, cost, gradient, gram, diagonal, mu, growth, rule, accelerates, solves, max_ratio, n_most, seconds,
     step, moved, new_gradient, new_gram, thetas, squares, records,
 ):  # fmt: skip
-    """What `_search` does, up to `n_most` times, where there is a Gram matrix of few rows; see there.
+    """Make up to `n_most` accepted steps of a problem of few rows with a Gram matrix, as `levenberg_marquardt` does.
 
     With `n_most` zero nothing moves: the "trial point" is theta, with its output layer solved for if `solves`, else as
-    it is and with its normal equations in `new_gradient` and `new_gram`. That is what `solve_output` and
-    `normal_equations` do. They are not called for small problems, so that the first of all fits compiles this alone.
+    it is and with its linearization in `new_gradient` and `new_gram`. Small problems get both from this kernel, so
+    that the first of all fits compiles it alone.
 
-    The first two rows of arguments are those of `normal_equations` and of the other drivers, with two rooms for units,
-    `here` for theta and `there` for the trial point, and whether they hold these already. `theta`, `gradient` and
-    `gram` become those of the last accepted step; `thetas`, `squares` and `records` get a row for each of them; what
-    was tried last is in the row after them, if there is one. `rule` is that of `decide`; `seconds` are those left.
+    The arguments are flat, because a named tuple from Python costs about 0.5 us, and 0.1 us more for each member. The
+    first two rows are those of the drivers, with two arrays of units, `here` for theta and `there`
+    for the trial point, and whether they hold these already. `theta`, `gradient` and `gram` become those of the last
+    accepted step; `thetas`, `squares` and `records` get a row for each of them; what was tried last is in the row
+    after them, if there is one. `rule` is that of `decide`, and `seconds` are those that are left.
 
     Returns the number of accepted steps, the status of the last trial, mu and its growth, the number of trials that F
-    was asked for, F at the last trial point, and whether the room for theta holds its units. The two rooms have changed
-    places if the number of accepted steps is odd.
+    was evaluated for, F at the last trial point, and whether the array of theta holds its units. The two arrays have
+    changed places if the number of accepted steps is odd.
     """
+    rows, tables = RowData(X, Y, root_weight, x_scaling, 0), GramTables(pairs, delta_factors, input_factors, 0)
+    n_slots = scratch.shape[0]
+    everything = Part(0, n_slots, n_slots, 0, MAX_ROUNDS, True)
     start = now = clock()
     n_accepted, n_trials, status = 0, 0, ACCEPTED
     jacobian = solve = evaluate = 0.0
@@ -63,17 +68,16 @@ def iterate(
             n_trials += 1
             if moves and accelerates and not is_flat(cost, predicted_reduction):
                 # new_gradient is not needed yet.
-                _curvature(
-                    _EVERY, X, root_weight, x_scaling, theta, step, layout, is_here, here, Y.shape[1], scratch, sums,
-                    new_gradient,
+                _accumulate_curvature(
+                    everything, rows, Model(theta, layout), step, Buffers(here, is_here, scratch, sums)
                 )  # fmt: skip
+                finish_gradient(layout, total_of_slots(sums), new_gradient)
                 is_here = True
                 add_acceleration(L, new_gradient, diagonal, max_ratio, step, moved)
             if solves:
-                trial_cost = _solve_output(
-                    _EVERY, X, Y, root_weight, x_scaling, moved, layout, is_there, there, scratch, output_moments,
-                    penalty_diag, trial,
-                )  # fmt: skip
+                model = Model(moved, layout)
+                _accumulate_output(everything, rows, model, Buffers(there, is_there, scratch, output_moments))
+                trial_cost = finish_output_layer(model, total_of_slots(output_moments), penalty_diag, trial)
             else:
                 for j in range(theta.size):
                     trial[j] = moved[j]
@@ -81,11 +85,11 @@ def iterate(
             evaluate += now - before
             # A NaN fails this comparison, as it should.
             if (moves and trial_cost < acceptable_cost(cost, predicted_reduction)) or not solves:
-                new_cost = _normal_equations(
-                    _EVERY, X, Y, root_weight, x_scaling, trial, layout, solves or is_there, there,
-                    pairs, delta_factors, input_factors, scratch, moments, penalty_diag, squares[n_accepted],
-                    new_gradient, new_gram,
-                )  # fmt: skip
+                model = Model(trial, layout)
+                _accumulate_gram(everything, rows, model, tables, Buffers(there, solves or is_there, scratch, moments))
+                new_cost = finish_linearization(
+                    model, tables, total_of_slots(moments), penalty_diag, squares[n_accepted], new_gradient, new_gram
+                )
                 if not solves:  # F alone would take half as long as all of it
                     trial_cost = new_cost
                 before, now = now, clock()

@@ -4,14 +4,14 @@ import numpy as np
 
 from .backward import backward_block, set_output_deltas
 from .compile import jit
-from .forward import forward_rows, load_root_weights
-from .layout import BLOCK, LINE, N_IN, N_OUT, OFFSET, SOURCE, STALE, TO_OUTPUTS, first_output, n_units_in, total_cost
+from .forward import forward_rows, load_root_weights, total_cost
+from .layout import BLOCK, LINE, N_IN, N_OUT, OFFSET, SOURCE, STALE, TO_OUTPUTS, first_output, n_units_in
 from .second_order import second_derivatives
 
 
 @jit()
 def jacobian_lines(layout, units, deltas, jacobian, count):
-    """Lines of sqrt(w) J for one output: the parameters of a unit have the derivatives delta * [a, 1]."""
+    """Compute lines of sqrt(w) J for one output: delta * [a, 1] for the parameters of each unit."""
     for layer in range(layout.shape[0]):
         n_weights, source = layout[layer, N_IN] + 1, layout[layer, SOURCE]
         for j in range(layout[layer, N_OUT]):
@@ -24,8 +24,13 @@ def jacobian_lines(layout, units, deltas, jacobian, count):
 
 
 @jit()
-def _jacobian_block(X, root_weight, first, x_scaling, theta, layout, units, deltas, lines, rows):
-    """Rows of sqrt(w) J for the block that begins at row `first` of X; its number of rows. `units` has its outputs."""
+def _jacobian_block(X, root_weight, first, x_scaling, model, buffers, J):
+    """Compute the rows of sqrt(w) J for the block that begins at row `first` of X; return its number of rows.
+
+    `buffers` are lines of units, which get those of the block, of deltas and of parameters.
+    """
+    theta, layout = model
+    units, deltas, lines = buffers
     n_outputs, weight_line = layout[layout.shape[0] - 1, N_OUT], np.empty(LINE)
     count, padded = forward_rows(X, first, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
     load_root_weights(root_weight, first, count, padded, weight_line)
@@ -35,21 +40,23 @@ def _jacobian_block(X, root_weight, first, x_scaling, theta, layout, units, delt
         jacobian_lines(layout, units, deltas, lines, padded)
         for s in range(count):
             for j in range(theta.size):
-                rows[(first + s) * n_outputs + output, j] = lines[j, s]
+                J[(first + s) * n_outputs + output, j] = lines[j, s]
     return count
 
 
 @jit()
-def dual_equations(X, Y, root_weight, x_scaling, theta, layout, penalty_diag, jacobian, residual, squares, gradient):
-    """Rows sqrt(w) J and residuals sqrt(w) (f - y), sums of squares and the gradient J'r + penalty; returns F.
+def dual_equations(rows, model, penalty_diag, jacobian, residual, squares, gradient):
+    """Compute sqrt(w) J, residuals sqrt(w) (f - y), sums of squares and the gradient J'r + S theta; return F.
 
     `jacobian` has as many columns as there are parameters or more; those past them are not touched.
     """
+    X, Y, root_weight, x_scaling, _ = rows
+    theta, layout = model
     n_outputs = Y.shape[1]
     units = np.empty((n_units_in(layout), LINE))
-    deltas, lines = np.empty_like(units), np.empty((theta.size, LINE))
+    buffers = units, np.empty_like(units), np.empty((theta.size, LINE))
     for first in range(0, X.shape[0], BLOCK):
-        count = _jacobian_block(X, root_weight, first, x_scaling, theta, layout, units, deltas, lines, jacobian)
+        count = _jacobian_block(X, root_weight, first, x_scaling, model, buffers, jacobian)
         for o in range(n_outputs):
             f = units[first_output(layout) + o]
             for s in range(count):
@@ -66,8 +73,11 @@ def dual_equations(X, Y, root_weight, x_scaling, theta, layout, penalty_diag, ja
 
 
 @jit()
-def dual_curvature(X, root_weight, x_scaling, theta, direction, layout, n_outputs, bend):
-    """bend = sqrt(w) r_vv, residual by residual, with r_vv the second derivative along `direction`."""
+def dual_curvature(rows, model, direction, curvature):
+    """Compute sqrt(w) r_vv, residual by residual, with r_vv the second derivative along `direction`."""
+    X, Y, root_weight, x_scaling, _ = rows
+    theta, layout = model
+    n_outputs = Y.shape[1]
     units = np.empty((n_units_in(layout), LINE))
     first_derivative, second = np.zeros_like(units), np.zeros_like(units)
     for first in range(0, X.shape[0], BLOCK):
@@ -76,16 +86,13 @@ def dual_curvature(X, root_weight, x_scaling, theta, direction, layout, n_output
         for o in range(n_outputs):
             line = second[first_output(layout) + o]
             for s in range(count):
-                bend[(first + s) * n_outputs + o] = root_weight[first + s] * line[s]
+                curvature[(first + s) * n_outputs + o] = root_weight[first + s] * line[s]
 
 
 @jit()
-def jacobian_rows(X, root_weight, x_scaling, theta, layout, rows):
-    """Whole matrix sqrt(w) J of the rows given, (n_rows * n_outputs, n_parameters): row i * n_outputs + o.
-
-    For tests, and for rows that are needed one by one.
-    """
-    units = np.empty((n_units_in(layout), LINE))
-    deltas, lines = np.empty_like(units), np.empty((theta.size, LINE))
+def jacobian_rows(X, root_weight, x_scaling, model, J):
+    """Compute the matrix sqrt(w) J, (n_rows * n_outputs, n_parameters): row i * n_outputs + o."""
+    units = np.empty((n_units_in(model.layout), LINE))
+    buffers = units, np.empty_like(units), np.empty((model.theta.size, LINE))
     for first in range(0, X.shape[0], BLOCK):
-        _jacobian_block(X, root_weight, first, x_scaling, theta, layout, units, deltas, lines, rows)
+        _jacobian_block(X, root_weight, first, x_scaling, model, buffers, J)

@@ -15,13 +15,14 @@ threads):
 - a thin `prange` driver gives each slot its body and then adds the slots in order.
 
 So the bits of a result do not depend on the number of threads, and the Jacobian of all rows never exists. A driver may
-be called for a `part` of its work: some slots, some of their blocks (`compile.serial_and_parallel`). The slots keep
-their sums from call to call, so the total is the same.
+be called for a part of its work: some slots, some of their blocks (`compile.Part`). The slots keep their sums from call
+to call, so the total is the same. After the last call `total_of_slots` adds the slots, and a function `finish_...`
+makes of the total what the optimizer needs.
 """
 
 import numpy as np
 
-from .compile import jit
+from .compile import Work, jit
 
 BLOCK = 512  # samples; a tile of lines (7 x 4 KiB) stays in the first-level cache
 VECTOR = 8  # samples in the widest vector
@@ -68,14 +69,14 @@ REORDERED = {"reassoc", "contract"}
 
 @jit()
 def n_padded(n):
-    """Lines, rows or columns that whole tiles over n of them touch."""
+    """Return the number of lines, rows or columns that whole tiles over n of them touch."""
     return n + TILE_ROWS
 
 
 def n_slots_for(n_rows):
-    """Number of slots: a function of the number of rows alone, so that results do not depend on threads.
+    """Return the number of slots: a function of the number of rows alone, so that results do not depend on threads.
 
-    A power of two, with four blocks a slot or more where there are many: each slot has its own sums to clear and add.
+    A power of two; each of many slots has four blocks or more, because its sums must be cleared and added, too.
     """
     n_blocks = (n_rows + BLOCK - 1) // BLOCK
     if n_blocks < 2:
@@ -86,79 +87,71 @@ def n_slots_for(n_rows):
     return n_slots
 
 
+def work_on_rows(n_rows, n_slots, multiply_adds_per_row, begins=True):
+    """Return the size of a call of a driver for blocks of rows."""
+    return Work(n_rows * multiply_adds_per_row, n_slots, -(-n_rows // (BLOCK * n_slots)), begins)
+
+
 @jit(forceinline=True)
-def block_starts(slot, n_slots, rounds, n_rows):
-    """First rows of the slot's blocks number rounds[0], ..., rounds[1] - 1."""
-    stride = n_slots * BLOCK
-    return range(slot * BLOCK + rounds[0] * stride, min(n_rows, rounds[1] * stride), stride)
+def block_starts(slot, part, n_rows):
+    """Return the first rows of the blocks of a slot that are in a part of the work."""
+    stride = part.n_slots * BLOCK
+    return range(slot * BLOCK + part.first_round * stride, min(n_rows, part.end_round * stride), stride)
 
 
 @jit()
 def n_units_in(layout):
-    """Lines that a block needs: the inputs, a line of ones for each layer, and every unit."""
+    """Return the number of lines of a block: the inputs, a line of ones for each layer, and every unit."""
     return first_output(layout) + layout[layout.shape[0] - 1, N_OUT]
 
 
 @jit()
 def first_output(layout):
-    """Line of the first output."""
+    """Return the line of the first output."""
     last = layout.shape[0] - 1
     return layout[last, SOURCE] + layout[last, N_IN] + 1
 
 
 def n_scratch_lines(layout):
-    """Lines of working room that one slot needs for any of the drivers below."""
+    """Return the number of scratch lines of one slot, enough for any driver but `accumulate_first_order`."""
     last, n_units = layout.shape[0] - 1, n_units_in(layout)
     n_outputs = layout[last, N_OUT]
     basis = n_padded(layout[last, N_IN] + 1 + n_outputs)
     return max(n_outputs * n_units + n_padded(n_units) + basis + DELTA_PANEL + INPUT_PANEL, 2 * n_padded(n_units) + 1)
 
 
-@jit()
 def n_first_order_lines(layout):
-    """Lines of working room that one slot needs for `first_order`."""
+    """Return the number of scratch lines of one slot for `accumulate_first_order`."""
     n_lines, n_outputs = n_padded(n_units_in(layout)), layout[layout.shape[0] - 1, N_OUT]
     return (n_outputs + 3) * n_lines + n_padded(n_outputs) + 1
 
 
 @jit()
 def n_gradient_sums(layout, n_layers):
-    """Size of `sums` in the two functions above."""
+    """Return how many numbers `backward.add_gradient` adds to."""
     total = 0
     for layer in range(n_layers):
         total += n_padded(layout[layer, N_OUT]) * n_padded(layout[layer, N_IN] + 1)
     return total
 
 
+def n_output_sums(layout):
+    """Return how many numbers `accumulate_output_products` adds to."""
+    last = layout.shape[0] - 1
+    return n_padded(layout[last, N_IN] + 1 + layout[last, N_OUT]) ** 2
+
+
 @jit()
-def matrix_at(moments, at, n_rows, n_columns):
-    """A matrix of products, with room for whole tiles, inside the flat array of a slot."""
+def matrix_at(sums, at, n_rows, n_columns):
+    """Return a view of a matrix of sums, padded for whole tiles, in the flat array of a slot."""
     n_rows, n_columns = n_padded(n_rows), n_padded(n_columns)
-    return moments[at : at + n_rows * n_columns].reshape((n_rows, n_columns))
+    return sums[at : at + n_rows * n_columns].reshape((n_rows, n_columns))
 
 
 @jit()
-def sum_slots(slots):
-    """Add slots 1, 2, ... to slot 0, in order; more dimensions than one are one long line."""
-    lines = slots.reshape(slots.shape[0], -1)
-    for slot in range(1, lines.shape[0]):
-        for i in range(lines.shape[1]):
-            lines[0, i] += lines[slot, i]
-
-
-@jit()
-def total_of_slots(slots):
-    """What a driver has left in its slots when it was not told that its sums end: their total, as a vector."""
-    sum_slots(slots)
-    return slots.reshape(slots.shape[0], -1)[0].copy()
-
-
-@jit()
-def total_cost(squares, penalty_diag, theta):
-    """F = 1/2 sum_o squares_o + 1/2 sum_j strength_j theta_j^2."""
-    cost = 0.0
-    for o in range(squares.size):
-        cost += 0.5 * squares[o]
-    for j in range(theta.size):
-        cost += 0.5 * penalty_diag[j] * theta[j] * theta[j]
-    return cost
+def total_of_slots(sums):
+    """Return the sums (n_slots, n_sums) over all slots, added in order: a view of slot 0, whose sums these become."""
+    for slot in range(1, sums.shape[0]):
+        for i in range(sums.shape[1]):
+            sums[0, i] += sums[slot, i]
+    return sums[0]

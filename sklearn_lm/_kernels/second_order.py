@@ -7,28 +7,14 @@ from .backward import add_gradient, backward_block, scatter_gradient
 from .compile import jit, serial_and_parallel
 from .forward import combine_units, forward_rows, load_root_weights
 from .layout import (
-    ACTIVATION,
-    ADDS,
-    BLOCK,
-    CONTRACTED,
-    N_IN,
-    N_OUT,
-    OFFSET,
-    SETS,
-    SOURCE,
-    TO_HIDDEN,
-    UNITS,
-    block_starts,
-    first_output,
-    n_padded,
-    n_units_in,
-    sum_slots,
-)
+    ACTIVATION, ADDS, BLOCK, CONTRACTED, N_IN, N_OUT, OFFSET, SETS, SOURCE, TO_HIDDEN, UNITS, block_starts,
+    first_output, n_padded, n_units_in,
+)  # fmt: skip
 
 
 @jit(fastmath=CONTRACTED)
 def second_derivatives(theta, direction, layout, units, first, second, count):
-    """First and second derivatives of every unit along `direction` in theta, after a forward pass.
+    """Compute the first and second derivatives of every unit along `direction` in theta, after a forward pass.
 
     z' = W a' + V [a, 1] and z'' = W a'' + 2 V a', with [W | b] from theta and V from the direction.
     """
@@ -52,54 +38,36 @@ def second_derivatives(theta, direction, layout, units, first, second, count):
                 activation_derivatives(layout[layer, ACTIVATION], units[at + j], z1[j], z2[j], count)
 
 
-@jit(inline="always")
-def _slot_curvature(
-    slot,
-    n_slots,
-    begins,
-    rounds,
-    X,
-    root_weight,
-    x_scaling,
-    theta,
-    direction,
-    layout,
-    is_fresh,
-    units,
-    n_outputs,
-    scratch,
-    sums,
-):
-    n_lines = n_padded(n_units_in(layout))
-    first, second = scratch[:n_lines], scratch[n_lines : 2 * n_lines]
-    weight_line = scratch[2 * n_lines]
-    if begins:
-        sums[:] = 0.0
-    for start in block_starts(slot, n_slots, rounds, X.shape[0]):
-        block = units[start // BLOCK % units.shape[0]]
-        count, padded = forward_rows(X, start, x_scaling, theta, layout, block, is_fresh, TO_HIDDEN)
-        second_derivatives(theta, direction, layout, block, first, second, padded)
-        # J'W r_vv is the gradient of a sum of squares whose residuals are r_vv: outputs first, then backward.
-        load_root_weights(root_weight, start, count, padded, weight_line)
-        for output in range(n_outputs):
-            line = second[first_output(layout) + output]
-            for s in range(padded):
-                line[s] *= weight_line[s] * weight_line[s]
-        backward_block(theta, layout, block, second, padded)
-        add_gradient(layout, layout.shape[0], second, block, padded, sums)
+@serial_and_parallel
+def accumulate_curvature(part, rows, model, direction, buffers):
+    """Add the parts of J'W r_vv, with r_vv the second derivative of the residuals along `direction`.
+
+    `buffers.sums` is (n_slots, n_gradient_sums) for all layers.
+    """
+    X, Y, root_weight, x_scaling, _ = rows
+    theta, layout = model
+    all_units, is_fresh, all_scratch, all_sums = buffers
+    n_outputs, n_lines = Y.shape[1], n_padded(n_units_in(layout))
+    for slot in prange(part.first_slot, part.end_slot):
+        scratch, sums = all_scratch[slot], all_sums[slot]
+        first, second, weight_line = scratch[:n_lines], scratch[n_lines : 2 * n_lines], scratch[2 * n_lines]
+        if part.begins:
+            sums[:] = 0.0
+        for start in block_starts(slot, part, X.shape[0]):
+            units = all_units[start // BLOCK % all_units.shape[0]]
+            count, padded = forward_rows(X, start, x_scaling, theta, layout, units, is_fresh, TO_HIDDEN)
+            second_derivatives(theta, direction, layout, units, first, second, padded)
+            # J'W r_vv is the gradient of a sum of squares whose residuals are r_vv: outputs first, then backward.
+            load_root_weights(root_weight, start, count, padded, weight_line)
+            for output in range(n_outputs):
+                line = second[first_output(layout) + output]
+                for s in range(padded):
+                    line[s] *= weight_line[s] * weight_line[s]
+            backward_block(theta, layout, units, second, padded)
+            add_gradient(layout, layout.shape[0], second, units, padded, sums)
 
 
-@serial_and_parallel(slots="sums", block=BLOCK)
-def curvature(
-    part, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units, n_outputs, scratch, sums, gradient
-):
-    """gradient = J'W r_vv, with r_vv the second derivative of the residuals along `direction`."""
-    slots, rounds, begins, ends = part
-    for slot in prange(slots[0], min(slots[1], sums.shape[0])):
-        _slot_curvature(
-            slot, sums.shape[0], begins, rounds, X, root_weight, x_scaling, theta, direction, layout, is_fresh, units,
-            n_outputs, scratch[slot], sums[slot],
-        )  # fmt: skip
-    if ends:
-        sum_slots(sums)
-        scatter_gradient(layout, layout.shape[0], sums[0], gradient)
+@jit()
+def finish_gradient(layout, total, gradient):
+    """Write a gradient, as `accumulate_curvature` or `accumulate_gram_times` adds it up, in the order of theta."""
+    scatter_gradient(layout, layout.shape[0], total, gradient)

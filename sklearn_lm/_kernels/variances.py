@@ -8,35 +8,26 @@ from .compile import jit, serial_and_parallel
 from .forward import forward_rows
 from .jacobian import jacobian_lines
 from .layout import (
-    BLOCK,
-    LINE,
-    STALE,
-    START,
-    STRIP,
-    TO_OUTPUTS,
-    VECTOR,
-    block_starts,
-    first_output,
-    n_padded,
-    n_units_in,
-)
+    BLOCK, LINE, STALE, START, STRIP, TO_OUTPUTS, VECTOR, block_starts, first_output, n_padded, n_units_in,
+)  # fmt: skip
 from .linalg import dot_of_first, multiply_by_inverse_factor
 
 
-@serial_and_parallel(slots="n_slots", block=BLOCK)
-def prediction_variances(part, X, x_scaling, theta, layout, inverse_factor, n_slots, f, products):
-    """f_o(x_i), and products[i, o, q] = J_o(x_i) H^-1 J_q(x_i)', for H^-1 = V'V with a lower triangle V.
+@serial_and_parallel
+def prediction_variances(part, X, x_scaling, model, inverse_factor, f, products):
+    """Compute f_o(x_i) and products[i, o, q] = J_o(x_i) H^-1 J_q(x_i)' for H^-1 = V'V with a lower triangle V.
 
     `inverse_factor` is V with zeros around it: n_padded(p) rows and a multiple of VECTOR columns.
     """
-    slots, rounds, _, _ = part
-    for slot in prange(slots[0], min(slots[1], n_slots)):
-        for block in block_starts(slot, n_slots, rounds, X.shape[0]):
+    theta, layout = model
+    for slot in prange(part.first_slot, part.end_slot):
+        for block in block_starts(slot, part, X.shape[0]):
             _block_variances(block, X, x_scaling, theta, layout, inverse_factor, f, products)
 
 
 @jit(inline="always")
 def _block_variances(block, X, x_scaling, theta, layout, inverse_factor, f, products):
+    """Compute both for one block of rows, `STRIP` rows at a time."""
     n_outputs, width = products.shape[1], inverse_factor.shape[1]
     units, ones = np.empty((n_units_in(layout), LINE)), np.ones(LINE)
     deltas, lines = np.empty_like(units), np.empty((theta.size, STRIP + VECTOR))

@@ -1,8 +1,9 @@
 """Small problems: several iterations in one compiled call.
 
 With some dozens of parameters a call of a kernel takes as long as what it computes, and what Python does between two
-calls takes longer. The iterations are those of `_search`, with the same bits; they are made ahead, and told
-one by one. Which problems are small follows from the shape alone, so that a fit that goes on takes the same way.
+calls takes longer. The iterations are those of `levenberg_marquardt`, with the same bits; they are made ahead, and
+reported one by one. Which problems are small follows from the shape alone, so that a fit that is continued takes the
+same steps.
 """
 
 from typing import NamedTuple
@@ -10,140 +11,119 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _kernels
+from .._data.rows import Rows
 from .._kernels import compile
 from .._optimize.linearization import GramLinearization, PassedPoint
-from .activation_cache import Activations
-from .gram_tables import GramTables
-from .topology import Network
+from .cross_products import Workspace, n_gradient
+from .gram_tables import make_gram_tables
 
-# Iterations that one call makes at most, and the multiply-adds that it makes them for: a fit that ends on the way has
-# made some in vain, and with more arithmetic in each there is less to be won.
-MOST, WORK = 8, 400_000
+# Iterations that one call makes at most, and the multiply-adds of all of them: a fit that ends before the last has made
+# some in vain, and with more arithmetic in each iteration there is less to be gained.
+MAX_AHEAD, MAX_WORK = 8, 400_000
 
 
 class Iterations(NamedTuple):
-    """What one call has made: an entry for each accepted step, and where it left off."""
+    """Iterations of one call: an entry for each accepted step, and the state after them."""
 
     thetas: np.ndarray
-    points: list  # `PassedPoint`, and of the last the normal equations
+    points: list  # `PassedPoint`, and the linearization for the last of them
     records: list[list[float]]  # columns as `_kernels` names them
     status: int  # of the last trial, as `_kernels.damping` names it
     damping: tuple[float, float]  # mu and its growth
     n_trials: int
 
 
-def n_ahead(n_rows: int, n_outputs: int, n_parameters: int) -> int:
-    """Iterations that one call shall make; 0 if the problem is not small."""
+def n_ahead(y_shape: tuple[int, ...], n_parameters: int) -> int:
+    """Return how many iterations one call shall make; 0 if the problem is not small."""
+    n_rows, n_outputs = y_shape
     work = n_rows * n_parameters * max(n_parameters / 2, 4 * n_outputs)
     if work >= compile.SMALL_WORK or not compile.HAS_CLOCK:
         return 0
-    return int(min(MOST, max(1, WORK // work)))
+    return int(min(MAX_AHEAD, max(1, MAX_WORK // work)))
 
 
-class SmallProblem:
-    """F for one network on few rows.
+class FusedLoop:
+    """F for one network on few rows, whose activations are kept.
 
     Parameters
     ----------
-    network : Network
-    x_scaling : ndarray of shape (2, n_inputs)
-    products : GramTables
-        Those of the Gram matrix.
-    activations : Activations
-        They must be kept.
-    scratch, output_moments, sums, moments : ndarrays
-        Room as `iterate` needs it.
+    workspace : Workspace
     """
 
-    def __init__(
-        self,
-        network: Network,
-        x_scaling: np.ndarray,
-        products: GramTables,
-        activations: Activations,
-        scratch: np.ndarray,
-        output_moments: np.ndarray,
-        sums: np.ndarray,
-        moments: np.ndarray,
-    ):
-        self._fixed = x_scaling, network.layout, products.pairs, products.delta_factors, products.input_factors
-        self._room = scratch, moments, output_moments, sums
-        self._activations = activations
+    def __init__(self, workspace: Workspace):
+        layout = workspace.network.layout
+        tables = make_gram_tables(layout)
+        self._fixed = workspace.x_scaling, layout, *tables[:3]
+        self._buffers = (
+            workspace.scratch(_kernels.n_scratch_lines(layout)), workspace.sums(tables.n_products),
+            workspace.sums(_kernels.n_output_sums(layout)), workspace.sums(n_gradient(workspace.network)),
+        )  # fmt: skip
+        self._activations = workspace.activations
 
     def iterate(
-        self,
-        rows: tuple,
-        penalty_diag: np.ndarray,
-        theta: np.ndarray,
-        point: GramLinearization,
-        diagonal: np.ndarray,
-        factor: np.ndarray,
-        damping: tuple,
-        way: tuple,
-        n_most: int,
+        self, rows: Rows, penalty_diag: np.ndarray, start: tuple, damping: tuple, options: tuple, n_max: int,
         seconds: float,
-    ) -> Iterations:
-        """Up to `n_most` accepted steps from theta.
+    ) -> Iterations:  # fmt: skip
+        """Make up to `n_max` accepted steps.
 
-        `rows` are X, Y and root weights, `factor` is room for one of Cholesky, `damping` and `way` are rows of
-        arguments of the kernel.
+        Parameters
+        ----------
+        start : tuple
+            theta, its linearization, the damping scale, and a buffer for a Cholesky factor.
+        damping, options : tuple
+            Rows of arguments of the kernel `iterate`.
+        seconds : float
+            Time that is left.
         """
-        here, is_here, there = self._activations.acquire_two(theta)
-        gradient, gram = point.gradient.copy(), point.gram.copy()  # others may hold the old ones
-        theta = theta.copy()
+        theta, point, diagonal, factor = start
+        current, is_current, other = self._activations.acquire_two(theta)
+        # Others may hold the old arrays.
+        theta, gradient, gram = theta.copy(), point.gradient.copy(), point.gram.copy()
         made, new = self._call(
-            rows, penalty_diag, (here, is_here, there, False), factor, (theta, point.cost, gradient, gram, diagonal),
-            damping, way, n_most, seconds,
+            rows, penalty_diag, (current, is_current, other, False),
+            (factor, theta, point.cost, gradient, gram, diagonal), (*damping, *options), n_max, seconds,
         )  # fmt: skip
-        n, status, mu, growth, n_trials, _, is_here = made
+        n, status, mu, growth, n_trials, _, is_current = made
         _, _, thetas, squares, table = new
         records = table[:n].tolist()
-        self._activations.commit_two(theta if is_here else None, n % 2 == 1)
+        self._activations.commit_two(theta if is_current else None, n % 2 == 1)
         points: list = [PassedPoint(record[_kernels.COST], squares[i]) for i, record in enumerate(records)]
         if points:
             points[-1] = GramLinearization(points[-1].cost, gradient, gram, points[-1].squares)
         return Iterations(thetas[:n], points, records, status, (mu, growth), n_trials)
 
-    def solved(self, rows: tuple, penalty_diag: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, float]:
-        """As `NetworkObjective.solve_output`."""
+    def solve_output(self, rows: Rows, penalty_diag: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return what `NetworkObjective.solve_output` does."""
         (*_, cost, _), (_, _, thetas, _, _) = self._at(rows, penalty_diag, theta, solves=True)
         return thetas[0], cost
 
-    def equations(self, rows: tuple, penalty_diag: np.ndarray, theta: np.ndarray) -> GramLinearization:
-        """As `NetworkObjective.linearize`."""
+    def linearize(self, rows: Rows, penalty_diag: np.ndarray, theta: np.ndarray) -> GramLinearization:
+        """Return what `NetworkObjective.linearize` does."""
         (*_, cost, _), (gradient, gram, _, squares, _) = self._at(rows, penalty_diag, theta, solves=False)
         return GramLinearization(cost, gradient, gram, squares[0])
 
-    def _at(self, rows: tuple, penalty_diag: np.ndarray, theta: np.ndarray, solves: bool) -> tuple[tuple, tuple]:
-        """Where nothing moves."""
-        there, is_there = self._activations.before(theta)
+    def _at(self, rows: Rows, penalty_diag: np.ndarray, theta: np.ndarray, solves: bool) -> tuple[tuple, tuple]:
+        """Call the kernel without an iteration."""
+        units, is_fresh = self._activations.acquire(theta)
         nothing, theta = np.empty((0, 0)), np.array(theta, dtype=np.float64)  # it may be read-only
         made = self._call(
-            rows, penalty_diag, (there, is_there, there, is_there), nothing, (theta, 0.0, theta, nothing, theta),
-            (0.0, 0.0, _kernels.DampingRule(0, 0.0, 0.0, 0.0, 0.0)), (False, solves, 0.0), 0, 0.0,
+            rows, penalty_diag, (units, is_fresh, units, is_fresh), (nothing, theta, 0.0, theta, nothing, theta),
+            (0.0, 0.0, _kernels.DampingRule(0, 0.0, 0.0, 0.0, 0.0), False, solves, 0.0), 0, 0.0,
         )  # fmt: skip
-        self._activations.after()
+        self._activations.commit()
         return made
 
     def _call(
-        self,
-        rows: tuple,
-        penalty_diag: np.ndarray,
-        rooms: tuple,
-        factor: np.ndarray,
-        point: tuple,
-        damping: tuple,
-        way: tuple,
-        n_most: int,
+        self, rows: Rows, penalty_diag: np.ndarray, units: tuple, point: tuple, control: tuple, n_max: int,
         seconds: float,
-    ) -> tuple[tuple, tuple]:
-        """`iterate`, and its results."""
-        p, n_rows = len(penalty_diag), max(1, n_most)
+    ) -> tuple[tuple, tuple]:  # fmt: skip
+        """Return what `iterate` returns, and the arrays that it writes to."""
+        p, n_steps = len(penalty_diag), max(1, n_max)
         step, moved, gradient, gram = np.empty(p), np.empty(p), np.empty(p), np.empty((p, p))
-        thetas, squares = np.empty((n_rows, p)), np.empty((n_rows, rows[1].shape[1]))
-        records = np.empty((n_rows, _kernels.N_RECORDED))
+        thetas, squares = np.empty((n_steps, p)), np.empty((n_steps, rows.Y.shape[1]))
+        records = np.empty((n_steps, _kernels.N_RECORDED))
         made = _kernels.iterate(
-            *rows, *self._fixed, penalty_diag, *rooms, *self._room, factor, *point, *damping, *way,
-            n_most, seconds, step, moved, gradient, gram, thetas, squares, records,
+            rows.X, rows.Y, rows.root_weight, *self._fixed, penalty_diag, *units, *self._buffers, *point, *control,
+            n_max, seconds, step, moved, gradient, gram, thetas, squares, records,
         )  # fmt: skip
         return made, (gradient, gram, thetas, squares, records)

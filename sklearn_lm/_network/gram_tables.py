@@ -16,43 +16,29 @@ layout alone.
 """
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
-from .._kernels import AT, N_IN, N_OUT, OFFSET, SOURCE, n_gradient_sums, n_padded
-
-
-class GramTables(NamedTuple):
-    """Tables for `normal_equations`."""
-
-    # One row per pair of layers but the output layer with itself: its first and last rows in the two tables below,
-    # where its products begin among the moments, and whether it is one layer twice.
-    pairs: np.ndarray
-    delta_factors: np.ndarray  # of D_jk: lines of j and k, and where their parameters begin in theta
-    input_factors: np.ndarray  # of P_ih: lines of h and i, and i and h themselves
-    # Numbers that are summed over the samples: the Gram matrix of what the output layer reads and of the residuals, the
-    # gradient by the hidden layers, the pairs.
-    n_moments: int
+from .._kernels import AT, N_IN, N_OUT, OFFSET, SOURCE, GramTables, n_gradient_sums, n_padded
 
 
 def make_gram_tables(layout: np.ndarray) -> GramTables:
-    """Tables for a network with this layout. Cross-validation and races ask for the same ones again and again."""
-    return _make_products(layout.shape, layout.tobytes())
+    """Return the tables for a network with this layout, from a cache: cross-validation asks for the same ones."""
+    return _make_gram_tables(layout.shape, layout.tobytes())
 
 
-def without_pairs(products: GramTables) -> GramTables:
-    """Tables for the gradient alone, and the output layer's block that belongs to it."""
-    if len(products.pairs) == 0:
-        return products
-    return products._replace(pairs=products.pairs[:0], n_moments=int(products.pairs[0, AT]))
+def without_pairs(tables: GramTables) -> GramTables:
+    """Return tables for the gradient alone, and for the block of the output layer that is summed with it."""
+    if len(tables.pairs) == 0:
+        return tables
+    return tables._replace(pairs=tables.pairs[:0], n_products=int(tables.pairs[0, AT]))
 
 
 @lru_cache(maxsize=4)
-def _make_products(shape: tuple[int, int], layout_bytes: bytes) -> GramTables:
+def _make_gram_tables(shape: tuple[int, int], layout_bytes: bytes) -> GramTables:
     layout = np.frombuffer(layout_bytes, dtype=np.int64).reshape(shape).copy()  # read-only would be one more type
     n_layers = len(layout)
-    n_moments = n_padded(layout[-1, N_IN] + 1 + layout[-1, N_OUT]) ** 2 + n_gradient_sums(layout, n_layers - 1)
+    n_products = n_padded(layout[-1, N_IN] + 1 + layout[-1, N_OUT]) ** 2 + n_gradient_sums(layout, n_layers - 1)
 
     pairs: list[tuple[int, ...]] = []
     deltas, inputs = [np.empty((0, 4), dtype=np.int64)], [np.empty((0, 4), dtype=np.int64)]
@@ -63,14 +49,14 @@ def _make_products(shape: tuple[int, int], layout_bytes: bytes) -> GramTables:
             inputs.append(_input_factors(layout, early, late))
             d_first, p_first = d_end, p_end
             d_end, p_end = d_first + len(deltas[-1]), p_first + len(inputs[-1])
-            pairs.append((d_first, d_end, p_first, p_end, n_moments, int(early == late)))
-            n_moments += n_padded(d_end - d_first) * n_padded(p_end - p_first)
+            pairs.append((d_first, d_end, p_first, p_end, n_products, int(early == late)))
+            n_products += n_padded(d_end - d_first) * n_padded(p_end - p_first)
     table = np.array(pairs, dtype=np.int64).reshape(-1, 6)
-    return GramTables(table, np.concatenate(deltas), np.concatenate(inputs), int(n_moments))
+    return GramTables(table, np.concatenate(deltas), np.concatenate(inputs), int(n_products))
 
 
 def _delta_factors(layout: np.ndarray, early: int, late: int) -> np.ndarray:
-    """Every unit j of the early layer with every unit k of the late one; j <= k within one layer."""
+    """Pair every unit j of the early layer with every unit k of the late one; j <= k within one layer."""
     j, k = _combinations(layout[early, N_OUT], layout[late, N_OUT], early == late)
     lines = [layout[layer, SOURCE] + layout[layer, N_IN] + 1 for layer in (early, late)]
     begin = [layout[layer, OFFSET] for layer in (early, late)]
@@ -79,7 +65,7 @@ def _delta_factors(layout: np.ndarray, early: int, late: int) -> np.ndarray:
 
 
 def _input_factors(layout: np.ndarray, early: int, late: int) -> np.ndarray:
-    """Every input i of the early layer with every input h of the late one, the line of ones included."""
+    """Pair every input i of the early layer with every input h of the late one, the line of ones included."""
     h, i = _combinations(layout[late, N_IN] + 1, layout[early, N_IN] + 1, False)
     if early == late:
         h, i = h[i <= h], i[i <= h]
@@ -87,6 +73,6 @@ def _input_factors(layout: np.ndarray, early: int, late: int) -> np.ndarray:
 
 
 def _combinations(n_first: int, n_second: int, ordered: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of all pairs, the first the slower; of (a, b) and (b, a) only the one with a <= b, if `ordered`."""
+    """Return the numbers of all pairs, the second varying fastest; of (a, b) and (b, a) only a <= b, if `ordered`."""
     first, second = (numbers.ravel() for numbers in np.indices((n_first, n_second)))
     return (first[first <= second], second[first <= second]) if ordered else (first, second)

@@ -131,8 +131,7 @@ class RobustObjective(Objective):
     def _weighted(self, z: np.ndarray) -> NetworkObjective:
         """Return the least-squares problem that touches F at residuals with these z."""
         root_weight = read_only(self._rows.root_weight * np.sqrt(slope(self.loss.name, z)))
-        self._least_squares.change_to(self._rows._replace(root_weight=root_weight), self._penalty)
-        return self._least_squares
+        return self._least_squares.with_data(self._rows._replace(root_weight=root_weight), self._penalty)
 
     def _cost(self, theta: np.ndarray, z: np.ndarray) -> float:
         assert self.loss_scale is not None

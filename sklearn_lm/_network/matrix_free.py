@@ -11,9 +11,8 @@ import numpy as np
 from .. import _kernels
 from .._data.rows import Rows
 from .._optimize.linearization import OperatorLinearization
-from .activation_cache import Activations
+from .cross_products import Workspace, first_order_sums, gram_times_sums
 from .preconditioners import BlockPreconditioner
-from .topology import Network
 
 KEPT_BLOCKS = 4  # blocks of rows, evenly spread, from which the preconditioner takes correlations
 
@@ -51,19 +50,12 @@ class GramOperator:
 
     Parameters
     ----------
-    network : Network
-    rows : Rows
-        Only their number and that of the targets are used.
-    x_scaling : ndarray of shape (2, n_inputs)
-    activations : Activations
+    workspace : Workspace
+        Buffers for these rows.
     """
 
-    def __init__(self, network: Network, rows: Rows, x_scaling: np.ndarray, activations: Activations):
-        self.network, self.x_scaling, self.activations = network, x_scaling, activations
-        layout, n_slots = network.layout, _kernels.n_slots_for(len(rows.X))
-        self._scratch = np.zeros((n_slots, _kernels.n_first_order_lines(layout), _kernels.LINE))
-        n_sums = 2 * _kernels.n_gradient_sums(layout, len(layout)) + _kernels.n_padded(rows.Y.shape[1]) ** 2
-        self._sums = np.zeros((n_slots, n_sums))
+    def __init__(self, workspace: Workspace):
+        self.network, self._workspace = workspace.network, workspace
 
     def linearize(self, rows: Rows, penalty_diag: np.ndarray, theta: np.ndarray) -> MatrixFreeLinearization:
         """Return the linearization at theta."""
@@ -72,27 +64,15 @@ class GramOperator:
         n_blocks = -(-len(rows.X) // _kernels.BLOCK)
         every = -(-n_blocks // KEPT_BLOCKS)
         kept = np.zeros((-(-n_blocks // every), 2, _kernels.n_units_in(layout), _kernels.LINE))
-        units, is_fresh = self.activations.before(theta)
-        cost, begin = np.nan, 0
-        for part, X, Y, root_weight in rows.parts():
-            cost = _kernels.first_order(
-                (4 + 2 * rows.Y.shape[1]) * len(X) * theta.size,
-                part, X, Y, root_weight, self.x_scaling, theta, layout, is_fresh, units, begin, every,
-                self._scratch, self._sums, kept, penalty_diag, squares, gradient, diagonal,
-            )  # fmt: skip
-            begin += len(X)
-        self.activations.after()
+        total = rows.total(first_order_sums, self._workspace, theta, every, kept)
+        cost = _kernels.finish_first_order(
+            _kernels.Model(theta, layout), total, penalty_diag, squares, gradient, diagonal
+        )  # fmt: skip
         return MatrixFreeLinearization(cost, gradient, squares, diagonal, penalty_diag, theta, rows, kept, self)
 
     def times(self, rows: Rows, penalty_diag: np.ndarray, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Return H v at theta."""
         product = np.empty_like(v)
-        units, is_fresh = self.activations.before(theta)
-        for part, X, _, root_weight in rows.parts():
-            _kernels.gram_times(
-                5 * len(X) * theta.size,
-                part, X, root_weight, self.x_scaling, theta, v, self.network.layout, is_fresh, units,
-                rows.Y.shape[1], self._scratch, self._sums, penalty_diag, product,
-            )  # fmt: skip
-        self.activations.after()
-        return product
+        total = rows.total(gram_times_sums, self._workspace, theta, v)
+        _kernels.finish_gradient(self.network.layout, total, product)
+        return product + penalty_diag * v

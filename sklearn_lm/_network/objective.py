@@ -12,21 +12,21 @@ the Gauss-Newton approximation of the Hessian of F.
 """
 
 from collections.abc import Callable
+from copy import copy
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from .. import _kernels
 from .._data import out_of_core
 from .._data.out_of_core import Source
-from .._data.rows import Rows, read_only
+from .._data.rows import KernelRows, Rows, read_only
 from .._data.scaling import Scaling
-from .._kernels.buffers import aligned_zeros
 from .._optimize.linearization import GramLinearization, JacobianLinearization, Linearization
 from .._optimize.objective import Objective
-from .activation_cache import Activations
-from .fused_loop import Iterations, SmallProblem, n_ahead
+from .cross_products import Workspace, curvature_sums, gram_products, output_products, sum_of_squares
+from .fused_loop import FusedLoop, Iterations, n_ahead
 from .gram_tables import make_gram_tables, without_pairs
 from .matrix_free import GramOperator
 from .penalty import Penalty
@@ -34,27 +34,14 @@ from .subsample import SubsampledLinearization, draw_sample, is_quicker, n_large
 from .topology import Network
 
 EPS = float(np.finfo(np.float64).eps)
-# Numbers in the Gram matrix, or in J where residuals are fewer than parameters, up to which solver="auto" makes it.
+# Numbers in the Gram matrix, or in J if residuals are fewer than parameters, up to which solver="auto" makes it.
 MAX_MATRIX = 5000**2
-# Inputs of the output layer up to which it is solved for where there is no Gram matrix: 64 MiB of products.
+# Inputs of the output layer up to which it is solved for if there is no Gram matrix: 64 MiB of products.
 MAX_PROJECTION = 1000
 
 
-def sum_of_squares(rows: Rows, x_scaling: np.ndarray, network: Network, theta: np.ndarray) -> np.ndarray:
-    """sum_i w_i (f_o(x_i) - y_io)^2 for each output o, in standardised units."""
-    n_rows, n_outputs = rows.Y.shape
-    n_padded = _kernels.n_padded(n_outputs)
-    grams, squares = np.empty((_kernels.n_slots_for(n_rows), n_padded, n_padded)), np.empty(n_outputs)
-    for part, X, Y, root_weight in rows.parts():
-        _kernels.sum_of_squares(
-            len(X) * network.n_parameters,
-            part, X, Y, root_weight, x_scaling, theta, network.layout, grams, squares,
-        )  # fmt: skip
-    return squares
-
-
-def mean_squared_error(rows: Rows, squares: np.ndarray, y_scaling: Scaling) -> float:
-    """Weighted mean over rows and outputs, in the target's own squared units, from `sum_of_squares`."""
+def mean_squared_error(rows: KernelRows, squares: np.ndarray, y_scaling: Scaling) -> float:
+    """Return the weighted mean over rows and outputs, in squared units of the target, from `sum_of_squares`."""
     # In Python's own numbers: NumPy takes longer to begin with so few.
     total = sum(
         square * scale * scale for square, scale in zip(squares.tolist(), y_scaling.scale.tolist(), strict=True)
@@ -63,218 +50,186 @@ def mean_squared_error(rows: Rows, squares: np.ndarray, y_scaling: Scaling) -> f
 
 
 def is_matrix_free(solver: str, network: Network, n_residuals: int) -> bool:
-    """Whether there shall be no matrix of all rows: asked for, or because it is too large."""
+    """Return whether there shall be no matrix of all rows: if it is asked for, or if the matrix is too large."""
     n_numbers = network.n_parameters * min(network.n_parameters, n_residuals)
     return solver == "cg" or (solver == "auto" and n_numbers > MAX_MATRIX)
 
 
 class SubsampleSizes(NamedTuple):
-    """Rows of the samples that steps are found by, see `_network/subsample.py`."""
+    """Numbers of rows of the subsamples that steps are found with, see `_network/subsample.py`."""
 
-    few: int  # of the small sample; 0 if there is none
-    many: int  # of the other one; 0 if there is none, and it is all rows where there is a small one
+    small: int  # 0 if there is none
+    large: int  # 0 if there is none, or if it is all rows beside a small one
 
 
-def subsample_sizes(solver: str, network: Network, rows: Rows) -> SubsampleSizes:
+def subsample_sizes(solver: str, network: Network, rows: KernelRows) -> SubsampleSizes:
+    """Return the sizes of the subsamples, zeros if steps are found without."""
     (n_rows, n_outputs), p = rows.Y.shape, network.n_parameters
-    if solver == "cholesky" or p * p > MAX_MATRIX:
+    if solver in ("gram", "cholesky") or p * p > MAX_MATRIX:
         return SubsampleSizes(0, 0)
     if solver == "cg":  # by products, whatever the time
         return SubsampleSizes(0, n_large_subsample(n_rows, n_outputs, p))
-    many = n_large_subsample(n_rows, n_outputs, p) if is_quicker(n_rows, n_outputs, p) else 0
-    return SubsampleSizes(n_small_subsample(n_rows, n_outputs, p, network.sizes[0]), many)
+    large = n_large_subsample(n_rows, n_outputs, p) if is_quicker(n_rows, n_outputs, p) else 0
+    return SubsampleSizes(n_small_subsample(n_rows, n_outputs, p, network.sizes[0]), large)
 
 
 class NetworkObjective(Objective):
-    """F for one network on one set of rows. The optimizer sees `cost`, `linearize` and `weight`.
+    """F for one network on one set of rows.
 
     Parameters
     ----------
     network : Network
-    rows : Rows
+    rows : KernelRows
     x_scaling : ndarray of shape (2, n_inputs)
         Offsets and scales of the inputs.
     penalty : Penalty
-    solver : {"auto", "cholesky", "cg"}
+    solver : {"auto", "cholesky", "cg", "gram"}
+        "gram": with a Gram matrix, even if residuals are fewer than parameters; so it is always for distributed rows.
     """
 
-    def __init__(self, network: Network, rows: Rows, x_scaling: np.ndarray, penalty: Penalty, solver: str = "cholesky"):
+    def __init__(
+        self, network: Network, rows: KernelRows, x_scaling: np.ndarray, penalty: Penalty, solver: str = "cholesky"
+    ):
         self.network, self.x_scaling, self.weight = network, x_scaling, rows.weight
-        sizes = subsample_sizes(solver, network, rows)
-        is_sampled = max(sizes) > 0
+        if rows.is_distributed:
+            solver = "gram"
+        small, large = subsample_sizes(solver, network, rows)
+        is_sampled = small + large > 0
         self.is_matrix_free = not is_sampled and is_matrix_free(solver, network, rows.Y.size)
         # J is smaller than the Gram matrix, and a system of so many equations than one of as many as parameters.
-        self.is_dual = not self.is_matrix_free and rows.Y.size < network.n_parameters
-        self.change_to(rows, penalty)
-        # Room for the kernels, made once: a fresh page costs about as much as the arithmetic on it.
-        n_slots, n_outputs = _kernels.n_slots_for(len(rows.X)), rows.Y.shape[1]
-        self._scratch = aligned_zeros(n_slots, _kernels.n_scratch_lines(network.layout), _kernels.LINE)
-        n_basis = _kernels.n_padded(network.sizes[-2] + 1 + n_outputs)
-        self._output_moments = np.empty((n_slots, n_basis, n_basis))
-        self._gradient_sums = np.empty((n_slots, _kernels.n_gradient_sums(network.layout, len(network.layout))))
-        self._activations = Activations(network, self.rows.X, is_sampled or self.is_matrix_free)
-        self._few: Subsample | None = None
-        self._sample: Subsample | None = None
-        if self.is_matrix_free or is_sampled:
-            self._operator = GramOperator(network, self.rows, x_scaling, self._activations)
-        if not self.is_matrix_free:
-            self._products = make_gram_tables(network.layout)
-            if is_sampled:
-                self._products = without_pairs(self._products)
-                self._sample = Subsample(network, self.rows, x_scaling, sizes.many)
-            if sizes.few:
-                self._few = Subsample(network, self.rows, x_scaling, sizes.few)
-            self._moments = np.empty((n_slots, self._products.n_moments))
-        self._small: SmallProblem | None = None
-        self._n_ahead = n_ahead(len(rows.X), n_outputs, network.n_parameters)
-        if self._n_ahead and self._activations.is_kept and not (self.is_matrix_free or is_sampled or self.is_dual):
-            self._small = SmallProblem(
-                network, x_scaling, self._products, self._activations, self._scratch, self._output_moments,
-                self._gradient_sums, self._moments,
-            )  # fmt: skip
-
-    def change_to(self, rows: Rows, penalty: Penalty) -> None:
-        """The same rows with other targets, or another penalty."""
-        if self.is_dual and isinstance(rows.X, Source):  # it is smaller than J
+        has_jacobian = solver != "gram" and rows.Y.size < network.n_parameters
+        self.is_dual = has_jacobian and not self.is_matrix_free
+        if self.is_dual and isinstance(rows, Rows) and isinstance(rows.X, Source):  # it is smaller than J
             rows = rows._replace(X=read_only(rows.X[:]))
-        self.rows, self.penalty = rows, penalty
+        self.rows: Any = rows  # in this process, unless there is a Gram matrix
+        self.penalty = penalty
+        self._workspace = Workspace(network, x_scaling, self.rows.X, is_sampled or self.is_matrix_free)
+        self._operator = GramOperator(self._workspace) if is_sampled or self.is_matrix_free else None
+        self._small_sample = Subsample(network, cast(Rows, rows), x_scaling, small) if small else None
+        self._sample = Subsample(network, cast(Rows, rows), x_scaling, large) if is_sampled else None
+        self._n_ahead = 0
+        if not rows.is_distributed and not (is_sampled or self.is_matrix_free or self.is_dual):
+            self._n_ahead = n_ahead(self.rows.Y.shape, network.n_parameters) * self._workspace.activations.is_kept
+        self._fused = FusedLoop(self._workspace) if self._n_ahead else None
+
+    def with_data(self, rows: KernelRows, penalty: Penalty) -> "NetworkObjective":
+        """Return the objective for other targets or weights of the same rows, or another penalty; it shares buffers."""
+        other = copy(self)
+        other.change_to(rows, penalty)
+        return other
+
+    def change_to(self, rows: KernelRows, penalty: Penalty) -> None:
+        """Take other targets or weights of the same rows, or another penalty."""
+        self.rows, self.penalty = (rows._replace(X=self.rows.X) if isinstance(rows, Rows) else rows), penalty
 
     def cost(self, theta: np.ndarray) -> float:
-        squares = sum_of_squares(self.rows, self.x_scaling, self.network, theta)
+        """Return F."""
+        squares = self.rows.total(sum_of_squares, self.x_scaling, self.network, theta)
         return _kernels.total_cost(squares, self.penalty.penalty_diag, theta)
 
     def solve_output(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
-        """theta with the output layer replaced by its (weighted, penalised) least-squares solution, and F there."""
-        if self._small is not None:
-            return self._small.solved(self._few_rows, self.penalty.penalty_diag, theta)
-        rows = self.rows
-        solved = np.empty_like(theta)
-        units, is_fresh = self._activations.before(theta)
-        cost = np.nan
-        for part, X, Y, root_weight in rows.parts():
-            cost = _kernels.solve_output(
-                len(X) * theta.size * rows.Y.shape[1],
-                part, X, Y, root_weight, self.x_scaling, theta, self.network.layout, is_fresh, units,
-                self._scratch, self._output_moments, self.penalty.penalty_diag, solved,
-            )  # fmt: skip
-        self._activations.after()
-        return solved, cost
+        """Return theta with the output layer replaced by its (weighted, penalised) least-squares solution, and F."""
+        if self._fused is not None:
+            return self._fused.solve_output(self.rows, self.penalty.penalty_diag, theta)
+        total, solved = self.rows.total(output_products, self._workspace, theta), np.empty_like(theta)
+        model = _kernels.Model(theta, self.network.layout)
+        return solved, _kernels.finish_output_layer(model, total, self.penalty.penalty_diag, solved)
 
     def curvature(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
-        """J'W r_vv, r_vv the second derivative of the residuals along `direction` (exact, no finite differences).
+        """Return J'W r_vv, r_vv the second derivative of the residuals along `direction` (exact, no differences).
 
-        Where J stands for the Gram matrix, sqrt(W) r_vv itself.
+        With J in place of the Gram matrix, sqrt(W) r_vv itself.
         """
-        rows, gradient = self.rows, np.empty_like(theta)
         if self.is_dual:
-            bend = np.empty(rows.Y.size)
-            _kernels.dual_curvature(
-                rows.X, rows.root_weight, self.x_scaling, theta, direction, self.network.layout, rows.Y.shape[1], bend
-            )
-            return bend
-        units, is_fresh = self._activations.before(theta)
-        for part, X, _, root_weight in rows.parts():
-            _kernels.curvature(
-                len(X) * theta.size * 4 * rows.Y.shape[1],
-                part, X, root_weight, self.x_scaling, theta, direction, self.network.layout, is_fresh, units,
-                rows.Y.shape[1], self._scratch, self._gradient_sums, gradient,
-            )  # fmt: skip
-        self._activations.after()
+            curvature = np.empty(self.rows.Y.size)
+            _kernels.dual_curvature(self._data(), _kernels.Model(theta, self.network.layout), direction, curvature)
+            return curvature
+        gradient = np.empty_like(theta)
+        total = self.rows.total(curvature_sums, self._workspace, theta, direction)
+        _kernels.finish_gradient(self.network.layout, total, gradient)
         return gradient
 
     @property
     def iterate(self) -> Callable[..., Iterations] | None:
-        """Several iterations of the optimizer, for problems so small that calls of kernels count; None for others."""
-        return self._iterate if self._small is not None else None
+        """Several iterations in one call, for problems so small that calls of kernels count; None for others."""
+        return self._iterate if self._fused is not None else None
 
     def _iterate(
         self,
         theta: np.ndarray,
         point: GramLinearization,
         diagonal: np.ndarray,
-        system: Any,
+        solver: Any,
         damping: tuple,
-        way: tuple,
-        n_most: int,
+        options: tuple,
+        n_max: int,
         seconds: float,
     ) -> Iterations:
-        """Up to `n_most` of them; `damping` and `way` as in `SmallProblem.iterate`."""
-        assert self._small is not None
-        n_most = min(n_most, self._n_ahead)
-        return self._small.iterate(
-            self._few_rows,
-            self.penalty.penalty_diag,
-            theta,
-            point,
-            diagonal,
-            system.factor,
-            damping,
-            way,
-            n_most,
-            seconds,
-        )
-
-    @property
-    def _few_rows(self) -> tuple:
-        return self.rows.X, self.rows.Y, self.rows.root_weight
+        """Make up to `n_max` of them, see `FusedLoop.iterate`."""
+        assert self._fused is not None
+        start = theta, point, diagonal, solver.factor
+        n_max = min(n_max, self._n_ahead)
+        return self._fused.iterate(self.rows, self.penalty.penalty_diag, start, damping, options, n_max, seconds)
 
     def linearize(self, theta: np.ndarray) -> Linearization:
         """Return the linearization at theta."""
         rows, penalty_diag = self.rows, self.penalty.penalty_diag
         if self.is_matrix_free:
+            assert self._operator is not None
             return self._operator.linearize(rows, penalty_diag, theta)
         if self.is_dual:
-            return self._dual_equations(theta)
-        equations = self._normal_equations(theta)
-        if self._sample is None:
-            return equations
-        few = self._few.jacobian(rows, theta) if self._few else None
-        gram = None if self._few else self._sample.gram(rows, penalty_diag, theta)
+            return self._linearize_by_jacobian(theta)
+        linearization = self.linearize_by_gram(theta)
+        if self._sample is None or self._operator is None:
+            return linearization
+        small = self._small_sample
+        jacobian = small.jacobian(rows, theta) if small else None
+        gram = None if small else self._sample.gram(rows, penalty_diag, theta)
         return SubsampledLinearization(
-            equations.cost, equations.gradient, gram, few, equations.squares, theta, rows, penalty_diag,
-            self._operator, self._sample,
+            linearization.cost, linearization.gradient, gram, jacobian, linearization.squares, theta, rows,
+            penalty_diag, self._operator, self._sample,
         )  # fmt: skip
 
+    def linearize_by_gram(self, theta: np.ndarray) -> GramLinearization:
+        """Return the linearization with a Gram matrix; if there is a subsample, only cost and gradient are set."""
+        penalty_diag, layout, p = self.penalty.penalty_diag, self.network.layout, theta.size
+        if self._fused is not None:
+            return self._fused.linearize(self.rows, penalty_diag, theta)
+        has_gram = self._sample is None
+        total = self.rows.total(gram_products, self._workspace, theta, has_gram)
+        tables = make_gram_tables(layout)
+        gram, gradient, squares = np.empty((p, p)), np.empty(p), np.empty(self.network.sizes[-1])
+        cost = _kernels.finish_linearization(
+            _kernels.Model(theta, layout), tables if has_gram else without_pairs(tables), total, penalty_diag, squares,
+            gradient, gram,
+        )  # fmt: skip
+        return GramLinearization(cost, gradient, gram, squares)
+
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
-        """As in `JacobianLinearization`."""
-        rows, J = self.rows, self._room_for_jacobian()
-        _kernels.jacobian_rows(rows.X, rows.root_weight, self.x_scaling, theta, self.network.layout, J)
+        """Return J as in `JacobianLinearization`."""
+        data, J = self._data(), self._jacobian_buffer()
+        _kernels.jacobian_rows(data.X, data.root_weight, data.x_scaling, _kernels.Model(theta, self.network.layout), J)
         return J
 
-    def _room_for_jacobian(self) -> np.ndarray:
-        width = -(-self.network.n_parameters // _kernels.VECTOR) * _kernels.VECTOR
-        return np.zeros((self.rows.Y.size, width))
-
-    def _dual_equations(self, theta: np.ndarray) -> JacobianLinearization:
-        rows, penalty_diag = self.rows, self.penalty.penalty_diag
-        gradient, residual, squares = np.empty_like(theta), np.empty(rows.Y.size), np.empty(rows.Y.shape[1])
-        jacobian = self._room_for_jacobian()
+    def _linearize_by_jacobian(self, theta: np.ndarray) -> JacobianLinearization:
+        penalty_diag, jacobian = self.penalty.penalty_diag, self._jacobian_buffer()
+        gradient, residual, squares = np.empty_like(theta), np.empty(len(jacobian)), np.empty(self.rows.Y.shape[1])
         cost = _kernels.dual_equations(
-            rows.X, rows.Y, rows.root_weight, self.x_scaling, theta, self.network.layout, penalty_diag,
-            jacobian, residual, squares, gradient,
+            self._data(), _kernels.Model(theta, self.network.layout), penalty_diag, jacobian, residual, squares,
+            gradient,
         )  # fmt: skip
         return JacobianLinearization(cost, gradient, jacobian, residual, penalty_diag, squares)
 
-    def _normal_equations(self, theta: np.ndarray) -> GramLinearization:
-        if self._small is not None:
-            return self._small.equations(self._few_rows, self.penalty.penalty_diag, theta)
-        rows, p, products = self.rows, self.network.n_parameters, self._products
-        gram, gradient, squares = np.empty((p, p)), np.empty(p), np.empty(rows.Y.shape[1])
-        units, is_fresh = self._activations.before(theta)
-        cost, work = np.nan, p * p / 2 if self._sample is None else 3 * p * rows.Y.shape[1]  # multiply-adds a row
-        for part, X, Y, root_weight in rows.parts():
-            cost = _kernels.normal_equations(
-                len(X) * work,
-                part, X, Y, root_weight, self.x_scaling, theta, self.network.layout, is_fresh, units,
-                products.pairs, products.delta_factors, products.input_factors,
-                self._scratch, self._moments, self.penalty.penalty_diag, squares, gradient, gram,
-            )  # fmt: skip
-        self._activations.after()
-        return GramLinearization(cost, gradient, gram, squares)
+    def _jacobian_buffer(self) -> np.ndarray:
+        width = -(-self.network.n_parameters // _kernels.VECTOR) * _kernels.VECTOR
+        return np.zeros((self.rows.Y.size, width))
+
+    def _data(self) -> _kernels.RowData:
+        return _kernels.RowData(self.rows.X, self.rows.Y, self.rows.root_weight, self.x_scaling, 0)
 
 
 class Subsample:
-    """What n of the rows make of H, which is near that of all.
+    """H and J of n of the rows, which are near those of all.
 
     Parameters
     ----------
@@ -290,14 +245,12 @@ class Subsample:
         self._objective = NetworkObjective(network, self._of(rows), x_scaling, Penalty(np.empty(0)))
 
     def gram(self, rows: Rows, penalty_diag: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        """H in its lower triangle; `rows` are those of before, with any weights and targets."""
-        self._objective.change_to(self._of(rows), Penalty(penalty_diag))
-        return self._objective._normal_equations(theta).gram
+        """Return H in its lower triangle; `rows` are those of the constructor, with any weights and targets."""
+        return self._objective.with_data(self._of(rows), Penalty(penalty_diag)).linearize_by_gram(theta).gram
 
     def jacobian(self, rows: Rows, theta: np.ndarray) -> np.ndarray:
-        """As in `JacobianLinearization`."""
-        self._objective.change_to(self._of(rows), Penalty(np.empty(0)))
-        return self._objective.jacobian(theta)
+        """Return J as in `JacobianLinearization`."""
+        return self._objective.with_data(self._of(rows), Penalty(np.empty(0))).jacobian(theta)
 
     def _of(self, rows: Rows) -> Rows:
         if self._sample is None:
@@ -307,7 +260,7 @@ class Subsample:
 
 
 class Problem(NamedTuple):
-    """All that is fixed during a fit."""
+    """Network, data and penalty of a fit."""
 
     network: Network
     x_scaling: Scaling
@@ -374,9 +327,8 @@ def predict(
     n_slots = _kernels.n_slots_for(len(X))
     if isinstance(X, Source):
         X = X.in_place()
-    for _, X_part, f_part, _ in out_of_core.parts(X, f, f):
-        _kernels.predict(
-            len(X_part) * network.n_parameters, _kernels.WHOLE,
-            read_only(X_part), x_scaling.table(), y_scaling.table(), theta, network.layout, n_slots, f_part,
-        )  # fmt: skip
+    model = _kernels.Model(theta, network.layout)
+    for X_part, f_part, _ in out_of_core.parts(X, f, f):
+        work = _kernels.work_on_rows(len(X_part), n_slots, network.n_parameters)
+        _kernels.predict(work, read_only(X_part), x_scaling.table(), y_scaling.table(), model, f_part)
     return f

@@ -68,15 +68,15 @@ class BlockPreconditioner:
             self._linearization, kept, sizes = linearization, linearization.kept, self.blocks[:, SIZE]
             lines = np.zeros((self._n_slots, n_padded(int(sizes.max())), _kernels.LINE))
             work = 0.5 * len(kept) * _kernels.BLOCK * float((sizes**2).sum())
-            _kernels.block_grams(work, _kernels.WHOLE, self.blocks, kept, lines, self._grams)
+            _kernels.block_grams(_kernels.Work(work, self._n_slots), self.blocks, kept, lines, self._grams)
         _kernels.factor_blocks(
-            len(self._grams) * 20, _kernels.WHOLE, self.blocks, self._grams, linearization.data_diagonal,
-            linearization.penalty_diag + mu * diagonal, BLOCK_RIDGE, self._n_slots, self._factors,
+            _kernels.Work(20 * len(self._grams), self._n_slots), self.blocks, self._grams, linearization.data_diagonal,
+            linearization.penalty_diag + mu * diagonal, BLOCK_RIDGE, self._factors,
         )  # fmt: skip
 
     def solve(self, z: np.ndarray) -> None:
         """Replace z by M^-1 z."""
-        _kernels.precondition(2 * len(self._grams), _kernels.WHOLE, self.blocks, self._factors, self._n_slots, z)
+        _kernels.precondition(_kernels.Work(2 * len(self._grams), self._n_slots), self.blocks, self._factors, z)
 
 
 @lru_cache(maxsize=4)

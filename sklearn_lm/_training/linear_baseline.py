@@ -26,8 +26,7 @@ def evidence_of_linear(problem: Problem, kind: str) -> float:
     n_inputs, *_, n_outputs = problem.network.sizes
     network = make_network(n_inputs, (), n_outputs, ())
     theta = np.zeros(network.n_parameters)
-    objective = problem._replace(network=network, penalty=Penalty(theta), solver="cholesky").objective()
-    objective.is_dual = False
+    objective = problem._replace(network=network, penalty=Penalty(theta), solver="gram").objective()
     zero = objective.linearize(theta)
     assert isinstance(zero, GramLinearization)
     # The outputs have no parameter in common, and each has precisions of its own.

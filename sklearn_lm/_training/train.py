@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._data.rows import RowSet
-from .._network.objective import NetworkObjective, Problem, is_matrix_free
+from .._network.objective import Problem, is_matrix_free
 from .._network.penalty import Groups, make_groups
 from .._optimize.state import OptimizerSettings
 from .draw_starts import affordable, draw_starts, screening_rows
@@ -81,8 +81,7 @@ def make_multistart(
         hooks = hooks._replace(save=_discard)
     screening = None
     if sample:  # rows in memory, even if all of them are not
-        kind = NetworkObjective if train.is_distributed else problem.kind
-        screening = _run_factory(problem._replace(rows={"train": sample}, kind=kind), settings, None, False)
+        screening = _run_factory(problem._replace(rows={"train": sample}), settings, None, False)
     factory = _run_factory(problem, settings, groups, n_starts == 1)
     hooks.listener.begin(n_starts)
     return Multistart(starts, factory, optimizer, hooks, snapshot, settings.n_jobs, screening)

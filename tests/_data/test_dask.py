@@ -27,7 +27,7 @@ from sklearn_lm._data.blocks import BlockRows, Extent
 from sklearn_lm._data.executors import InProcess, LostWorkersError
 from sklearn_lm._data.rows import make_rows
 from sklearn_lm._data.scaling import identity_scaling
-from sklearn_lm._network.distributed import equation_moments
+from sklearn_lm._network.cross_products import Workspace, gram_products
 from sklearn_lm._network.topology import make_network
 from sklearn_lm._training.history import Monitor
 
@@ -369,7 +369,9 @@ def test_a_reduction_sends_sums_and_no_rows(hidden, share, rng):
     for n_rows in (size(4_000, 20), size(8_000, 40)):
         X = rng.normal(size=(n_rows, 8))
         block = make_rows(X, X[:, :1], np.ones(n_rows), identity_scaling(1))
-        sent.append(len(pickle.dumps(equation_moments(block, scaling, network.layout, theta))))
+        workspace = Workspace(network, scaling, Extent(2 * n_rows, 8))
+        sent.append(len(pickle.dumps(gram_products(block, workspace, theta, True))))
+        assert len(pickle.dumps(workspace)) < 2_000
     assert sent[0] == sent[1]
     # The gradient and the lower triangle of the Gram matrix, with what whole tiles need around them.
     p = network.n_parameters

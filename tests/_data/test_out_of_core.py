@@ -186,11 +186,11 @@ def test_rows_by_numbers(data):
 def test_parts_are_all_rows_once(data):
     X, y = data
     got = list(parts(Source(X), y, y))
-    np.testing.assert_array_equal(np.concatenate([part[1] for part in got]), X)
-    np.testing.assert_array_equal(np.concatenate([part[2] for part in got]), y)
-    assert [part[0] for part in got] == [1, *[0] * (len(got) - 2), 2]
-    assert all(len(part[1]) % (8 * 512) == 0 for part in got[:-1])
-    assert not any(part[1].flags.writeable for part in got)  # else the kernels were compiled once more
+    np.testing.assert_array_equal(np.concatenate([part[0] for part in got]), X)
+    np.testing.assert_array_equal(np.concatenate([part[1] for part in got]), y)
+    assert len(got) > 1
+    assert all(len(part[0]) % (8 * 512) == 0 for part in got[:-1])
+    assert not any(part[0].flags.writeable for part in got)  # else the kernels were compiled once more
     np.testing.assert_array_equal(np.concatenate(list(sweep(X))), X)
 
 

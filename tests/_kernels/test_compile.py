@@ -52,78 +52,37 @@ def test_same_bits_in_many_calls(large_work):
 
 
 @pytest.fixture
-def kernel(monkeypatch):
-    """A driver whose two twins tell themselves apart."""
-    calls: list[str] = []
+def driver(monkeypatch):
+    """Return a driver with 4 slots of 3 rounds each, and its calls: which kernel, and for which part of the work."""
+    calls: list[tuple[str, compile.Part]] = []
 
     def fake_jit(parallel=False, **_):
-        def decorate(function):
-            return lambda part, *rest: calls.append("parallel" if parallel else "serial") or function(part, *rest)
-
-        return decorate
+        return lambda body: lambda part, *rest: calls.append(("parallel" if parallel else "serial", part))
 
     monkeypatch.setattr(compile, "jit", fake_jit)
     monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
     monkeypatch.setattr(numba, "threading_layer", lambda: "omp")
 
-    @compile.serial_and_parallel(slots="n_slots")
-    def double(part, value, n_slots):
-        """Twice the value."""
-        return 2 * value
+    @compile.serial_and_parallel
+    def accumulate(part, sums):
+        """Add something to the sums."""
 
-    return lambda work: double(work, compile.WHOLE, 21, 1), calls, double
-
-
-def test_small_work_runs_serially(kernel):
-    double, calls, driver = kernel
-    assert double(compile.SMALL_WORK - 1) == 42
-    assert double(compile.SMALL_WORK) == 42
-    assert calls == ["serial", "parallel"]
-    assert (driver.__name__, driver.__doc__) == ("double", "Twice the value.")
+    assert (accumulate.__name__, accumulate.__doc__) == ("accumulate", "Add something to the sums.")
+    return lambda work, begins=True: accumulate(compile.Work(work, 4, 3, begins), np.zeros(4)), calls
 
 
-def test_one_thread_runs_serially(kernel, monkeypatch):
-    double, calls, _ = kernel
-    monkeypatch.setattr(numba, "get_num_threads", lambda: 1)
-    double(compile.SMALL_WORK)
-    assert calls == ["serial"]
-
-
-def test_a_second_python_thread_runs_serially(kernel):
-    """More threads than processors gain nothing."""
-    double, calls, _ = kernel
-    with compile._parallel_region:
-        thread = threading.Thread(target=double, args=(compile.SMALL_WORK,))
-        thread.start()
-        thread.join()
-    double(compile.SMALL_WORK)
-    assert calls == ["serial", "parallel"]
-
-
-@pytest.fixture
-def parts(monkeypatch):
-    """A driver that writes down for which parts of its work it was called, for 4 slots of 3 rounds each."""
-    calls: list[tuple] = []
-    monkeypatch.setattr(compile, "jit", lambda **_: lambda function: function)
-    monkeypatch.setattr(compile, "_twin", lambda function, suffix: function)
-    monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(numba, "threading_layer", lambda: "omp")
-
-    @compile.serial_and_parallel(slots="sums", block=10)
-    def note(part, rows, sums):
-        calls.append(part)
-        return part[3]
-
-    return lambda work, which=compile.WHOLE: note(work, which, np.zeros(101), np.zeros(4)), calls
+def kernels(calls):
+    """Return which kernels were called."""
+    return [name for name, _ in calls]
 
 
 def covered(calls):
-    """Slots and rounds of all parts."""
+    """Return all slots and rounds of the parts, each of which must occur once."""
     cells = [
         (slot, round_)
-        for (first, end), (begin, stop), _, _ in calls
-        for slot in range(first, min(end, 4))
-        for round_ in range(begin, min(stop, 3))
+        for _, part in calls
+        for slot in range(part.first_slot, min(part.end_slot, 4))
+        for round_ in range(part.first_round, min(part.end_round, 3))
     ]
     assert len(cells) == len(set(cells))
     return set(cells)
@@ -132,72 +91,93 @@ def covered(calls):
 ALL_CELLS = {(slot, round_) for slot in range(4) for round_ in range(3)}
 
 
-def test_work_that_is_not_large_is_one_call(parts):
-    note, calls = parts
-    assert note(compile.LARGE_WORK - 1)
-    assert calls == [(compile.ALL, compile.ALL, True, True)]
+def test_small_work_runs_serially(driver):
+    run, calls = driver
+    run(compile.SMALL_WORK - 1)
+    run(compile.SMALL_WORK)
+    assert kernels(calls) == ["serial", "parallel"]
+
+
+def test_one_thread_runs_serially(driver, monkeypatch):
+    run, calls = driver
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 1)
+    run(compile.SMALL_WORK)
+    assert kernels(calls) == ["serial"]
+
+
+def test_a_second_python_thread_runs_serially(driver):
+    """More threads than processors gain nothing."""
+    run, calls = driver
+    with compile._parallel_region:
+        thread = threading.Thread(target=run, args=(compile.SMALL_WORK,))
+        thread.start()
+        thread.join()
+    run(compile.SMALL_WORK)
+    assert kernels(calls) == ["serial", "parallel"]
+
+
+def test_work_that_is_not_large_is_one_call(driver):
+    run, calls = driver
+    run(compile.LARGE_WORK - 1)
+    assert len(calls) == 1
     assert covered(calls) == ALL_CELLS
 
 
 @pytest.mark.parametrize("times", [1, 2, 3, 5, 100])
 @pytest.mark.parametrize("threads", [1, 2, 3, 16])
-def test_large_work_is_divided_so_that_ctrl_c_is_heard(parts, monkeypatch, times, threads):
-    note, calls = parts
+def test_large_work_is_divided_so_that_ctrl_c_is_seen(driver, monkeypatch, times, threads):
+    run, calls = driver
     monkeypatch.setattr(numba, "get_num_threads", lambda: threads)
-    assert note(times * compile.LARGE_WORK)
+    run(times * compile.LARGE_WORK)
     assert covered(calls) == ALL_CELLS
-    assert [ends for _, _, _, ends in calls] == [False] * (len(calls) - 1) + [True]
-    assert all(begins == (rounds[0] == 0) for _, rounds, begins, _ in calls if rounds[0] < 3)
+    assert all(part.begins == (part.first_round == 0) for _, part in calls)
     assert len(calls) >= min(times, 3 * -(-4 // threads))
 
 
-@pytest.mark.parametrize("which", [0, compile.BEGINS, compile.ENDS])
+@pytest.mark.parametrize("begins", [True, False])
 @pytest.mark.parametrize("layer", ["omp", "workqueue"])
 @pytest.mark.parametrize("times", [0.1, 3])
-def test_a_part_of_the_rows_begins_and_ends_what_it_should(parts, monkeypatch, which, layer, times):
-    note, calls = parts
+def test_sums_begin_with_the_first_part_only(driver, monkeypatch, begins, layer, times):
+    run, calls = driver
     monkeypatch.setattr(numba, "threading_layer", lambda: layer)
-    assert note(times * compile.LARGE_WORK, which) == (which == compile.ENDS)
+    run(times * compile.LARGE_WORK, begins)
     assert covered(calls) == ALL_CELLS
-    assert any(begins for _, _, begins, _ in calls) == (which == compile.BEGINS)
-    assert any(ends for _, _, _, ends in calls) == (which == compile.ENDS)
+    assert any(part.begins for _, part in calls) == begins
 
 
 @pytest.mark.parametrize("times", [0.1, 2, 100])
-def test_workqueue_is_never_entered(parts, monkeypatch, times):
-    """Numba aborts the process when two threads are in it, and the other thread may be another library's."""
-    note, calls = parts
+def test_workqueue_is_never_entered(driver, monkeypatch, times):
+    """numba aborts the process if two threads are in it, and the other thread may belong to another library."""
+    run, calls = driver
     monkeypatch.setattr(numba, "threading_layer", lambda: "workqueue")
-    assert note(times * compile.LARGE_WORK)
+    run(times * compile.LARGE_WORK)
     assert covered(calls) == ALL_CELLS
-    assert [ends for _, _, _, ends in calls] == [False] * (len(calls) - 1) + [True]
-    assert all(begins == (rounds[0] == 0) for _, rounds, begins, _ in calls if rounds[0] < 3)
-    assert all(end - first <= 1 for (first, end), _, _, _ in calls)
+    assert set(kernels(calls)) == {"serial"}
 
 
-def test_an_error_in_one_of_our_threads_is_raised(monkeypatch):
-    monkeypatch.setattr(compile, "jit", lambda **_: lambda function: function)
-    monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(numba, "threading_layer", lambda: "workqueue")
+@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+def test_an_error_in_a_kernel_leaves_the_parallel_region(driver, monkeypatch, layer):
+    run, _ = driver
+    monkeypatch.setattr(numba, "threading_layer", lambda: layer)
 
-    @compile.serial_and_parallel(slots="n_slots")
-    def fail(part, value, n_slots):
-        raise MemoryError("no room")
+    def fail(*_):
+        raise MemoryError("no memory")
 
-    with pytest.raises(MemoryError, match="no room"):
-        fail(compile.SMALL_WORK, compile.WHOLE, None, 4)
+    monkeypatch.setattr(compile.interrupt, "check", fail)
+    with pytest.raises(MemoryError, match="no memory"):
+        run(compile.SMALL_WORK)
     assert not compile._parallel_region.locked()
 
 
-def test_a_forked_child_runs_serially(kernel, monkeypatch):
-    """Whatever the parent was doing at the moment of the fork."""
-    double, calls, _ = kernel
+def test_a_forked_child_runs_serially(driver, monkeypatch):
+    """Even if the parent was in a parallel region at the moment of the fork."""
+    run, calls = driver
     monkeypatch.setattr(compile, "_forked", False)
     monkeypatch.setattr(compile, "_parallel_region", compile._parallel_region)
     with compile._parallel_region:
         compile._after_fork_in_child()
-        double(compile.SMALL_WORK)
-    assert calls == ["serial"]
+        run(compile.SMALL_WORK)
+    assert kernels(calls) == ["serial"]
     assert not compile._parallel_region.locked()
 
 

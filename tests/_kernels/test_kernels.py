@@ -36,8 +36,7 @@ def make_case(hidden, n_outputs, activations, n_rows, seed=0):
 
 def gram_objective(network, rows, x_scaling, theta):
     """With a Gram matrix however few the rows (`test_systems.py` has the other kind)."""
-    objective = NetworkObjective(network, rows, x_scaling.table(), fixed_l2(0.0, theta == theta))
-    objective.is_dual = False
+    objective = NetworkObjective(network, rows, x_scaling.table(), fixed_l2(0.0, theta == theta), "gram")
     return objective
 
 
@@ -45,7 +44,9 @@ def jacobian_of(network, theta, x_scaling, X, root_weight=None):
     root_weight = np.ones(len(X)) if root_weight is None else root_weight
     n_outputs = network.sizes[-1]
     rows = np.empty((len(X) * n_outputs, network.n_parameters))
-    _kernels.jacobian_rows(read_only(X), read_only(root_weight), x_scaling.table(), theta, network.layout, rows)
+    _kernels.jacobian_rows(
+        read_only(X), read_only(root_weight), x_scaling.table(), _kernels.Model(theta, network.layout), rows
+    )
     return rows
 
 

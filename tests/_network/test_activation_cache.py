@@ -26,8 +26,8 @@ def test_activations_kept_change_nothing(data, theta, rng, monkeypatch):
     def evaluations(objective, point):
         solved, cost = objective.solve_output(point)
         equations = objective.linearize(solved)
-        bend = objective.curvature(solved, direction)
-        return solved, cost, equations.cost, equations.gradient, np.tril(equations.gram), bend
+        curvature = objective.curvature(solved, direction)
+        return solved, cost, equations.cost, equations.gradient, np.tril(equations.gram), curvature
 
     kept = [evaluations(objective, points[i]) for i in (0, 1, 0, 2, 1)]
     monkeypatch.setattr(activation_cache, "MAX_KEPT", 0)
@@ -40,8 +40,8 @@ def test_activations_kept_change_nothing(data, theta, rng, monkeypatch):
 def test_activations_of_a_pass_that_was_interrupted_are_not_used(data, theta):
     objective = objective_for(*data)
     expected = objective.linearize(theta)
-    room, _ = objective._activations.before(theta + 1)
-    room[:] = np.nan  # and no `after`
+    buffer, _ = objective._workspace.activations.acquire(theta + 1)
+    buffer[:] = np.nan  # and no `commit`
     again = objective.linearize(theta + 1)
     assert np.isfinite(again.cost)
     assert objective.linearize(theta).cost == expected.cost

@@ -181,8 +181,8 @@ def test_one_call_is_for_small_problems_on_one_thread(monkeypatch):
 
 
 def test_the_more_arithmetic_the_fewer_iterations_in_one_call():
-    assert fused_loop.n_ahead(94, 1, 31) == fused_loop.MOST
-    assert fused_loop.n_ahead(1000, 1, 31) == 1
-    numbers = [fused_loop.n_ahead(n, 1, 31) for n in range(1, 20000, 100)]
+    assert fused_loop.n_ahead((94, 1), 31) == fused_loop.MAX_AHEAD
+    assert fused_loop.n_ahead((1000, 1), 31) == 1
+    numbers = [fused_loop.n_ahead((n, 1), 31) for n in range(1, 20000, 100)]
     assert numbers == sorted(numbers, reverse=True)
     assert numbers[-1] == 0

@@ -1,4 +1,4 @@
-"""The tables of products, against the Kronecker form that they come from."""
+"""The tables of products, against the Kronecker form that they are derived from."""
 
 import numpy as np
 import pytest
@@ -11,14 +11,14 @@ NETWORKS = {"linear": (3, (), 2), "one layer": (2, (4,), 1), "three layers": (3,
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_pair_of_parameters_comes_up_once(name):
-    """But those of the output layer with itself, which have a table of their own."""
+def test_every_pair_of_parameters_occurs_once(name):
+    """Except pairs within the output layer, which are not in the tables."""
     network = make_network(*NETWORKS[name], ["tanh"] * len(NETWORKS[name][1]))
-    products = make_gram_tables(network.layout)
+    tables = make_gram_tables(network.layout)
     seen = np.zeros((network.n_parameters, network.n_parameters), dtype=int)
-    for pair in products.pairs:
-        for _, _, column, row in products.delta_factors[pair[D_FIRST] : pair[D_END]]:
-            for _, _, i, h in products.input_factors[pair[P_FIRST] : pair[P_END]]:
+    for pair in tables.pairs:
+        for _, _, column, row in tables.delta_factors[pair[D_FIRST] : pair[D_END]]:
+            for _, _, i, h in tables.input_factors[pair[P_FIRST] : pair[P_END]]:
                 seen[row + h, column + i] += 1
                 if pair[IS_SAME] and row > column and i != h:
                     seen[row + i, column + h] += 1
@@ -29,10 +29,10 @@ def test_every_pair_of_parameters_comes_up_once(name):
 
 
 def test_places_do_not_overlap():
-    """Neither each other nor, at the beginning, the Gram matrix of the output layer; rooms for tiles included."""
-    products = make_gram_tables(make_network(3, (2, 5, 3), 2, ["tanh"] * 3).layout)
-    taken = np.zeros(products.n_moments, dtype=int)
-    for pair in products.pairs:
+    """Neither with each other nor with the Gram matrix of the output layer, which is first, with padding."""
+    tables = make_gram_tables(make_network(3, (2, 5, 3), 2, ["tanh"] * 3).layout)
+    taken = np.zeros(tables.n_products, dtype=int)
+    for pair in tables.pairs:
         size = n_padded(pair[D_END] - pair[D_FIRST]) * n_padded(pair[P_END] - pair[P_FIRST])
         taken[pair[AT] : pair[AT] + size] += 1
     assert taken.max() == 1

@@ -41,15 +41,14 @@ def two_objectives(rng, hidden=(6, 5), n_outputs=2, alpha=0.3, n_rows=150, activ
     X = rng.normal(size=(n_rows, 3))
     rows = make_rows(X, rng.normal(size=(n_rows, n_outputs)), rng.uniform(0.1, 3, n_rows), identity_scaling(n_outputs))
     table, penalty = minmax_scaling(column_range(X)).table(), fixed_l2(alpha, is_weight(network))
-    free, gram = (NetworkObjective(network, rows, table, penalty, solver) for solver in ("cg", "cholesky"))
-    gram.is_dual = False
+    free, gram = (NetworkObjective(network, rows, table, penalty, solver) for solver in ("cg", "gram"))
     return free, gram, rng.normal(size=network.n_parameters)
 
 
 def jacobian(objective, theta):
     rows, network = objective.rows, objective.network
     J = np.empty((rows.Y.size, theta.size))
-    _kernels.jacobian_rows(rows.X, rows.root_weight, objective.x_scaling, theta, network.layout, J)
+    _kernels.jacobian_rows(rows.X, rows.root_weight, objective.x_scaling, _kernels.Model(theta, network.layout), J)
     return J
 
 
@@ -79,7 +78,7 @@ def test_products_are_differences_of_the_gradient_where_residuals_vanish(rng):
 
 def _residuals(objective, theta):
     dual = NetworkObjective(objective.network, objective.rows, objective.x_scaling, objective.penalty)
-    return dual._dual_equations(theta).residual
+    return dual._linearize_by_jacobian(theta).residual
 
 
 @pytest.mark.parametrize("n_outputs", [1, 3])

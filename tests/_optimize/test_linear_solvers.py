@@ -20,9 +20,8 @@ def two_objectives(rng, n_outputs, alpha, n_rows=13):
         identity_scaling(n_outputs),
     )  # fmt: skip
     table, penalty = identity_scaling(3).table(), fixed_l2(alpha, is_weight(network))
-    dual, gram = (NetworkObjective(network, rows, table, penalty) for _ in range(2))
+    dual, gram = (NetworkObjective(network, rows, table, penalty, solver) for solver in ("cholesky", "gram"))
     assert dual.is_dual
-    gram.is_dual = False
     return dual, gram, rng.normal(size=network.n_parameters)
 
 
