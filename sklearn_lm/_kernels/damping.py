@@ -53,7 +53,7 @@ def damping_after(is_accepted, gain_ratio, mu, growth, rule):
 
 @jit()
 def is_flat(cost, predicted_reduction):
-    """Return whether F has no digits left to tell a better point from a worse one.
+    """Return whether F has no digits left to distinguish a better point from a worse one.
 
     The gradient still has: a minimum is known to half the digits by its F, and to nearly all of them by its gradient.
     """

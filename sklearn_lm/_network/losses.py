@@ -98,7 +98,7 @@ class RobustObjective(Objective):
         return self._cost(theta, self._z(self._residuals(theta)))
 
     def solve_output(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return theta with the output layer that minimises the weighted squares, which lowers F, and F there."""
+        """Return theta with the output layer that minimises the weighted squares, which lowers F, and its F."""
         z = self._z(self._residuals(theta))
         solved, _ = self._weighted(z).solve_output(theta)
         before, after = self._cost(theta, z), self.cost(solved)

@@ -55,6 +55,7 @@ class BlockPreconditioner:
     forcing, acceleration_forcing = FORCING, ACCELERATION_FORCING
 
     def __init__(self, network: Network) -> None:
+        """Make the table of the blocks and buffers for them."""
         layout = network.layout
         self.blocks = unit_blocks(layout.shape, layout.tobytes(), MAX_BLOCK)
         n_numbers = int(self.blocks[-1, PLACE] + n_padded(int(self.blocks[-1, SIZE])) ** 2)
@@ -102,17 +103,18 @@ class SubsamplePreconditioner:
     """Damped Gram matrix of a subsample of the rows.
 
     A small subsample of m residuals enters by its J and a factor of m rows, if it is large enough: if its effective
-    number of parameters, tr(K (I + K)^-1) with K = J M^-1 J', is at most m / 2. Directions that few rows cannot tell
-    apart, more rows might (for samples in proportion to that number see Avron, Clarkson & Woodruff 2017, "Sharper
-    bounds for regularized data fitting"). Else the large subsample gives its Gram matrix; where that is all rows,
+    number of parameters, tr(K (I + K)^-1) with K = J M^-1 J', is at most m / 2. More rows might
+    separate directions that these do not (for samples in proportion to that number see Avron, Clarkson & Woodruff 2017,
+    "Sharper bounds for regularized data fitting"). Else the large subsample gives its Gram matrix; if that is all rows,
     conjugate gradients end after one product.
     """
 
     def __init__(self, linearization: "SubsampledLinearization"):
+        """Make buffers for both subsamples."""
         small = linearization.small_jacobian
         self._buffers = None if small is None else woodbury_buffers(small)
         self._factor = factor_buffer(len(linearization.gradient))
-        self._jacobian: np.ndarray | None = None  # of the small subsample, where M is made of it
+        self._jacobian: np.ndarray | None = None  # of the small subsample, if M is made of it
         self._damping = np.empty(0)
         self._linearization: SubsampledLinearization | None = None
         self._gram: np.ndarray | None = None

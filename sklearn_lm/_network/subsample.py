@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SAMPLED = 3
 SHARE = 1 / 8
 # Residuals of the small subsample for each parameter; it is tried with at most so many inputs and at least so many
-# parameters. (With 286 it was no gain.)
+# parameters. (With 286 it was no gain; with two inputs and 601 to 616, none to errors below 1e-4 of the first one.)
 SMALL_SHARE = 1 / 3
 MAX_INPUTS = 2
 MIN_PARAMETERS = 400

@@ -1,1 +1,1 @@
-"""Levenberg-Marquardt for any nonlinear least-squares objective; no network is known here."""
+"""Levenberg-Marquardt for any nonlinear least-squares objective, without knowledge of networks."""

@@ -7,7 +7,7 @@ from .._kernels.buffers import aligned_zeros
 
 
 def factor_buffer(n: int) -> np.ndarray:
-    """Room for a factor of n rows, every row of which is aligned.
+    """Return a buffer for a factor of n rows, each of which is aligned.
 
     Rows are an odd number of cache lines apart: rows a power of two apart would evict each other from the cache.
     """
@@ -16,21 +16,21 @@ def factor_buffer(n: int) -> np.ndarray:
 
 
 def factor(gram: np.ndarray, mu: float, diagonal: np.ndarray) -> np.ndarray | None:
-    """L with L L' = gram + mu diag(diagonal), in the first rows and columns of what is returned; None if there is none.
+    """Return L with L L' = gram + mu diag(diagonal) in its first rows and columns; None if there is no such factor.
 
-    Only the lower triangle of `gram` is read, and only the factor's means anything.
+    Only the lower triangle of `gram` is read, and only that of L is defined.
     """
     L = factor_buffer(len(diagonal))
     return L if _kernels.cholesky(np.ascontiguousarray(gram), mu, diagonal, L) else None
 
 
 def inverse(L: np.ndarray, n: int) -> np.ndarray:
-    """V = L^-1 in the first rows and columns, zeros around it: H^-1 = V'V for H = L L'."""
+    """Return V = L^-1 in the first rows and columns, zeros around it: H^-1 = V'V for H = L L'."""
     V = factor_buffer(n)
     _kernels.invert_factor(L, n, np.zeros_like(V), V)
     return V
 
 
 def log_determinant(L: np.ndarray, n: int) -> float:
-    """Of L L'."""
+    """Return log det L L'."""
     return 2.0 * float(np.log(L.diagonal()[:n]).sum())

@@ -1,6 +1,6 @@
-"""Damping: its scale D, the rule by which mu follows the trials, and the geodesic acceleration of a damped step.
+"""Damping: its scale D, its first value and the range of mu.
 
-The rules themselves are compiled, see `_kernels/damping.py`: a further one is an entry of `RULES` there.
+The rules themselves are compiled: a further one is an entry of `RULES` in `_kernels/damping.py`.
 """
 
 from typing import NamedTuple

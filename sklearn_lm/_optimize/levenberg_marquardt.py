@@ -3,7 +3,7 @@
 The step d solves (H + mu D) d = -g with H the Gram matrix and g the gradient (Levenberg 1944; Marquardt 1963), D the
 damping scale (`damping.DampingScale`). Non-finite trial points, and matrices that have no Cholesky factor, are rejected
 steps: the damping grows and the step shrinks. One iteration ends with one accepted step, so F never grows from a record
-to the next. `_kernels.damping.decide` decides about every trial, here and in the fused loop of small problems.
+to the next. `_kernels.damping.decide` decides about every trial, in this loop and in the fused one of small problems.
 """
 
 import math
@@ -132,13 +132,13 @@ def _search_step(
 def _evaluate(
     objective: Objective, state: OptimizerState, settings: OptimizerSettings, damped: DampedStep
 ) -> tuple[np.ndarray, float]:
-    """Return the trial point, with its acceleration and its linear part solved for, and F there.
+    """Return the trial point, with its acceleration and its linear part solved for, and its F.
 
     The geodesic acceleration a makes theta + v + 1/2 a follow the path that v is tangent to: M. K. Transtrum and
     J. P. Sethna, "Improvements to the Levenberg-Marquardt algorithm for nonlinear least-squares minimization",
     arXiv:1201.5885 (2012), eq. 9 and 15: (H + mu D) a = -J'r_vv, to be left out if |a| is not small against |v|, for
     then the expansion behind it does not hold. Leaving a out keeps v: rejecting the whole step, as they do, cost more
-    iterations than it saved here. A correction of a hundredth of the step still matters: leaving it out after steps
+    iterations than it saved. A correction of a hundredth of the step still matters: leaving it out after steps
     whose gain ratio was within 0.01 of 1 took half as many iterations more.
     """
     if settings.acceleration and not _kernels.is_flat(state.point.cost, damped.predicted_reduction):

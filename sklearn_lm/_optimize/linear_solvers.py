@@ -54,7 +54,9 @@ class CholeskySolver:
         reduction = _kernels.damped_step(point.gram, point.gradient, mu, diagonal, self.factor, theta, step, trial)
         return DampedStep(step, trial, reduction)
 
-    def add_acceleration(self, point: Any, diagonal: np.ndarray, curvature: np.ndarray, damped: DampedStep) -> None:
+    def add_acceleration(
+        self, point: "GramLinearization", diagonal: np.ndarray, curvature: np.ndarray, damped: DampedStep
+    ) -> None:
         """See `LinearSolver.add_acceleration`; `curvature` is J'r_vv and is overwritten."""
         _kernels.add_acceleration(self.factor, curvature, diagonal, MAX_ACCELERATION, damped.step, damped.trial)
 
@@ -118,7 +120,7 @@ class TruncatedCGSolver:
 
     def __init__(self, point: "OperatorLinearization"):
         self._preconditioner = point.make_preconditioner()
-        self._factored_for: Any = None  # linearization and mu
+        self._factored_for: OperatorLinearization | None = None  # and
         self._mu = math.nan
 
     def solve(self, point: "OperatorLinearization", mu: float, diagonal: np.ndarray, theta: np.ndarray) -> DampedStep:

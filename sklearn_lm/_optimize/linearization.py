@@ -20,9 +20,9 @@ EPS = float(np.finfo(np.float64).eps)
 
 
 class Curvature(NamedTuple):
-    """What the evidence needs of H."""
+    """Summary of H for the evidence."""
 
-    log_det: float  # log det H; infinite where H has no Cholesky factor
+    log_det: float  # log det H; infinite if H has no Cholesky factor
     gamma: np.ndarray  # (n_parameters,), 1 - s_j (H^-1)_jj: how far the data determine each parameter
 
 

@@ -31,7 +31,7 @@ class Objective:
         raise NotImplementedError
 
     def solve_output(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return theta with its linear part replaced by the minimiser, and F there; for the setting of this name."""
+        """Return theta with its linear part replaced by the minimiser, and its F; for the setting of this name."""
         raise NotImplementedError
 
     def curvature(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:

@@ -50,7 +50,7 @@ class Record(NamedTuple):
     cost: float
     grad_norm: float  # Euclidean norm of the gradient per unit of weight
     mu: float  # in units of the largest diagonal entry of the first Gram matrix
-    gain_ratio: float  # of the accepted step; NaN at the start and where F no longer resolves the step
+    gain_ratio: float  # of the accepted step; NaN at the start and if F no longer resolves the step
     n_evaluations: int  # of the objective so far, trial points included
     time: float  # seconds since `start_time`, until it was made
     seconds: Seconds
@@ -119,6 +119,15 @@ class OptimizerState:
         start_time: float | None = None,
         snapshot: OptimizerSnapshot | None = None,
     ):
+        """Linearise at `theta`, or restore the state of `snapshot`.
+
+        Raises
+        ------
+        ValueError
+            If the objective, its gradient or its Gram matrix is not finite.
+        DataChangedError
+            If F is not what it was.
+        """
         started = time.perf_counter()
         self.start_time = started if start_time is None else start_time
         self.theta = np.array(theta if snapshot is None else snapshot.theta, dtype=np.float64)

@@ -62,7 +62,7 @@ def test_slope_is_the_derivative_and_falls(name):
 
 @pytest.mark.parametrize("n_outputs", [1, 2, 3])
 def test_spread_of_normal_noise_is_its_standard_deviation(n_outputs):
-    """By the quantiles themselves: no noise, no luck."""
+    """The residuals are the quantiles themselves, without random numbers."""
     norms = np.sqrt(stats.chi2.ppf((np.arange(2001) + 0.5) / 2001, n_outputs)) * 3.0
     assert spread(norms, np.ones(2001), n_outputs) == pytest.approx(3.0, rel=1e-3)
     weight = np.arange(2001) % 3

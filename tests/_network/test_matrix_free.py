@@ -36,7 +36,7 @@ def exact(monkeypatch):
 
 
 def two_objectives(rng, hidden=(6, 5), n_outputs=2, alpha=0.3, n_rows=150, activation="tanh"):
-    """On the same rows: with conjugate gradients and with the Gram matrix."""
+    """Return objectives with conjugate gradients and with the Gram matrix, of the same rows."""
     network = make_network(3, hidden, n_outputs, [activation] * len(hidden))
     X = rng.normal(size=(n_rows, 3))
     rows = make_rows(X, rng.normal(size=(n_rows, n_outputs)), rng.uniform(0.1, 3, n_rows), identity_scaling(n_outputs))
@@ -96,14 +96,14 @@ def test_same_equations(hidden, n_outputs, rng):
 @pytest.mark.parametrize("hidden", [(), (4,), (6, 5)])
 @pytest.mark.parametrize("mu", [10.0, 1e-2])
 @pytest.mark.parametrize("alpha", [0.0, 0.3])
-def test_the_whole_step_and_bend_are_those_of_cholesky(hidden, mu, alpha, rng):
+def test_step_and_acceleration_are_those_of_cholesky(hidden, mu, alpha, rng):
     free, gram, theta = two_objectives(rng, hidden, alpha=alpha)
     diagonal = rng.uniform(0.5, 2, theta.size)
     for a, b in zip(steps(free, theta, mu, diagonal), steps(gram, theta, mu, diagonal), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-8 * np.abs(b).max())
 
 
-def test_a_truncated_step_promises_what_the_model_gives(rng):
+def test_the_predicted_reduction_of_a_truncated_step_is_that_of_the_model(rng):
     free, gram, theta = two_objectives(rng)
     predicted_reduction, step, _, _ = steps(free, theta, 1e-3, np.ones(theta.size))
     b = gram.linearize(theta)
@@ -113,7 +113,7 @@ def test_a_truncated_step_promises_what_the_model_gives(rng):
     assert 0.5 * best < predicted_reduction < best * (1 + 1e-9)
 
 
-def test_a_bend_that_is_too_long_is_refused(rng):
+def test_an_acceleration_that_is_too_long_is_left_out(rng):
     free, _, theta = two_objectives(rng)
     _, _, plain, trial = steps(free, theta, 1e-2, np.ones(theta.size), max_acceleration=0.0)
     np.testing.assert_array_equal(plain, trial)
@@ -121,7 +121,7 @@ def test_a_bend_that_is_too_long_is_refused(rng):
 
 @pytest.mark.parametrize("largest", [64, 3])
 def test_the_preconditioner_is_the_diagonal_of_blocks(largest, rng, monkeypatch):
-    """On few rows all are kept, and each block is that of J'J: one for each unit and group of its inputs."""
+    """All rows are kept if they are few, and each block is that of J'J: one for each unit and group of its inputs."""
     monkeypatch.setattr(preconditioners, "MAX_BLOCK", largest)
     free, _, theta = two_objectives(rng)
     equations, J = free.linearize(theta), jacobian(free, theta)
@@ -142,7 +142,7 @@ def test_the_preconditioner_is_the_diagonal_of_blocks(largest, rng, monkeypatch)
     np.testing.assert_allclose(M @ z, r, rtol=1e-6, atol=1e-6)
 
 
-def test_where_a_block_has_no_factor_its_diagonal_takes_its_place(rng):
+def test_the_diagonal_replaces_a_block_without_factor(rng):
     free, _, theta = two_objectives(rng)
     equations = free.linearize(theta)
     system = equations.make_solver()
@@ -154,7 +154,7 @@ def test_where_a_block_has_no_factor_its_diagonal_takes_its_place(rng):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_overflows_is_seen_and_promises_nothing(bad, rng):
+def test_overflow_is_detected_and_gives_no_step(bad, rng):
     free, _, theta = two_objectives(rng)
     equations = free.linearize(theta)
     assert equations.is_finite()
@@ -187,7 +187,7 @@ def test_whole_fits_are_those_of_cholesky(curve):
 
 
 def test_truncated_steps_come_to_the_same_minimum(curve):
-    """With two units, whose paths do not part between two minima."""
+    """The network has two units: their paths do not separate between two minima."""
     X, y = curve
     free, gram = (
         LMRegressor(2, alpha=1e-3, solver=solver, n_starts=1, random_state=0).fit(X, y) for solver in ("cg", "cholesky")
@@ -223,7 +223,7 @@ def test_a_wide_last_layer_is_not_solved_for(monkeypatch, curve):
     assert projected.loss_curve_[0] < plain.loss_curve_[0]
 
 
-def test_a_fitted_model_keeps_no_rows_and_says_what_it_does_not_know(curve):
+def test_a_fitted_model_keeps_no_rows_and_reports_what_is_not_known(curve):
     X, y = curve
     with may_end_early():
         model = LMRegressor(4, solver="cg", n_starts=1, max_iter=3, random_state=0).fit(X, y)

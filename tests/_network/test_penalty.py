@@ -80,7 +80,7 @@ def test_a_prior_that_rounding_swallows_still_has_a_factor(rng):
     J, penalty_diag = np.repeat(1e4 * rng.normal(size=(40, 1)), 3, axis=1), np.full(3, 1e-12)
     log_det, gamma = of_gram(J.T @ J + np.diag(penalty_diag), penalty_diag)
     assert np.isfinite(log_det)
-    np.testing.assert_allclose(gamma.sum(), 1, atol=0.5)  # of three equal columns one can be told
+    np.testing.assert_allclose(gamma.sum(), 1, atol=0.5)  # of three equal columns one is determined
 
 
 def test_what_has_no_factor_has_an_infinite_determinant():

@@ -125,11 +125,11 @@ def test_no_region_of_sorted_rows_is_left_out():
 def test_a_column_of_a_few_rows_is_in_the_sample(rng):
     """Five rows of ten thousand; in proportion to weights alone, a sample of 200 would hold none."""
     X = rng.normal(size=(10_000, 2))
-    few = rng.choice(10_000, 5, replace=False)
+    rare = rng.choice(10_000, 5, replace=False)
     X[:, 1] = 0.0
-    X[few, 1] = 1.0
+    X[rare, 1] = 1.0
     chosen, _ = draw_sample(rows_of(X, np.ones(10_000)), table_of(X), 200)
-    assert set(few) <= set(chosen)
+    assert set(rare) <= set(chosen)
 
 
 # ---- equations ----------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def test_its_matrix_is_that_of_the_drawn_rows(rng):
 
 @pytest.mark.parametrize("mu", [10.0, 1e-2])
 @pytest.mark.parametrize("hidden", [(), (4,), (3, 2)])
-def test_the_whole_step_and_bend_are_those_of_cholesky(hidden, mu, rng, monkeypatch):
+def test_step_and_acceleration_are_those_of_cholesky(hidden, mu, rng, monkeypatch):
     for name in ("SAMPLE_FORCING", "SAMPLE_ACCELERATION_FORCING"):
         monkeypatch.setattr(preconditioners, name, 0.0)
     arguments = problem(rng, hidden=hidden)
@@ -184,7 +184,7 @@ def products_of(objective, theta, mu, monkeypatch):
 
 
 def test_conditioning_costs_few_products(rng, monkeypatch):
-    """To six digits with next to no damping, where blocks on the diagonal need many times as many."""
+    """Blocks need several times as many products to six digits, with almost no damping."""
     monkeypatch.setattr(preconditioners, "SAMPLE_FORCING", 0.0)
     monkeypatch.setattr(preconditioners.BlockPreconditioner, "forcing", 0.0)
     monkeypatch.setattr(linear_solvers, "MIN_RESIDUAL", 1e-6)
@@ -193,11 +193,11 @@ def test_conditioning_costs_few_products(rng, monkeypatch):
     sampled = NetworkObjective(network, rows, table, penalty, "cg")
     monkeypatch.setattr(subsample, "SAMPLED", 10**9)
     blocks = NetworkObjective(network, rows, table, penalty, "cg")
-    few, many = (products_of(objective, theta, 1e-9, monkeypatch) for objective in (sampled, blocks))
-    assert 3 * few < many
+    n_sampled, n_blocks = (products_of(objective, theta, 1e-9, monkeypatch) for objective in (sampled, blocks))
+    assert 3 * n_sampled < n_blocks
 
 
-def test_where_the_sample_has_no_factor_its_diagonal_takes_its_place(rng):
+def test_the_diagonal_replaces_a_subsample_without_factor(rng):
     arguments = problem(rng)
     theta = rng.normal(size=arguments[0].n_parameters)
     equations = NetworkObjective(*arguments, "cg").linearize(theta)
@@ -207,7 +207,7 @@ def test_where_the_sample_has_no_factor_its_diagonal_takes_its_place(rng):
     assert 0 < system.solve(broken, 1e-3, np.ones(theta.size), theta).predicted_reduction < np.inf
 
 
-def test_what_overflows_is_seen(rng):
+def test_overflow_is_detected(rng):
     arguments = problem(rng)
     equations = NetworkObjective(*arguments, "cg").linearize(rng.normal(size=arguments[0].n_parameters))
     assert equations.is_finite()
@@ -217,7 +217,7 @@ def test_what_overflows_is_seen(rng):
 
 # ---- the small sample ---------------------------------------------------------------------------------
 @pytest.fixture
-def few(monkeypatch):
+def small_subsample(monkeypatch):
     """A small sample whatever the shape, and truncation nowhere."""
     monkeypatch.setattr(subsample, "MIN_PARAMETERS", 1)
     monkeypatch.setattr(subsample, "MAX_INPUTS", 3)
@@ -225,7 +225,7 @@ def few(monkeypatch):
         monkeypatch.setattr(preconditioners, name, 0.0)
 
 
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("small_subsample")
 @pytest.mark.parametrize("n_outputs", [1, 2])
 def test_the_small_sample_makes_the_preconditioner(n_outputs, rng):
     arguments = problem(rng, hidden=(4, 3), n_outputs=n_outputs)
@@ -246,7 +246,7 @@ def test_the_small_sample_makes_the_preconditioner(n_outputs, rng):
     np.testing.assert_allclose(M @ x, z, rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("small_subsample")
 @pytest.mark.parametrize(("mu", "is_enough"), [(1e4, True), (1e-3, False)])
 def test_it_is_enough_where_its_effective_parameters_are_half_its_residuals(mu, is_enough, rng, monkeypatch):
     """Else the matrix of all rows takes its place. Both find the step of Cholesky, the second by one product."""
@@ -267,7 +267,7 @@ def test_it_is_enough_where_its_effective_parameters_are_half_its_residuals(mu, 
     assert is_enough or products_of(objective, theta, mu, monkeypatch) <= 2
 
 
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("small_subsample")
 def test_a_second_trial_at_a_point_makes_no_second_matrix(rng, monkeypatch):
     arguments = problem(rng, hidden=(4, 3), n_outputs=1)
     theta, grams = rng.normal(size=arguments[0].n_parameters), []
@@ -280,7 +280,7 @@ def test_a_second_trial_at_a_point_makes_no_second_matrix(rng, monkeypatch):
     assert len(grams) == 1
 
 
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("small_subsample")
 def test_what_was_tried_before_at_a_point_changes_no_step(rng):
     """Naive: the larger sample's matrix, once made, serves all later trials. A fit that goes on has not made it."""
     objective = NetworkObjective(*problem(rng, hidden=(4, 3), n_outputs=1), "auto")
@@ -298,9 +298,9 @@ def test_a_deep_network_on_a_curve_comes_to_the_same_error_in_as_many_iterations
     y = np.sin(5 * x[:, 0]) + 0.3 * np.cos(11 * x[:, 0])
     options = {"alpha": 0.0, "n_starts": 1, "max_iter": 8, "random_state": 0}
     with may_end_early():
-        few, whole = (LMRegressor((20, 20), solver=s, **options).fit(x, y) for s in ("auto", "cholesky"))
-    assert few.loss_curve_ != whole.loss_curve_
-    np.testing.assert_allclose(np.log10(few.loss_curve_), np.log10(whole.loss_curve_), atol=0.5)
+        sampled, whole = (LMRegressor((20, 20), solver=s, **options).fit(x, y) for s in ("auto", "cholesky"))
+    assert sampled.loss_curve_ != whole.loss_curve_
+    np.testing.assert_allclose(np.log10(sampled.loss_curve_), np.log10(whole.loss_curve_), atol=0.5)
 
 
 @pytest.mark.skipif(not COMPILED, reason="takes many parameters")
@@ -324,7 +324,7 @@ def test_a_curve_goes_on_exactly_and_has_the_same_bits_on_any_number_of_threads(
 # ---- whole fits ---------------------------------------------------------------------------------------
 @pytest.fixture
 def wherever(monkeypatch):
-    """A sample wherever there are rows enough for one."""
+    """Use a subsample whenever the rows are numerous enough."""
     for name in ("WORTHWHILE", "WORTHWHILE_BETWEEN"):
         monkeypatch.setattr(subsample, name, np.inf)
 
@@ -370,12 +370,12 @@ def test_the_same_evidence_and_error_bars(rng):
 
 def test_between_evaluations_of_the_evidence_it_must_save_more():
     deep, linear = (make_network(8, hidden, 1, ["tanh"] * len(hidden)) for hidden in ((40, 20), ()))
-    many, few = (SimpleNamespace(Y=np.empty((n, 1))) for n in (80_000, 20_000))
+    large, small = (SimpleNamespace(Y=np.empty((n, 1))) for n in (80_000, 20_000))
     assert is_quicker(20_000, 1, deep.n_parameters)
-    assert solver_between("auto", deep, many) == "auto"
-    assert solver_between("auto", deep, few) == "cholesky"
-    assert solver_between("cholesky", deep, many) == "cholesky"
-    assert solver_between("auto", linear, many) == "cholesky"
+    assert solver_between("auto", deep, large) == "auto"
+    assert solver_between("auto", deep, small) == "cholesky"
+    assert solver_between("cholesky", deep, large) == "cholesky"
+    assert solver_between("auto", linear, large) == "cholesky"
 
 
 def test_a_robust_loss_weights_all_sums(rng):

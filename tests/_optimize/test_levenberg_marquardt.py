@@ -62,7 +62,7 @@ START = np.array([-1.2, 1.0])
 
 
 def excess(sum_of_squares: float, problem: Problem) -> float:
-    """Distance to the nearest known minimum: relative, or absolute where the minimum is zero."""
+    """Distance to the nearest known minimum: relative, or absolute if the minimum is zero."""
     return min(abs(sum_of_squares - m) / (m if m > 1e-20 else 1.0) for m in problem.minima)
 
 
@@ -82,7 +82,7 @@ def test_solves_what_scipy_solves(problem):
 
 @pytest.mark.parametrize("problem", NIST, ids=lambda problem: problem.name)
 def test_certified_parameters(problem):
-    """As many digits as NIST asks of good software (six; four for the best-known hard ones)."""
+    """The parameters have as many digits as NIST asks of good software (six; four for the best-known hard ones)."""
     found = minimise(LeastSquares(problem.residual, problem.jacobian), np.array(problem.start), GENERAL)
     if excess(2 * found.cost, problem) <= 1e-8:
         error = np.abs(found.theta - problem.solution) / np.abs(problem.solution)
@@ -149,7 +149,7 @@ class Exponentials(LeastSquares):
             lambda t: t[1] * np.exp(-t[0] * self.x) - target,
             lambda t: np.column_stack([-t[1] * self.x * np.exp(-t[0] * self.x), np.exp(-t[0] * self.x)]),
         )
-        self.target, self.n_solved, self.n_bent = target, 0, 0
+        self.target, self.n_solved, self.n_curvatures = target, 0, 0
 
     def solve_output(self, theta):
         self.n_solved += 1
@@ -158,7 +158,7 @@ class Exponentials(LeastSquares):
         return solved, self.cost(solved)
 
     def curvature(self, theta, direction):
-        self.n_bent += 1
+        self.n_curvatures += 1
         (k, c), (dk, dc) = theta, direction
         e = np.exp(-k * self.x)
         return self.jacobian(theta).T @ (c * self.x**2 * e * dk**2 - 2 * self.x * e * dk * dc)
@@ -171,7 +171,7 @@ def test_projection_and_acceleration_find_the_same_minimum(solve_output, acceler
     settings = OptimizerSettings(solve_output=solve_output, acceleration=acceleration)
     found = minimise(objective, np.array([0.1, 20.0]), settings)
     np.testing.assert_allclose(found.theta, [1.3, 3.0], rtol=1e-8)
-    assert (objective.n_solved > 0, objective.n_bent > 0) == (solve_output, acceleration)
+    assert (objective.n_solved > 0, objective.n_curvatures > 0) == (solve_output, acceleration)
 
 
 def test_projection_starts_from_the_solved_linear_part():
@@ -194,7 +194,7 @@ def test_accelerated_step_is_of_second_order():
     np.testing.assert_allclose(records[1].theta - theta, v + a / 2, rtol=1e-10)
 
 
-def test_a_correction_that_is_too_long_is_refused():
+def test_an_acceleration_that_is_too_long_is_left_out():
     records, objective = [], Exponentials()
     objective.curvature = lambda theta, direction: 1e9 * np.ones(2)
     minimise(objective, np.array([1.2, 3.1]), OptimizerSettings(acceleration=True, max_iter=1), records.append)
@@ -212,7 +212,7 @@ def test_singular_gram_matrix_is_solved():
 
 
 def test_non_finite_trial_points_are_rejected():
-    """log of a negative number: the undamped first step would go there."""
+    """The undamped first step would lead to the logarithm of a negative number."""
     with_wall = LeastSquares(lambda t: np.log(t) - 1.0, lambda t: np.diag(1 / t))
     found = minimise(with_wall, np.array([30.0]), OptimizerSettings(mu=1e-8))
     assert any(point[0] < 0 for point in with_wall.points)
@@ -250,7 +250,7 @@ def test_ends_after_max_time_with_the_best_point_so_far():
     assert not found.ending.converged
 
 
-def test_max_time_is_heard_between_trial_points():
+def test_max_time_is_checked_between_trial_points():
     uphill = LeastSquares(lambda t: 1 + np.abs(t), lambda t: np.array([[-1.0]]))
     found = minimise(uphill, np.zeros(1), OptimizerSettings(max_time=1e-9, mu_max=1e300))
     assert found.ending is Ending.MAX_TIME

@@ -1,4 +1,4 @@
-"""The two systems find the same step: H by its own factor, and by one of as many rows as there are residuals."""
+"""Linear solvers with a factor of H and with one of n_residuals rows find the same step."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from sklearn_lm._network.topology import is_weight, make_network
 
 
 def two_objectives(rng, n_outputs, alpha, n_rows=13):
-    """On the same rows, fewer than parameters: as it would be by itself, and with the Gram matrix."""
+    """Return objectives with the Jacobian and with the Gram matrix, of the same rows, fewer than parameters."""
     network = make_network(3, (6, 5), n_outputs, ["tanh", "logistic"])
     rows = make_rows(
         rng.normal(size=(n_rows, 3)), rng.normal(size=(n_rows, n_outputs)), rng.uniform(0.1, 3, n_rows),
@@ -28,14 +28,14 @@ def two_objectives(rng, n_outputs, alpha, n_rows=13):
 @pytest.mark.parametrize("alpha", [0.0, 0.3])
 @pytest.mark.parametrize("n_outputs", [1, 2])
 @pytest.mark.parametrize("mu", [10.0, 1e-2, 1e-4])
-def test_same_step_and_same_bend(n_outputs, alpha, mu, rng):
+def test_same_step_and_same_acceleration(n_outputs, alpha, mu, rng):
     dual, gram, theta = two_objectives(rng, n_outputs, alpha)
     diagonal = rng.uniform(0.5, 2, theta.size)
     for a, b in zip(steps(dual, theta, mu, diagonal), steps(gram, theta, mu, diagonal), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-8 * np.abs(b).max())
 
 
-def test_a_bend_that_is_too_long_is_refused(rng):
+def test_an_acceleration_that_is_too_long_is_left_out(rng):
     dual, gram, theta = two_objectives(rng, 1, 0.0)
     for objective in (dual, gram):
         _, _, plain, trial = steps(objective, theta, 1e-2, np.ones(theta.size), max_acceleration=0.0)
@@ -65,7 +65,7 @@ def test_the_shape_alone_decides(n_outputs):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])
-def test_what_overflows_is_seen(bad, rng):
+def test_overflow_is_detected(bad, rng):
     dual, _, theta = two_objectives(rng, 1, 0.0)
     equations = dual.linearize(theta)
     assert equations.is_finite()
@@ -74,13 +74,13 @@ def test_what_overflows_is_seen(bad, rng):
         assert not equations.is_finite()
 
 
-def test_a_matrix_without_factor_promises_nothing(rng):
+def test_a_matrix_without_factor_has_no_step(rng):
     for objective in two_objectives(rng, 1, 0.0)[:2]:
         theta = np.full(objective.network.n_parameters, np.nan)
         assert steps(objective, theta, 1.0, np.ones(theta.size))[0] == np.inf
 
 
-def test_few_rows_and_a_large_network_are_met_exactly():
+def test_a_large_network_interpolates_few_rows():
     X = np.linspace(-1, 1, 12)[:, None]
     y = np.sin(5 * X[:, 0])
     model = LMRegressor((20, 20), alpha=0.0, n_starts=1, random_state=0).fit(X, y)
