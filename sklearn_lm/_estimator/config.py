@@ -135,8 +135,8 @@ def _conflicts(parameters: Parameters, validates: bool, has_dask_rows: bool, sea
         )
     if searches_size and solver == "cg":
         yield (
-            "hidden_layer_sizes='auto' with solver='cg': sizes are compared by what the Gram matrix tells, which "
-            "cg does not make. Set solver='auto', or hidden_layer_sizes to a number."
+            "hidden_layer_sizes='auto' with solver='cg': sizes are compared by numbers that need the Gram matrix, "
+            "which cg does not make. Set solver='auto', or hidden_layer_sizes to a number."
         )
     if searches_by_loo and has_dask_rows:
         yield (

@@ -65,6 +65,8 @@ def fit_ensemble(inputs: FitInputs, rng: np.random.RandomState | None = None, pr
     stop = threading.Event()
 
     def run(number: int) -> None:
+        """Fit one network, and keep it even if its fit is interrupted."""
+
         def keep(fitted: FittedNetwork) -> None:
             fit.networks[number] = fitted
 
