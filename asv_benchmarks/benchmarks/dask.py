@@ -29,7 +29,7 @@ REPEATS = 5
 def make_objective(rows: RowBlocks, n_hidden: int = 10) -> NetworkObjective:
     """Return the objective that `fit` makes."""
     checked = rows.checked(LMRegressor(), reset=True)
-    x_scaling, y_scaling = make_scaling("minmax", checked.input_columns(), checked.target_columns())
+    x_scaling, y_scaling = make_scaling("minmax", checked.columns("X"), checked.columns("Y"))
     network = make_network(N_COLUMNS, [n_hidden], 1, ["tanh"])
     penalty = fixed_l2(1e-3, is_weight(network))
     return NetworkObjective(network, checked.rows(y_scaling), x_scaling.table(), penalty)

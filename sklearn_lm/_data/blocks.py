@@ -120,11 +120,8 @@ class BlockSet:
         self.X = Extent(self.summary.n_rows, len(self.summary.x_range[0]))
         self.Y = Extent(self.summary.n_rows, len(self.summary.y_range[0]))
 
-    def input_columns(self) -> BlockColumns:
-        return BlockColumns(self, "X")
-
-    def target_columns(self) -> BlockColumns:
-        return BlockColumns(self, "Y")
+    def columns(self, name: str) -> BlockColumns:
+        return BlockColumns(self, name)
 
     def reduce(self, function: Callable[..., T], merge: Callable[..., T] = np.add) -> T:
         """Return the results of a function of one block, merged over the blocks."""

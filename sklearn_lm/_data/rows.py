@@ -47,11 +47,8 @@ class AnyRows(Protocol):
 class RowSet(AnyRows, Protocol):
     """Rows with their targets and weights, in the caller's units."""
 
-    def input_columns(self) -> Columns:
-        """Return the columns of X, for sums over the rows."""
-
-    def target_columns(self) -> Columns:
-        """Return the columns of Y, for sums over the rows."""
+    def columns(self, name: str) -> Columns:
+        """Return the columns of "X" or "Y", for sums over the rows."""
 
     def take(self, rows: np.ndarray) -> "RowSet":
         """Return some of the rows, by ascending numbers."""
@@ -112,11 +109,8 @@ class DataSet(NamedTuple):
     def is_distributed(self) -> bool:
         return False
 
-    def input_columns(self) -> ArrayColumns:
-        return ArrayColumns(self.X, self.weight)
-
-    def target_columns(self) -> ArrayColumns:
-        return ArrayColumns(self.Y, self.weight)
+    def columns(self, name: str) -> ArrayColumns:
+        return ArrayColumns(self.X if name == "X" else self.Y, self.weight)
 
     def take(self, rows: np.ndarray) -> "DataSet":
         """Return some of the rows. No copy is made of neighbouring rows, nor of a source."""

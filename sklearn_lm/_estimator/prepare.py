@@ -121,12 +121,12 @@ def make_scalings(kind: str | None, train: RowSet, by_evidence: bool) -> Scaling
     if kind == "auto":
         kind = "power" if by_evidence else "minmax"
     if kind != "power":
-        return Scalings(identity_power(), *make_scaling(kind, train.input_columns(), train.target_columns()))
-    check_input_range(train.input_columns().range())
+        return Scalings(identity_power(), *make_scaling(kind, train.columns("X"), train.columns("Y")))
+    check_input_range(train.columns("X").range())
     subsample = train.thinned(POWER_ROWS)
     power = make_power(subsample.X[:], subsample.weight)
     train = train.mapped(power)
-    return Scalings(power, *make_scaling("standard", train.input_columns(), train.target_columns()))
+    return Scalings(power, *make_scaling("standard", train.columns("X"), train.columns("Y")))
 
 
 def check_network_size(network: Network) -> None:
