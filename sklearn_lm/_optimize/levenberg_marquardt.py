@@ -112,13 +112,8 @@ def _search_step(
         # 3 decide
         status, gain_ratio, *damping = _kernels.decide(state.point.cost, state.norm, trial, *state.damping, rule)
         if status == _kernels.ACCEPTED and new is not None:
-            seconds = Seconds(*spent.tolist())
-            state.accept(
-                Step(
-                    theta, new, trial.gradient_norm, gain_ratio, Damping(*damping), state.n_evaluations,
-                    seconds, clock(), moved.loss_scale,
-                )
-            )  # fmt: skip
+            how = Damping(*damping), state.n_evaluations, Seconds(*spent.tolist()), clock(), moved.loss_scale
+            state.accept(Step(theta, new, trial.gradient_norm, gain_ratio, *how))
             return None
         if on_reject is not None:
             on_reject(Rejection(state.damping.mu / state.damping_scale.unit, gain_ratio, state.time()))
