@@ -111,14 +111,9 @@ def fit_network(
     problem, train = make_problem(prepared, config), prepared.sets["train"]
     settings = config.training._replace(by_evidence=prepared.by_evidence)
     listener = hooks.listener(prepared, problem) if hooks.listener else StartListener()
-    multistart = make_multistart(
-        problem,
-        train,
-        settings,
-        resume_point or Snapshot(prepared.scalings, prepared.split_indices),
-        rng,
-        Hooks(start_time, listener, hooks.part.save if hooks.part else None, hooks.stop),
-    )
+    snapshot = resume_point or Snapshot(prepared.scalings, prepared.split_indices)
+    training_hooks = Hooks(start_time, listener, hooks.part.save if hooks.part else None, hooks.stop)
+    multistart = make_multistart(problem, train, settings, snapshot, rng, training_hooks)
     result = partial(_result, prepared, config, problem, multistart)
     try:
         run = multistart.run()
@@ -161,8 +156,7 @@ def _result(
     assert run.ending is not None
     changed, theta = run.solution()
     solved: Problem = changed or problem
-    precisions = None if run.evidence is None else run.evidence.precisions
-    posterior, robust_loss, rows_left_out = _uncertainty(solved, run, theta, precisions, left_out)
+    posterior, robust_loss, rows_left_out = _uncertainty(solved, run, theta, left_out)
     starts = summary(multistart.runs)
     if config.training.verbose and len(multistart.runs) > 1:
         print_starts(starts)
@@ -177,7 +171,7 @@ def _result(
         n_iterations=run.iteration,
         history=run.monitor.history(),
         starts=starts,
-        precisions=precisions,
+        precisions=None if run.evidence is None else run.evidence.precisions,
         log_evidence=np.nan if run.evidence is None else run.evidence.log_evidence,
         robust_loss=robust_loss,
         posterior=posterior,
@@ -190,7 +184,7 @@ def _result(
 # Squares of errors near the limits of float64 may overflow: the sum is infinite then, which is a valid result.
 @np.errstate(over="ignore", invalid="ignore")
 def _uncertainty(
-    problem: Problem, run: StartRun, theta: np.ndarray, precisions: Precisions | None, left_out: DataSet | None
+    problem: Problem, run: StartRun, theta: np.ndarray, left_out: DataSet | None
 ) -> tuple[Posterior | None, RobustLoss | None, RowsLeftOut | None]:
     """Return the posterior, the robust loss and the leave-one-out predictions of the rows `left_out`."""
     train, n_outputs = problem.rows["train"], problem.network.sizes[-1]
