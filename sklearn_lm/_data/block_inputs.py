@@ -35,7 +35,7 @@ class RowBlocks(NamedTuple):
     def checked(self, estimator: BaseEstimator, *, reset: bool) -> BlockSet:
         """Return all rows as float64, each block kept where it was made. Errors are those of `check_rows`."""
         validate_data(estimator, self.head, reset=reset, skip_check_array=True)
-        load = partial(_load, estimator=type(estimator).__name__)
+        load = partial(_load, estimator_name=type(estimator).__name__)
         rows = BlockSet(self.executor, self.executor.persist([load] * len(self.X), self.X, self.y, self.weight))
         # Errors are reported in the target's own squared units, so its size matters under any scaling.
         check_overflow("y", rows.summary.y_range, "divide it by a constant")
@@ -43,9 +43,9 @@ class RowBlocks(NamedTuple):
         return rows
 
 
-def _load(X: ArrayLike, y: ArrayLike, weight: ArrayLike, estimator: str) -> DataSet | ValueError:
+def _load(X: ArrayLike, y: ArrayLike, weight: ArrayLike, estimator_name: str) -> DataSet | ValueError:
     """Return a block as float64, or the error of its check: raised on a cluster, it would come back reworded."""
-    options = {"dtype": np.float64, "ensure_min_samples": 0, "estimator": estimator}
+    options = {"dtype": np.float64, "ensure_min_samples": 0, "estimator": estimator_name}
     try:
         X = check_array(X, order="C", input_name="X", **options)
         y = check_array(y, ensure_2d=False, input_name="y", **options)

@@ -4,7 +4,7 @@ They happen before any work and change nothing that the caller owns. An error na
 is wrong with it, and the remedy.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from inspect import signature
 
@@ -119,8 +119,8 @@ def _check_array_like(name: str, values: ArrayLike) -> None:
         raise ValueError(
             f"{name} has masked values, and what lies under a mask is no data. Leave these rows out, or fill them in."
         )
-    is_table = hasattr(values, "columns")
-    dtypes = getattr(values, "dtypes", ()) if is_table else [getattr(values, "dtype", None)]
+    found = getattr(values, "dtypes", getattr(values, "dtype", None))  # of the columns of a table, or of an array
+    dtypes = found if isinstance(found, Iterable) else [found]
     if any(getattr(dtype, "kind", "") in ("M", "m") for dtype in dtypes):
         raise ValueError(
             f"{name} holds dates or time differences, whose numbers depend on their unit. Convert them to "
