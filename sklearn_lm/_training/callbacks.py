@@ -66,16 +66,15 @@ class Tasks(StartListener):
     def begin(self, n_starts: int) -> None:
         """Begin the task of the fit."""
         estimator, data = self._estimator, self._data
-        # With callbacks of its own, or as part of a fit that may have some.
-        if not (hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx")):
+        has_callbacks = "_skl_callbacks" in vars(estimator)  # of its own; or it is part of a fit that may have some
+        if not has_callbacks and "_parent_callback_ctx" not in vars(estimator):
             return
         self._has_starts = n_starts > 1
         context = estimator._init_callback_context(
             max_subtasks=n_starts if self._has_starts else self._n_iterations, sequential_subtasks=not self._has_starts
         )
-        if not hasattr(estimator, "_skl_callbacks"):
-            return
-        self._root = context.call_on_fit_task_begin(estimator=estimator, **data)
+        if has_callbacks:
+            self._root = context.call_on_fit_task_begin(estimator=estimator, **data)
 
     def lost(self, run: StartRun) -> None:
         """Begin and end the task of a dropped start."""

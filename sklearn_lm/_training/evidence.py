@@ -20,18 +20,18 @@ formulas need one beta; the scales are part of what is found.
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from .._data.blocks import BlockRows
 from .._data.rows import Rows
-from .._network.objective import Problem
+from .._network.objective import NetworkObjective, Problem
 from .._network.penalty import Groups, Precisions, penalty_of
 from .._network.subsample import is_quicker
 from .._network.topology import Network, layer_matrices
 from .._optimize.levenberg_marquardt import advance
 from .._optimize.linearization import Curvature, Linearization
+from .._optimize.objective import Objective
 from .._optimize.state import DataChangedError, OptimizerSettings, OptimizerState
 from .._optimize.termination import Ending, check_limits
 from .evidence_formulas import log_evidence, updated
@@ -129,7 +129,7 @@ class EvidenceSearch:
             problem = problem._replace(penalty=penalty)
         self._best_problem, self.best_point = problem, point
 
-    def maximise(self, objective: Any, state: OptimizerState, settings: OptimizerSettings) -> Ending:
+    def maximise(self, objective: Objective, state: OptimizerState, settings: OptimizerSettings) -> Ending:
         """Iterate to the end, with an update at every pause."""
         # A linear network may need no iteration between two updates: their number is limited too.
         while self.state.n_evaluations < settings.max_iter:
@@ -182,7 +182,7 @@ class EvidenceSearch:
         else:
             self.state = self.state._replace(n_unimproved=known.n_unimproved + 1)
 
-    def _update(self, objective: Any, state: OptimizerState, curvature: Curvature) -> bool:
+    def _update(self, objective: Objective, state: OptimizerState, curvature: Curvature) -> bool:
         """Update the precisions, and with them F; False if they have arrived, or the curvature is not finite."""
         if not math.isfinite(curvature.log_det):
             return False
@@ -218,7 +218,7 @@ class EvidenceSearch:
             self._min_evidence = linear - SHORTFALL * rows.weight * rows.Y.shape[1]
         return self.state.best is None or self.state.best.log_evidence < self._min_evidence
 
-    def _restart(self, objective: Any, state: OptimizerState) -> None:
+    def _restart(self, objective: Objective, state: OptimizerState) -> None:
         """Go back to the weights and scales of the start, with less precision of the noise."""
         n_restarts, first = self.state.n_restarts + 1, self._first_precisions
         precisions = first._replace(beta=first.beta * LESS**n_restarts)
@@ -231,7 +231,7 @@ class EvidenceSearch:
 
     def _move(
         self,
-        objective: Any,
+        objective: Objective,
         state: OptimizerState,
         problem: Problem,
         theta: np.ndarray,
@@ -245,8 +245,9 @@ class EvidenceSearch:
         state.replace(theta, objective.linearize(theta) if point is None else point)
         self.problem = problem
 
-    def adjust(self, objective: Any, problem: Problem) -> None:
+    def adjust(self, objective: Objective, problem: Problem) -> None:
         """Give objective and monitor the penalty and the targets of `problem`."""
+        assert isinstance(objective, NetworkObjective)
         objective.change_to(problem.rows["train"], problem.penalty)
         self._show(problem)
 
