@@ -5,17 +5,21 @@ from pathlib import Path
 
 import pytest
 
-PATH = Path(__file__).parents[1] / ".ci" / "advisories.py"
-if not PATH.exists():
+FOLDER = Path(__file__).parents[1] / ".ci"
+if not FOLDER.exists():
     pytest.skip("the checkout has it, the sdist has not", allow_module_level=True)
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
 def advisories():
-    spec = importlib.util.spec_from_file_location("advisories", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("advisories")
 
 
 SKIPPED = {"name": "numba", "skip_reason": "Dependency not found on PyPI and could not be audited"}
@@ -41,3 +45,16 @@ def test_what_was_checked_is_counted(advisories):
         ["numba: advisories could not be fetched: not checked", "no advisory for 1 packages"],
         0,
     )
+
+
+def test_a_file_that_is_not_installed_is_missed(tmp_path):
+    """Naive: modules alone are compared, and `py.typed` is not in the wheel."""
+    for place, names in {
+        "checkout": ["a.py", "py.typed", "b/c.py"],
+        "installed": ["a.py", "b/__pycache__/c.pyc"],
+    }.items():
+        for name in names:
+            (tmp_path / place / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / place / name).touch()
+    files = load("installed").files
+    assert files(tmp_path / "checkout") - files(tmp_path / "installed") == {Path("py.typed"), Path("b/c.py")}

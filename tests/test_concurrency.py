@@ -22,8 +22,10 @@ CELLS = Path(__file__).with_name("cells.py")
 LAYERS = [pytest.param("workqueue", marks=pytest.mark.slow), "omp", pytest.param("tbb", marks=pytest.mark.slow)]
 
 
-def run(cell: str, layer: str | None, threads: int | None = 2) -> subprocess.CompletedProcess:
-    """None: what numba and joblib choose."""
+def run(
+    cell: str, layer: str | None, threads: int | None = 2, timeout: float | None = 240
+) -> subprocess.CompletedProcess:
+    """None: what numba and joblib choose; no time-out."""
     libraries = [os.path.join(sys.prefix, "lib"), os.environ.get("LD_LIBRARY_PATH", "")]  # where pip puts libtbb
     chosen = {
         "NUMBA_THREADING_LAYER": layer,
@@ -33,7 +35,9 @@ def run(cell: str, layer: str | None, threads: int | None = 2) -> subprocess.Com
     }
     environment = {name: value for name, value in os.environ.items() if name not in chosen}
     environment.update({name: value for name, value in chosen.items() if value})
-    return subprocess.run([sys.executable, CELLS, cell], env=environment, capture_output=True, text=True, timeout=240)
+    return subprocess.run(
+        [sys.executable, CELLS, cell], env=environment, capture_output=True, text=True, timeout=timeout
+    )
 
 
 @cache
@@ -45,6 +49,13 @@ def is_present(layer: str) -> bool:
 def serial() -> str:
     """The bits of one thread."""
     return run("alone", "workqueue", threads=1).stdout.strip()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> None:
+    """Machine code of both twins is on disk before a clock runs: on a busy machine to compile it can take minutes."""
+    for threads in (1, 2):
+        run("alone", None, threads, timeout=None)
 
 
 @pytest.fixture(params=LAYERS)
