@@ -78,6 +78,7 @@ class RobustObjective(Objective):
         self.loss, self.loss_scale, self.weight = loss, loss.scale, least_squares.weight
         self._least_squares, self._penalty = least_squares, least_squares.penalty
         self._rows, self._weight = least_squares.rows, least_squares.rows.root_weight**2
+        self._known = b"", np.empty(0)  # theta and its residuals
 
     def with_loss_scale(self, scale: float | None) -> Self:
         """Return the objective with C = `scale`, or as it is."""
@@ -143,9 +144,13 @@ class RobustObjective(Objective):
         return (_norms(residuals) / self.loss_scale) ** 2
 
     def _residuals(self, theta: np.ndarray) -> np.ndarray:
-        network, Y = self._least_squares.network, self._rows.Y
-        x_scaling = Scaling(*self._least_squares.x_scaling)
-        return predict(self._rows.X, x_scaling, identity_scaling(Y.shape[1]), network, theta) - Y
+        """Return the residuals of all rows; those of the point visited last are kept."""
+        key = theta.tobytes()
+        if self._known[0] != key:
+            network, Y = self._least_squares.network, self._rows.Y
+            x_scaling = Scaling(*self._least_squares.x_scaling)
+            self._known = key, predict(self._rows.X, x_scaling, identity_scaling(Y.shape[1]), network, theta) - Y
+        return self._known[1]
 
 
 def _norms(residuals: np.ndarray) -> np.ndarray:
