@@ -19,6 +19,7 @@ from .._data.executors import one_thread
 from .._data.out_of_core import ArrayLike
 from .._data.reductions import weighted_sum
 from .._data.rows import DataSet
+from .._uncertainty.predictive import r_squared
 from .prediction import Predictor
 
 # Attributes that predictions do not need: they are not sent to the workers.
@@ -104,10 +105,7 @@ def score(model: BaseEstimator, X: ArrayLike, y: ArrayLike, sample_weight: Array
     light = light_copy(model)
     light._posterior = None
     mean = rows.reduce(_weighted_targets) / rows.total_weight()
-    unexplained, total = rows.reduce(partial(_sums_of_squares, light.predict, mean))
-    # A constant target is explained wholly or not at all.
-    ratio = np.divide(unexplained, total, out=np.where(unexplained > 0, 1.0, 0.0), where=total > 0)
-    return float(np.mean(1 - ratio))
+    return r_squared(*rows.reduce(partial(_sums_of_squares, light.predict, mean)))
 
 
 def _weighted_targets(block: DataSet) -> np.ndarray:

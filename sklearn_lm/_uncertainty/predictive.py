@@ -104,8 +104,12 @@ def score_left_out(train: DataSet, mean: np.ndarray, rows: np.ndarray, n_rows: i
     left_out = train.Y - mean
     centred = train.Y - np.average(train.Y, axis=0, weights=train.weight)
     unexplained, total = (weighted_sum(train.weight, part**2) for part in (left_out, centred))
-    # R2 as `score` has it; a constant target is explained wholly or not at all.
-    ratio = np.divide(unexplained, total, out=np.where(unexplained > 0, 1.0, 0.0), where=total > 0)
     residuals = np.full((n_rows, train.Y.shape[1]), np.nan)
     residuals[rows] = left_out
-    return LooScore(residuals, float(np.mean(1 - ratio)), float(unexplained.sum()))
+    return LooScore(residuals, r_squared(unexplained, total), float(unexplained.sum()))
+
+
+def r_squared(unexplained: np.ndarray, total: np.ndarray) -> float:
+    """Return the mean R2 over the outputs from sums of squares; a constant target is explained wholly or not at all."""
+    ratio = np.divide(unexplained, total, out=np.where(unexplained > 0, 1.0, 0.0), where=total > 0)
+    return float(np.mean(1 - ratio))
