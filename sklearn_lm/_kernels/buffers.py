@@ -1,4 +1,4 @@
-"""Working room for kernels."""
+"""Buffers for kernels."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def aligned_zeros(*shape: int) -> np.ndarray:
-    """Zeros that begin at a multiple of 64 bytes: the widest loads are slow where they straddle two cache lines."""
+    """Return zeros that begin at a multiple of 64 bytes: wide loads are slow if they straddle two cache lines."""
     n = math.prod(shape)
     buffer = np.zeros(n + 8)
     first = -(buffer.ctypes.data // 8) % 8

@@ -107,7 +107,7 @@ def jit(**options: Any) -> Callable[[Callable], Callable]:
 
 
 def _mark_full_width(typing_context: Any) -> Any:
-    """An LLVM attribute on the function in which the call stands; see `prefer_512bit`."""
+    """Return the intrinsic that marks the function that calls it; see `prefer_512bit`."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         attributes = builder.function.attributes
@@ -121,15 +121,15 @@ def _mark_full_width(typing_context: Any) -> Any:
 
 
 def _read_clock(typing_context: Any) -> Any:
-    """Seconds of the C library's monotonic clock; see `clock`."""
+    """Return the intrinsic that reads the monotonic clock of the C library; see `clock`."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         number, word = ir.IntType(64), ir.IntType(32)
         kind = ir.FunctionType(word, [word, number.as_pointer()])
         function = cgutils.get_or_insert_function(builder.module, kind, "clock_gettime")
-        room = cgutils.alloca_once(builder, number, size=2)  # struct timespec
-        builder.call(function, [ir.Constant(word, time.CLOCK_MONOTONIC), room])
-        parts = [builder.load(builder.gep(room, [ir.Constant(word, i)])) for i in range(2)]
+        timespec = cgutils.alloca_once(builder, number, size=2)
+        builder.call(function, [ir.Constant(word, time.CLOCK_MONOTONIC), timespec])
+        parts = [builder.load(builder.gep(timespec, [ir.Constant(word, i)])) for i in range(2)]
         seconds, nanoseconds = (builder.sitofp(part, ir.DoubleType()) for part in parts)
         return builder.fadd(seconds, builder.fmul(nanoseconds, ir.Constant(ir.DoubleType(), 1e-9)))
 
@@ -143,7 +143,7 @@ if vars(config)["DISABLE_JIT"]:
     clock = time.perf_counter
 
     def prefer_512bit() -> None:
-        """Nothing, where nothing is compiled."""
+        """Do nothing, because nothing is compiled."""
 
 else:
     # Seconds, for kernels that tell where their time went; differences mean something, and nothing else.

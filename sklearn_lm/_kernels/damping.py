@@ -68,7 +68,7 @@ def acceptable_cost(cost, predicted_reduction):
 
 @jit()
 def decide(cost, gradient_norm, trial, mu, growth, rule):
-    """Decide about a trial from a point with F = `cost`.
+    """Return the decision about a trial from a point with F = `cost`.
 
     Returns its status, the gain ratio (actual over predicted reduction; NaN if F does not resolve it), and mu and its
     growth after it. A point on which F is flat is accepted if it halves the norm of the gradient.

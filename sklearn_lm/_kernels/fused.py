@@ -28,18 +28,18 @@ N_RECORDED = 9
 @jit()
 def iterate(
     X, Y, root_weight, x_scaling, layout, pairs, delta_factors, input_factors, penalty_diag,
-    here, is_here, there, is_there, scratch, moments, output_moments, sums, L,
-    theta, cost, gradient, gram, diagonal, mu, growth, rule, accelerates, solves, max_ratio, n_most, seconds,
+    current, is_current, other, is_other, scratch, gram_sums, output_sums, sums, L,
+    theta, cost, gradient, gram, diagonal, mu, growth, rule, accelerates, solves, max_ratio, n_max, seconds,
     step, moved, new_gradient, new_gram, thetas, squares, records,
 ):  # fmt: skip
-    """Make up to `n_most` accepted steps of a problem of few rows with a Gram matrix, as `levenberg_marquardt` does.
+    """Make up to `n_max` accepted steps of a problem of few rows with a Gram matrix, as `levenberg_marquardt` does.
 
-    With `n_most` zero nothing moves: the "trial point" is theta, with its output layer solved for if `solves`, else as
+    With `n_max` zero nothing moves: the "trial point" is theta, with its output layer solved for if `solves`, else as
     it is and with its linearization in `new_gradient` and `new_gram`. Small problems get both from this kernel, so
     that the first of all fits compiles it alone.
 
     The arguments are flat, because a named tuple from Python costs about 0.5 us, and 0.1 us more for each member. The
-    first two rows are those of the drivers, with two arrays of units, `here` for theta and `there`
+    first two rows are those of the drivers, with two arrays of units, `current` for theta and `other`
     for the trial point, and whether they hold these already. `theta`, `gradient` and `gram` become those of the last
     accepted step; `thetas`, `squares` and `records` get a row for each of them; what was tried last is in the row
     after them, if there is one. `rule` is that of `decide`, and `seconds` are those that are left.
@@ -54,7 +54,7 @@ def iterate(
     start = now = clock()
     n_accepted, n_trials, status = 0, 0, ACCEPTED
     jacobian = solve = evaluate = 0.0
-    moves, gradient_norm = n_most > 0, norm(gradient)
+    moves, gradient_norm = n_max > 0, norm(gradient)
     while True:
         trial, predicted_reduction, trial_cost, new_cost = thetas[n_accepted], math.inf, math.nan, math.nan
         if moves:
@@ -69,15 +69,15 @@ def iterate(
             if moves and accelerates and not is_flat(cost, predicted_reduction):
                 # new_gradient is not needed yet.
                 _accumulate_curvature(
-                    everything, rows, Model(theta, layout), step, Buffers(here, is_here, scratch, sums)
+                    everything, rows, Model(theta, layout), step, Buffers(current, is_current, scratch, sums)
                 )  # fmt: skip
                 finish_gradient(layout, total_of_slots(sums), new_gradient)
-                is_here = True
+                is_current = True
                 add_acceleration(L, new_gradient, diagonal, max_ratio, step, moved)
             if solves:
                 model = Model(moved, layout)
-                _accumulate_output(everything, rows, model, Buffers(there, is_there, scratch, output_moments))
-                trial_cost = finish_output_layer(model, total_of_slots(output_moments), penalty_diag, trial)
+                _accumulate_output(everything, rows, model, Buffers(other, is_other, scratch, output_sums))
+                trial_cost = finish_output_layer(model, total_of_slots(output_sums), penalty_diag, trial)
             else:
                 for j in range(theta.size):
                     trial[j] = moved[j]
@@ -86,9 +86,11 @@ def iterate(
             # A NaN fails this comparison, as it should.
             if (moves and trial_cost < acceptable_cost(cost, predicted_reduction)) or not solves:
                 model = Model(trial, layout)
-                _accumulate_gram(everything, rows, model, tables, Buffers(there, solves or is_there, scratch, moments))
+                _accumulate_gram(
+                    everything, rows, model, tables, Buffers(other, solves or is_other, scratch, gram_sums)
+                )
                 new_cost = finish_linearization(
-                    model, tables, total_of_slots(moments), penalty_diag, squares[n_accepted], new_gradient, new_gram
+                    model, tables, total_of_slots(gram_sums), penalty_diag, squares[n_accepted], new_gradient, new_gram
                 )
                 if not solves:  # F alone would take half as long as all of it
                     trial_cost = new_cost
@@ -108,18 +110,18 @@ def iterate(
                 theta[j], gradient[j] = trial[j], new_gradient[j]
                 for k in range(j + 1):
                     gram[j, k] = new_gram[j, k]
-            here, is_here, there = there, True, here
+            current, is_current, other = other, True, current
             record = records[n_accepted]
             record[COST], record[NORM], record[MU], record[GAIN_RATIO] = cost, new_norm, mu, gain_ratio
             record[N_TRIALS], record[ELAPSED] = n_trials, now - start
             record[JACOBIAN], record[SOLVE], record[EVALUATE] = jacobian, solve, evaluate
             jacobian = solve = evaluate = 0.0
             n_accepted += 1
-            if n_accepted == n_most:
+            if n_accepted == n_max:
                 break
         elif status != REJECTED:
             break
         elif now - start >= seconds:
             status = LATE
             break
-    return n_accepted, status, mu, growth, n_trials, trial_cost, is_here
+    return n_accepted, status, mu, growth, n_trials, trial_cost, is_current

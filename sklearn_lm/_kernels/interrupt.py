@@ -1,4 +1,4 @@
-"""Ctrl-C in threads: Python tells the main thread alone of it, and the others must be told by that one.
+"""Ctrl-C in threads: Python interrupts the main thread only, which must pass it on to the others.
 
 A thread that works for another says by `obey` which event shall end it. The kernels ask `check` between their calls, so
 that no thread is waited for longer than for one call.
@@ -10,17 +10,18 @@ _local = threading.local()
 
 
 def obey(is_over: threading.Event | None) -> None:
-    """From now on this thread ends, at its next `check`, when the event is set."""
+    """Make this thread end, at its next `check`, when the event is set."""
     _local.is_over = is_over
 
 
 def obeyed() -> threading.Event | None:
-    """What ends this thread, if another one can."""
+    """Return the event that ends this thread, if there is one."""
     return getattr(_local, "is_over", None)
 
 
 def check() -> None:
-    """
+    """Raise an error if this thread shall end.
+
     Raises
     ------
     KeyboardInterrupt

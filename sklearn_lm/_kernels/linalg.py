@@ -13,7 +13,7 @@ BAND = 24  # columns of a Cholesky factor that are computed together
 
 @jit()
 def norm(v):
-    """Euclidean norm, scaled so that no square overflows or underflows."""
+    """Return the Euclidean norm, scaled so that no square overflows or underflows."""
     largest, total = 0.0, 0.0
     for value in v:
         if not abs(value) <= largest:  # NaN included
@@ -27,7 +27,10 @@ def norm(v):
 
 @jit(fastmath=CONTRACTED)
 def dot_of_first(a, b, count):
-    """In four sums of its own making: left to the compiler, those of a tail are not the same in each build."""
+    """Return the inner product of the first `count` numbers, in four sums.
+
+    Left to the compiler, the sums of a tail are not the same in each build.
+    """
     prefer_512bit()
     s0 = s1 = s2 = s3 = 0.0
     tail = count % 4
@@ -43,13 +46,13 @@ def dot_of_first(a, b, count):
 
 @jit()
 def dot(a, b):
-    """Inner product; BLAS would give other last bits with another number of its threads."""
+    """Return the inner product; BLAS would give other last bits with another number of its threads."""
     return dot_of_first(a, b, a.size)
 
 
 @jit(fastmath=REORDERED)
 def is_finite(gradient, gram):
-    """Whether all numbers are, of the Gram matrix in its lower triangle. (A sum is finite only if every term is.)"""
+    """Return whether gradient and lower triangle of the Gram matrix are finite: a sum is only if every term is."""
     prefer_512bit()
     total = 0.0
     for i in range(gram.shape[0]):
@@ -62,7 +65,7 @@ def is_finite(gradient, gram):
 
 @jit()
 def cholesky(gram, mu, diagonal, L):
-    """Lower factor of gram + mu diag(diagonal) in the first lines of L; False if there is none.
+    """Compute the lower factor of gram + mu diag(diagonal) in the first lines of L; return False if there is none.
 
     Only the lower triangle of `gram` is read. L has n_padded(n) rows and as many columns or more, zeros past the n-th
     row at first; beside the factor it is left with numbers that mean nothing. LAPACK's factor has other last bits with
@@ -91,7 +94,7 @@ def cholesky(gram, mu, diagonal, L):
 
 @jit(fastmath=CONTRACTED)
 def _factor_band(L, first, last, n, lines):
-    """Columns first, ..., last - 1 from what is left of them, as contiguous `lines`; False if there is no factor."""
+    """Factor columns first, ..., last - 1, copied to contiguous `lines`; return False if there is no factor."""
     prefer_512bit()
     count = n - first
     for i in range(count):
@@ -129,7 +132,7 @@ def cholesky_solve(L, x):
 
 @jit()
 def multiply_by_inverse_factor(V, p, rows, n_rows, z):
-    """z = rows V' for the first rows, in tiles; the part of V above its diagonal is left out by whole vectors.
+    """Compute z = rows V' for the first rows, in tiles, without whole vectors above the diagonal of V.
 
     V is as `invert_factor` leaves it, `rows` (n_padded(n_rows), V's columns) and z (n_padded(n_rows), n_padded(p)).
     """
@@ -146,10 +149,10 @@ def multiply_by_inverse_factor(V, p, rows, n_rows, z):
 
 @jit(fastmath=CONTRACTED)
 def invert_factor(L, n, transpose, V):
-    """V = L^-1 for a lower triangle of n rows, V_ic = (1_ic - sum_k L_ik V_kc) / L_ii, in bands of rows.
+    """Compute V = L^-1 for a lower triangle of n rows, V_ic = (1_ic - sum_k L_ik V_kc) / L_ii, in bands of rows.
 
     As in `cholesky` nearly all of the sum lies left of the band, and is dot products in tiles: of rows of L with those
-    of V', for which `transpose` is room. This and V have the shape of L, and are zeros at first.
+    of V', for which `transpose` is a buffer. This and V have the shape of L, and are zeros at first.
     """
     prefer_512bit()
     for first in range(0, n, BAND):

@@ -12,10 +12,10 @@ from .tiles import add_gram
 
 @jit(inline="always")
 def damped_step(gram, gradient, mu, diagonal, L, theta, step, trial):
-    """step = -(gram + mu D)^-1 gradient and trial = theta + step, with L left as the factor.
+    """Compute step = -(gram + mu D)^-1 gradient and trial = theta + step, with L left as the factor.
 
-    Returns the reduction of F that the quadratic model promises, -g'd - 1/2 d'Hd = 1/2 d'(mu D d - g); infinity, a
-    promise of nothing, where there is no factor or no finite step.
+    Returns the predicted reduction of F, by the quadratic model -g'd - 1/2 d'Hd = 1/2 d'(mu D d - g); infinity if there
+    is no factor or no finite step.
     """
     if not cholesky(gram, mu, diagonal, L):
         return math.inf
@@ -27,7 +27,7 @@ def damped_step(gram, gradient, mu, diagonal, L, theta, step, trial):
 
 @jit(inline="always")
 def take_step(gradient, mu, diagonal, theta, step, trial):
-    """trial = theta + step, and what the step promises, see `damped_step`."""
+    """Compute trial = theta + step; return the predicted reduction, see `damped_step`."""
     predicted_reduction = 0.0
     for j in range(step.size):
         predicted_reduction += 0.5 * step[j] * (mu * diagonal[j] * step[j] - gradient[j])
@@ -37,7 +37,7 @@ def take_step(gradient, mu, diagonal, theta, step, trial):
 
 @jit()
 def dual_factor(jacobian, damping, scaled, gram, L):
-    """L = the factor of I + J M^-1 J', M = diag(damping); False if there is none.
+    """Compute L, the factor of I + J M^-1 J' with M = diag(damping); return False if there is none.
 
     `scaled` gets J M^-1/2. Like those of J its rows have a multiple of VECTOR columns, zeros at their ends, and `gram`
     and `scaled` have rows for whole tiles.
@@ -66,7 +66,7 @@ def dual_solve(jacobian, damping, L, x):
 
 @jit()
 def dual_step(jacobian, residual, penalty_diag, damping, mu, diagonal, scaled, gram, L, gradient, theta, step, trial):
-    """What `damped_step` does, by a system of as many equations as there are residuals.
+    """Compute what `damped_step` does, by a system of as many equations as there are residuals.
 
     With M = S + mu D = diag(damping), what is not J'J, and g = J'r + S theta, the step -(J'J + M)^-1 g is
 
@@ -87,7 +87,7 @@ def dual_step(jacobian, residual, penalty_diag, damping, mu, diagonal, scaled, g
 
 @jit()
 def _subtract_dual(jacobian, damping, L, right, x):
-    """x -= M^-1 J' (I + J M^-1 J')^-1 right, with L as `dual_factor` left it; `right` is overwritten."""
+    """Subtract M^-1 J' (I + J M^-1 J')^-1 right from x, with L of `dual_factor`; `right` is overwritten."""
     cholesky_solve(L, right)
     product = np.zeros(x.size)
     for i in range(right.size):
@@ -98,16 +98,16 @@ def _subtract_dual(jacobian, damping, L, right, x):
 
 
 @jit()
-def add_dual_acceleration(jacobian, damping, diagonal, L, bend, largest, step, trial):
-    """What `add_acceleration` does, after `dual_step`: J' bend takes the place of `curvature`."""
+def add_dual_acceleration(jacobian, damping, diagonal, L, curvature, largest, step, trial):
+    """Add what `add_acceleration` does, after `dual_step`: the gradient of `curvature` is J' curvature."""
     acceleration = np.zeros(step.size)
-    _subtract_dual(jacobian, damping, L, bend, acceleration)
+    _subtract_dual(jacobian, damping, L, curvature, acceleration)
     add_half(acceleration, diagonal, largest, step, trial)
 
 
 @jit(inline="always")
 def add_acceleration(L, curvature, diagonal, largest, step, trial):
-    """trial += a / 2 with a = -(gram + mu D)^-1 curvature, if |a| <= largest |step| in the norm of D."""
+    """Add a / 2 to trial, a = -(gram + mu D)^-1 curvature, if |a| <= largest |step| in the norm of D."""
     for j in range(step.size):
         curvature[j] = -curvature[j]
     cholesky_solve(L, curvature)
@@ -116,11 +116,11 @@ def add_acceleration(L, curvature, diagonal, largest, step, trial):
 
 @jit(inline="always")
 def add_half(acceleration, diagonal, largest, step, trial):
-    """trial += acceleration / 2, unless that is too long, see `add_acceleration`."""
-    bend, straight = 0.0, 0.0
+    """Add acceleration / 2 to trial, unless it is too long, see `add_acceleration`."""
+    second, first = 0.0, 0.0
     for j in range(step.size):
-        bend += diagonal[j] * acceleration[j] * acceleration[j]
-        straight += diagonal[j] * step[j] * step[j]
-    if bend <= largest * largest * straight:  # and not where it is NaN
+        second += diagonal[j] * acceleration[j] * acceleration[j]
+        first += diagonal[j] * step[j] * step[j]
+    if second <= largest * largest * first:  # False for a NaN
         for j in range(step.size):
             trial[j] += 0.5 * acceleration[j]

@@ -6,7 +6,7 @@ from .layout import CONTRACTED, ONE, REORDERED, START, THREE, TILE_COLUMNS, TILE
 
 @jit(fastmath=REORDERED, forceinline=True)
 def tile(A, j, B, k, count):
-    """Twelve dot products over the first `count` samples: lines j, ..., j + 3 of A with lines k, k + 1, k + 2 of B.
+    """Return twelve dot products over the first `count` samples: lines j to j + 3 of A with lines k to k + 2 of B.
 
     One scalar sum for each, which the compiler turns into full vectors of fused multiply-adds; seven lines read for
     twelve products, where a single product reads two. (6 x 4 spills registers on AVX2.) All numbers are
@@ -34,7 +34,7 @@ def tile(A, j, B, k, count):
 
 @jit(forceinline=True)
 def add_tile(A, j, B, k, count, out, row, column):
-    """out[row + dj, column + dk] += A[j + dj] . B[k + dk] for a whole tile; unsigned numbers."""
+    """Add A[j + dj] . B[k + dk] to out[row + dj, column + dk] for a whole tile; unsigned numbers."""
     t0, t1, t2, t3 = tile(A, j, B, k, count)
     for t, line in ((t0, out[row]), (t1, out[row + ONE]), (t2, out[row + TWO]), (t3, out[row + THREE])):
         line[column] += t[0]
@@ -44,7 +44,7 @@ def add_tile(A, j, B, k, count, out, row, column):
 
 @jit()
 def add_products(A, n_a, B, n_b, count, out, row, column):
-    """out[row:, column:] += A B' for the first n_a lines of A and n_b of B, in whole tiles.
+    """Add A B' to out[row:, column:] for the first n_a lines of A and n_b of B, in whole tiles.
 
     Tiles at the edges read up to three lines beyond, and write as many rows and columns, which mean nothing.
     """
@@ -56,7 +56,7 @@ def add_products(A, n_a, B, n_b, count, out, row, column):
 
 @jit()
 def add_gram(lines, first, n, count, gram):
-    """gram += A A' for the first n of `lines`, lower triangle, in whole tiles: `lines` and `gram` have n_padded(n).
+    """Add A A' to the lower triangle of gram for the first n of `lines`, in whole tiles: both have n_padded(n) lines.
 
     Rows before the `first` may be left out.
     """
@@ -68,7 +68,7 @@ def add_gram(lines, first, n, count, gram):
 
 @jit(fastmath=CONTRACTED)
 def multiply_lines(factors, begin, end, lines, count, panel):
-    """Lines begin, ..., end - 1 of a table of products, into `panel`: line d is sum_o of lines d_0 and d_1 of output o.
+    """Compute lines begin, ..., end - 1 of a table of products: line d is sum_o of lines d_0 and d_1 of output o.
 
     Four at a time where they share their first factor, as most neighbours do: it is loaded once.
     """
@@ -111,7 +111,7 @@ def multiply_lines(factors, begin, end, lines, count, panel):
 
 @jit()
 def gram_of(lines, n, count, penalty_diag, gram):
-    """gram = A A' + diag(penalty_diag) in its lower triangle, for n lines A of `count` numbers, both n_padded(n)."""
+    """Compute the lower triangle of A A' + diag(penalty_diag) for n lines A of `count` numbers, padded for tiles."""
     gram[:] = 0.0
     add_gram(lines, START, n, count, gram)
     for j in range(n):

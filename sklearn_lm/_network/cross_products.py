@@ -45,7 +45,7 @@ class Workspace:
 
     @cached_property
     def activations(self) -> ActivationCache:
-        """Hidden units of the rows."""
+        """Return the cache of the hidden units of the rows."""
         return ActivationCache(self.network, self.X, self._has_products)
 
     def sums(self, n: int) -> np.ndarray:

@@ -36,6 +36,7 @@ def without_pairs(tables: GramTables) -> GramTables:
 
 @lru_cache(maxsize=4)
 def _make_gram_tables(shape: tuple[int, int], layout_bytes: bytes) -> GramTables:
+    """Return the tables for the layout with this shape and these bytes."""
     layout = np.frombuffer(layout_bytes, dtype=np.int64).reshape(shape).copy()  # read-only would be one more type
     n_layers = len(layout)
     n_products = n_padded(layout[-1, N_IN] + 1 + layout[-1, N_OUT]) ** 2 + n_gradient_sums(layout, n_layers - 1)

@@ -2,7 +2,7 @@
 
 No family is right everywhere. Units spread over the range of the data suit one input, small weights suit many, and
 a sharp feature wants a steep unit that begins near it. `FAMILIES` names them, `draw` makes one start, and
-`mix` says how often each takes part in a race.
+`mix` says how often each is drawn.
 
 Every family sees the data through a sample of distinct rows and their weights (`distinct_rows`), so a row given
 twice counts as one of weight two, and the order of the rows does not matter.
@@ -38,7 +38,7 @@ Family = Callable[[Sample, int, float, np.random.RandomState], np.ndarray]
 
 @np.errstate(over="ignore", invalid="ignore")  # a start that overflows is one that loses
 def draw(network: Network, family: str, sample: Sample, rng: np.random.RandomState) -> np.ndarray:
-    """theta of one random start. The output layer starts from Glorot's weights whatever the family."""
+    """Return theta of one random start. The output layer starts from Glorot's weights whatever the family."""
     theta = np.empty(network.n_parameters)
     matrices = layer_matrices(network, theta)
     for layer, (matrix, name) in enumerate(zip(matrices, network.activations, strict=True)):
@@ -56,7 +56,7 @@ def draw(network: Network, family: str, sample: Sample, rng: np.random.RandomSta
 
 
 def nguyen_widrow(sample: Sample, n_units: int, active: float, rng: np.random.RandomState) -> np.ndarray:
-    """[W | b] whose units divide the range of the inputs among themselves.
+    """Return [W | b] whose units divide the range of the inputs among themselves.
 
     D. Nguyen and B. Widrow, "Improving the learning speed of 2-layer neural networks by choosing initial values
     of the adaptive weights", IJCNN 1990: directions at random, |w| = 0.7 H^(1/d), biases spread over [-|w|, |w|], for
@@ -69,40 +69,41 @@ def nguyen_widrow(sample: Sample, n_units: int, active: float, rng: np.random.Ra
     half[half < MIN_RANGE] = 1.0
     n_inputs = int(np.count_nonzero(direction.any(axis=0)))
     magnitude = 0.7 * active * n_units ** (1 / max(1, n_inputs))
-    # One unit alone has its bend in the middle of the data and not at its edge.
+    # The centre of a single unit is in the middle of the data and not at its edge.
     spread = np.linspace(-1.0, 1.0, n_units) if n_units > 1 else np.zeros(1)
-    # With one input the sign of w must be undone, for the bends -b / w to lie evenly; with several any sign will do.
+    # With one input the sign of w must be undone, so that the centres -b / w lie evenly; with several inputs any sign
+    # will do.
     spread = spread * np.where(direction.sum(axis=1) < 0, -1.0, 1.0)
     W = magnitude * direction / half[:, None]
     return np.column_stack([W, magnitude * (spread - centre / half)])
 
 
 def glorot(sample: Sample, n_units: int, active: float, rng: np.random.RandomState) -> np.ndarray:
-    """[W | b], uniform on +-sqrt(6 / (n_in + n_out)) (Glorot & Bengio, AISTATS 2010, eq. 16), biases zero."""
+    """Return [W | b], uniform on +-sqrt(6 / (n_in + n_out)) (Glorot & Bengio, AISTATS 2010, eq. 16), biases zero."""
     n_inputs = len(sample.lines)
     bound = np.sqrt(6.0 / (n_inputs + n_units))
     return np.column_stack([rng.uniform(-bound, bound, size=(n_units, n_inputs)), np.zeros(n_units)])
 
 
 def small(sample: Sample, n_units: int, active: float, rng: np.random.RandomState) -> np.ndarray:
-    """Glorot's weights at half their size, with small biases: a nearly linear start for several inputs."""
+    """Return Glorot's weights at half their size, with small biases: a nearly linear start for several inputs."""
     matrix = 0.5 * glorot(sample, n_units, active, rng)
     matrix[:, -1] = rng.uniform(-0.5, 0.5, size=n_units)
     return matrix
 
 
 def centred(sample: Sample, n_units: int, active: float, rng: np.random.RandomState) -> np.ndarray:
-    """Units that bend at data points drawn at random, with slopes of all sizes."""
+    """Return units that are nonlinear near data points drawn at random, with slopes of all sizes."""
     return _through_data(sample, n_units, active * _log_uniform(rng, 0.7, 5.0, n_units), rng)
 
 
 def steep(sample: Sample, n_units: int, active: float, rng: np.random.RandomState) -> np.ndarray:
-    """The same, with slopes that make a step of each unit."""
+    """Return units like `centred`, with slopes so large that each unit is a step."""
     return _through_data(sample, n_units, active * _log_uniform(rng, 4.0, 30.0, n_units), rng)
 
 
 def selected(sample: Sample, n_units: int, active: float, rng: np.random.RandomState) -> np.ndarray:
-    """Units chosen one by one from many random ones, each to explain most of what the others leave.
+    """Return units chosen one by one from many random ones, each to explain most of what the others leave.
 
     Orthogonal matching pursuit (Pati, Rezaiifar & Krishnaprasad 1993) over ridge functions tanh(w x + b).
     """
@@ -146,7 +147,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def mix(n_starts: int, n_inputs: int, first: str) -> list[str]:
-    """Families of the starts of a race: first the one the user named, then the others in turn.
+    """Return the families of the starts: first the one the user named, then the others in turn.
 
     One input: spreading units has one answer, so chance has to come from data-driven families. Several: no
     family is best, so most take an equal part.
@@ -160,7 +161,7 @@ def mix(n_starts: int, n_inputs: int, first: str) -> list[str]:
 
 
 def _random_directions(sample: Sample, n_units: int, rng: np.random.RandomState) -> np.ndarray:
-    """Unit vectors, one a line, with zeros for inputs that never change."""
+    """Return unit vectors, one a line, with zeros for inputs that never change."""
     varies = np.ptp(sample.lines, axis=1) > 0 if len(sample.lines) else np.zeros(0, dtype=bool)
     direction = rng.uniform(-1.0, 1.0, size=(n_units, len(varies))) * varies
     length = np.linalg.norm(direction, axis=1, keepdims=True)
@@ -168,7 +169,7 @@ def _random_directions(sample: Sample, n_units: int, rng: np.random.RandomState)
 
 
 def _quantiles(lines: np.ndarray, weight: np.ndarray, shares: tuple[float, ...]) -> list[np.ndarray]:
-    """For each share q, the least value of each line up to which a share q of the weight lies.
+    """Return for each share q the least value of each line up to which a share q of the weight lies.
 
     A share within 1e-9 counts as reached: the rounding of a sum of weights must not decide between neighbours.
     """
@@ -180,7 +181,7 @@ def _quantiles(lines: np.ndarray, weight: np.ndarray, shares: tuple[float, ...])
 
 
 def _through_data(sample: Sample, n_units: int, magnitude: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    """[W | b] with w x + b = 0 at data points drawn by weight."""
+    """Return [W | b] with w x + b = 0 at data points drawn by weight."""
     direction = _random_directions(sample, n_units, rng)
     # The range along a direction from those of the inputs, as if they were independent: there may be hundreds of
     # directions, and the slopes are random anyway.

@@ -212,6 +212,7 @@ class NetworkObjective(Objective):
         return J
 
     def _linearize_by_jacobian(self, theta: np.ndarray) -> JacobianLinearization:
+        """Return the linearization with J in place of the Gram matrix."""
         penalty_diag, jacobian = self.penalty.penalty_diag, self._jacobian_buffer()
         gradient, residual, squares = np.empty_like(theta), np.empty(len(jacobian)), np.empty(self.rows.Y.shape[1])
         cost = _kernels.dual_equations(
@@ -265,46 +266,46 @@ class Problem(NamedTuple):
     network: Network
     x_scaling: Scaling
     y_scaling: Scaling
-    rows: dict[str, Any]  # `Rows` (or `blocks.BlockRows`): "train" and, where there are such, "validation" and "test"
+    rows: dict[str, Any]  # `KernelRows`: "train" and, if there are such, "validation" and "test"
     penalty: Penalty
-    kind: Callable[..., Any] = NetworkObjective  # with another loss, or rows elsewhere, another class
+    kind: Callable[..., Any] = NetworkObjective  # another class for another loss
     solver: str = "auto"
 
     @property
     def projects(self) -> bool:
-        """Whether the output layer can be solved for at each trial point, and is not all there is."""
+        """Return whether the output layer can be solved for at each trial point, and is not the whole network."""
         network = self.network
         return network.is_nonlinear and (self.has_matrix or network.sizes[-2] <= MAX_PROJECTION)
 
     @property
     def has_matrix(self) -> bool:
-        """Whether there may be a Gram matrix of all rows, however steps are found."""
+        """Return whether there may be a Gram matrix of all rows, however steps are found."""
         return not is_matrix_free(self.solver, self.network, self.rows["train"].Y.size)
 
     def objective(self, with_matrix: bool = False) -> Any:
-        """A new one, with working room of its own: one for each thread that minimises.
+        """Return a new objective with its own buffers: each thread that minimises needs one.
 
-        `with_matrix`: its normal equations have the Gram matrix wherever there may be one, even if steps are found more
-        quickly without.
+        `with_matrix`: its linearization has the Gram matrix if there may be one, even if steps are found more quickly
+        without.
         """
         solver = "cholesky" if with_matrix and self.has_matrix else self.solver
         return self.kind(self.network, self.rows["train"], self.x_scaling.table(), self.penalty, solver)
 
     def train_error(self, equations: Linearization) -> float:
-        """Mean squared training error, in the target's own squared units, of a point already evaluated."""
+        """Return the mean squared training error, in squared units of the target, of a point already evaluated."""
         return mean_squared_error(self.rows["train"], equations.squares, self.y_scaling)
 
     def held_out_errors(self) -> dict[str, Callable[[np.ndarray], float]]:
-        """Name of a column of the history, and `error` as a function of theta, for each set but the training rows."""
+        """Return `error` as a function of theta for each set but the training rows, by the name of its column."""
         return {f"{name}_mse": partial(self.error, name) for name in self.rows if name != "train"}
 
     def rescaled(self, factor: np.ndarray) -> "Problem":
-        """The same data with scaled targets multiplied by a factor per output."""
+        """Return the same data with scaled targets multiplied by a factor per output."""
         rows = {name: part.rescaled(factor) for name, part in self.rows.items()}
         return self._replace(y_scaling=self.y_scaling._replace(scale=self.y_scaling.scale / factor), rows=rows)
 
     def negligible(self) -> float:
-        """Errors below this, of the measure by which fits are compared, are rounding errors of a perfect fit."""
+        """Return the error below which the errors that fits are compared by are rounding errors of a perfect fit."""
         train = self.rows["train"]
         mean = train.mean_power(np.zeros(train.Y.shape[1]), 1)
         variance = train.mean_power(mean, 2)
@@ -313,7 +314,7 @@ class Problem(NamedTuple):
         return EPS * 0.5 * train.weight * float(variance.sum())
 
     def error(self, name: str, theta: np.ndarray) -> float:
-        """Mean squared error on a set, in the same units."""
+        """Return the mean squared error on a set, in the same units."""
         squares = self.rows[name].total(sum_of_squares, self.x_scaling.table(), self.network, theta)
         return mean_squared_error(self.rows[name], squares, self.y_scaling)
 
@@ -322,7 +323,7 @@ class Problem(NamedTuple):
 def predict(
     X: np.ndarray | Source, x_scaling: Scaling, y_scaling: Scaling, network: Network, theta: np.ndarray
 ) -> np.ndarray:
-    """f(X) in the target's own units, (n_rows, n_outputs), block by block."""
+    """Return f(X) in the units of the target, (n_rows, n_outputs), block by block."""
     f = np.empty((len(X), network.sizes[-1]))
     n_slots = _kernels.n_slots_for(len(X))
     if isinstance(X, Source):

@@ -29,17 +29,18 @@ class Network(NamedTuple):
 
     @property
     def is_nonlinear(self) -> bool:
-        """Whether any unit is nonlinear: otherwise there is one minimum, and one start finds it."""
+        """Return whether any unit is nonlinear: otherwise there is one minimum, and one start finds it."""
         return any(name != "identity" for name in self.activations)
 
 
 def make_network(n_inputs: int, hidden: Sequence[int], n_outputs: int, activations: Sequence[str]) -> Network:
-    """Network with one activation name per hidden layer and a linear output layer."""
+    """Return the network with one activation name per hidden layer and a linear output layer."""
     return _make_network((n_inputs, *hidden, n_outputs), (*activations, "identity"))
 
 
 @lru_cache  # each call of predict asks for it
 def _make_network(sizes: tuple[int, ...], names: tuple[str, ...]) -> Network:
+    """Return the network with these layer sizes and activation names, and its table `layout`."""
     rows, offset, source = [], 0, 0
     for n_in, n_out, name in zip(sizes[:-1], sizes[1:], names, strict=True):
         rows.append((n_in, n_out, offset, source, ACTIVATIONS[name].code))
@@ -49,7 +50,7 @@ def _make_network(sizes: tuple[int, ...], names: tuple[str, ...]) -> Network:
 
 
 def layer_matrices(network: Network, theta: np.ndarray) -> list[np.ndarray]:
-    """Views [W_l | b_l] of theta, one matrix (n_out, n_in + 1) per layer."""
+    """Return views [W_l | b_l] of theta, one matrix (n_out, n_in + 1) per layer."""
     matrices, offset = [], 0
     for n_in, n_out in zip(network.sizes[:-1], network.sizes[1:], strict=True):
         end = offset + n_out * (n_in + 1)
@@ -59,7 +60,7 @@ def layer_matrices(network: Network, theta: np.ndarray) -> list[np.ndarray]:
 
 
 def pack(coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]) -> np.ndarray:
-    """theta from scikit-learn's form: `coefs[l]` (n_in, n_out) and `intercepts[l]` (n_out,)."""
+    """Return theta from scikit-learn's form: `coefs[l]` (n_in, n_out) and `intercepts[l]` (n_out,)."""
     theta, offset = np.empty(sum(W.size + b.size for W, b in zip(coefs, intercepts, strict=True))), 0
     for W, b in zip(coefs, intercepts, strict=True):
         end = offset + W.size + b.size
@@ -70,14 +71,14 @@ def pack(coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]) -> np.nd
 
 
 def unpack(network: Network, theta: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Copies of the weights and biases in scikit-learn's form, the inverse of `pack`."""
+    """Return copies of the weights and biases in scikit-learn's form, the inverse of `pack`."""
     matrices = layer_matrices(network, theta)
     coefs = [np.ascontiguousarray(matrix[:, :-1].T) for matrix in matrices]
     return coefs, [matrix[:, -1].copy() for matrix in matrices]
 
 
 def is_weight(network: Network) -> np.ndarray:
-    """Boolean mask over theta: True for weights, False for biases."""
+    """Return a boolean mask over theta: True for weights, False for biases."""
     mask = np.ones(network.n_parameters, dtype=bool)
     for matrix in layer_matrices(network, mask):
         matrix[:, -1] = False
