@@ -7,7 +7,7 @@ threads, are described in `layout.py`; how a kernel is compiled and cached in `c
 # ruff: noqa: F401
 from .activations import ACTIVATIONS, activate_lines
 from .block_preconditioner import block_grams, factor_blocks, precondition
-from .bundles import Buffers, GramTables, Model, RowData
+from .bundles import Buffers, GramTables, NetworkArrays, RowData
 from .compile import Work
 from .damping import (
     ACCEPTED, LATE, NO_DIGITS, NO_STEP, REJECTED, RESOLUTION, RULES, DampingRule, Trial, acceptable_cost,

@@ -15,7 +15,7 @@ class RowData(NamedTuple):
     begin: int = 0  # number of the first of these rows among all
 
 
-class Model(NamedTuple):
+class NetworkArrays(NamedTuple):
     """A network with its parameters."""
 
     theta: np.ndarray  # (n_parameters,)

@@ -131,14 +131,14 @@ def load_residuals(Y, first, output, f, weight_line, residual, count, padded):
 
 
 @serial_and_parallel
-def accumulate_squares(part, rows, model, sums):
+def accumulate_squares(part, rows, network, sums):
     """Add the Gram matrix of the residuals, whose diagonal has the sums of squares, to the sums of each slot.
 
     In tiles as in `accumulate_gram_products`, so that all sums of squares have the same bits. `sums` is
     (n_slots, n_padded(n_outputs)^2).
     """
     X, Y, root_weight, x_scaling, _ = rows
-    theta, layout = model
+    theta, layout = network
     n_outputs = Y.shape[1]
     for slot in prange(part.first_slot, part.end_slot):
         units = np.empty((n_units_in(layout), LINE))
@@ -168,9 +168,9 @@ def total_cost(squares, penalty_diag, theta):
 
 
 @serial_and_parallel
-def predict(part, X, x_scaling, y_scaling, model, f):
+def predict(part, X, x_scaling, y_scaling, network, f):
     """Compute f[i, o] = y_offset_o + y_scale_o f_o(x_i), in the units of the target."""
-    theta, layout = model
+    theta, layout = network
     n_outputs = f.shape[1]
     for slot in prange(part.first_slot, part.end_slot):
         units = np.empty((n_units_in(layout), LINE))

@@ -6,7 +6,7 @@ between two of them.
 
 import math
 
-from .bundles import Buffers, GramTables, Model, RowData
+from .bundles import Buffers, GramTables, NetworkArrays, RowData
 from .compile import MAX_ROUNDS, Part, clock, jit
 from .damping import ACCEPTED, LATE, REJECTED, Trial, acceptable_cost, decide, is_flat
 from .gram import accumulate_gram_products, finish_linearization
@@ -69,15 +69,15 @@ def iterate(
             if moves and accelerates and not is_flat(cost, predicted_reduction):
                 # new_gradient is not needed yet.
                 _accumulate_curvature(
-                    everything, rows, Model(theta, layout), step, Buffers(current, is_current, scratch, sums)
+                    everything, rows, NetworkArrays(theta, layout), step, Buffers(current, is_current, scratch, sums)
                 )  # fmt: skip
                 finish_gradient(layout, total_of_slots(sums), new_gradient)
                 is_current = True
                 add_acceleration(L, new_gradient, diagonal, max_ratio, step, moved)
             if solves:
-                model = Model(moved, layout)
-                _accumulate_output(everything, rows, model, Buffers(other, is_other, scratch, output_sums))
-                trial_cost = finish_output_layer(model, total_of_slots(output_sums), penalty_diag, trial)
+                network = NetworkArrays(moved, layout)
+                _accumulate_output(everything, rows, network, Buffers(other, is_other, scratch, output_sums))
+                trial_cost = finish_output_layer(network, total_of_slots(output_sums), penalty_diag, trial)
             else:
                 for j in range(theta.size):
                     trial[j] = moved[j]
@@ -85,12 +85,18 @@ def iterate(
             evaluate += now - before
             # A NaN fails this comparison, as it should.
             if (moves and trial_cost < acceptable_cost(cost, predicted_reduction)) or not solves:
-                model = Model(trial, layout)
+                network = NetworkArrays(trial, layout)
                 _accumulate_gram(
-                    everything, rows, model, tables, Buffers(other, solves or is_other, scratch, gram_sums)
+                    everything, rows, network, tables, Buffers(other, solves or is_other, scratch, gram_sums)
                 )
                 new_cost = finish_linearization(
-                    model, tables, total_of_slots(gram_sums), penalty_diag, squares[n_accepted], new_gradient, new_gram
+                    network,
+                    tables,
+                    total_of_slots(gram_sums),
+                    penalty_diag,
+                    squares[n_accepted],
+                    new_gradient,
+                    new_gram,
                 )
                 if not solves:  # F alone would take half as long as all of it
                     trial_cost = new_cost

@@ -33,13 +33,13 @@ def _add_pairs(tables, deltas, units, scratch, count, sums):
 
 
 @serial_and_parallel
-def accumulate_gram_products(part, rows, model, tables, buffers):
+def accumulate_gram_products(part, rows, network, tables, buffers):
     """Add the cross products of blocks of rows that make sums of squares, gradient and Gram matrix.
 
     `buffers.sums` is (n_slots, tables.n_products). Tables without pairs leave out the Gram matrix.
     """
     X, Y, root_weight, x_scaling, _ = rows
-    theta, layout = model
+    theta, layout = network
     all_units, is_fresh, all_scratch, all_sums = buffers
     n_outputs, n_lines, last = Y.shape[1], n_units_in(layout), layout.shape[0] - 1
     n_basis = layout[last, N_IN] + 1
@@ -68,9 +68,9 @@ def accumulate_gram_products(part, rows, model, tables, buffers):
 
 
 @jit(inline="always")
-def finish_linearization(model, tables, products, penalty_diag, squares, gradient, gram):
+def finish_linearization(network, tables, products, penalty_diag, squares, gradient, gram):
     """Compute sums of squares, gradient J'r + S theta and the lower triangle of J'J + S from the total; return F."""
-    theta, layout = model
+    theta, layout = network
     n_output_products = _scatter_output_products(layout, products, squares, gradient, gram)
     scatter_gradient(layout, layout.shape[0] - 1, products[n_output_products:], gradient)
     _scatter_pairs(tables, products, gram)

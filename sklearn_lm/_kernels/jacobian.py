@@ -24,12 +24,12 @@ def jacobian_lines(layout, units, deltas, jacobian, count):
 
 
 @jit()
-def _jacobian_block(X, root_weight, first, x_scaling, model, buffers, J):
+def _jacobian_block(X, root_weight, first, x_scaling, network, buffers, J):
     """Compute the rows of sqrt(w) J for the block that begins at row `first` of X; return its number of rows.
 
     `buffers` are lines of units, which get those of the block, of deltas and of parameters.
     """
-    theta, layout = model
+    theta, layout = network
     units, deltas, lines = buffers
     n_outputs, weight_line = layout[layout.shape[0] - 1, N_OUT], np.empty(LINE)
     count, padded = forward_rows(X, first, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
@@ -45,18 +45,18 @@ def _jacobian_block(X, root_weight, first, x_scaling, model, buffers, J):
 
 
 @jit()
-def dual_equations(rows, model, penalty_diag, jacobian, residual, squares, gradient):
+def dual_equations(rows, network, penalty_diag, jacobian, residual, squares, gradient):
     """Compute sqrt(w) J, residuals sqrt(w) (f - y), sums of squares and the gradient J'r + S theta; return F.
 
     `jacobian` has as many columns as there are parameters or more; those past them are not touched.
     """
     X, Y, root_weight, x_scaling, _ = rows
-    theta, layout = model
+    theta, layout = network
     n_outputs = Y.shape[1]
     units = np.empty((n_units_in(layout), LINE))
     buffers = units, np.empty_like(units), np.empty((theta.size, LINE))
     for first in range(0, X.shape[0], BLOCK):
-        count = _jacobian_block(X, root_weight, first, x_scaling, model, buffers, jacobian)
+        count = _jacobian_block(X, root_weight, first, x_scaling, network, buffers, jacobian)
         for o in range(n_outputs):
             f = units[first_output(layout) + o]
             for s in range(count):
@@ -73,10 +73,10 @@ def dual_equations(rows, model, penalty_diag, jacobian, residual, squares, gradi
 
 
 @jit()
-def dual_curvature(rows, model, direction, curvature):
+def dual_curvature(rows, network, direction, curvature):
     """Compute sqrt(w) r_vv, residual by residual, with r_vv the second derivative along `direction`."""
     X, Y, root_weight, x_scaling, _ = rows
-    theta, layout = model
+    theta, layout = network
     n_outputs = Y.shape[1]
     units = np.empty((n_units_in(layout), LINE))
     first_derivative, second = np.zeros_like(units), np.zeros_like(units)
@@ -90,9 +90,9 @@ def dual_curvature(rows, model, direction, curvature):
 
 
 @jit()
-def jacobian_rows(X, root_weight, x_scaling, model, J):
+def jacobian_rows(X, root_weight, x_scaling, network, J):
     """Compute the matrix sqrt(w) J, (n_rows * n_outputs, n_parameters): row i * n_outputs + o."""
-    units = np.empty((n_units_in(model.layout), LINE))
-    buffers = units, np.empty_like(units), np.empty((model.theta.size, LINE))
+    units = np.empty((n_units_in(network.layout), LINE))
+    buffers = units, np.empty_like(units), np.empty((network.theta.size, LINE))
     for first in range(0, X.shape[0], BLOCK):
-        _jacobian_block(X, root_weight, first, x_scaling, model, buffers, J)
+        _jacobian_block(X, root_weight, first, x_scaling, network, buffers, J)

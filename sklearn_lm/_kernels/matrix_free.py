@@ -29,13 +29,13 @@ def _first_derivatives(theta, direction, layout, units, first, count):
 
 
 @serial_and_parallel
-def accumulate_gram_times(part, rows, model, direction, buffers):
+def accumulate_gram_times(part, rows, network, direction, buffers):
     """Add the parts of J'W J direction, by J v and J'u over blocks of rows: neither J nor J'J exists.
 
     `buffers.sums` is (n_slots, n_gradient_sums) for all layers.
     """
     X, Y, root_weight, x_scaling, _ = rows
-    theta, layout = model
+    theta, layout = network
     all_units, is_fresh, all_scratch, all_sums = buffers
     n_outputs, n_lines = Y.shape[1], n_padded(n_units_in(layout))
     for slot in prange(part.first_slot, part.end_slot):
@@ -75,7 +75,7 @@ def _sum_squared_deltas(layout, deltas, weight_line, squared_deltas, count):
 
 
 @serial_and_parallel
-def accumulate_first_order(part, rows, model, every, kept, buffers):
+def accumulate_first_order(part, rows, network, every, kept, buffers):
     """Add the cross products of blocks of rows that make sums of squares, gradient and diagonal of J'J.
 
     Parameters
@@ -88,7 +88,7 @@ def accumulate_first_order(part, rows, model, every, kept, buffers):
         `scratch` is (n_slots, n_first_order_lines, LINE), `sums` (n_slots, n_first_order_sums).
     """
     X, Y, root_weight, x_scaling, begin = rows
-    theta, layout = model
+    theta, layout = network
     all_units, is_fresh, all_scratch, all_sums = buffers
     n_outputs, n_used, n_layers = Y.shape[1], n_units_in(layout), layout.shape[0]
     n_lines, n_sums = n_padded(n_used), n_gradient_sums(layout, n_layers)
@@ -130,9 +130,9 @@ def accumulate_first_order(part, rows, model, every, kept, buffers):
 
 
 @jit()
-def finish_first_order(model, total, penalty_diag, squares, gradient, diagonal):
+def finish_first_order(network, total, penalty_diag, squares, gradient, diagonal):
     """Compute sums of squares, gradient J'r + S theta and the diagonal of J'J, without S, from the total; return F."""
-    theta, layout = model
+    theta, layout = network
     n_layers, n_outputs = layout.shape[0], squares.size
     n_sums = n_gradient_sums(layout, n_layers)
     scatter_gradient(layout, n_layers, total, gradient)

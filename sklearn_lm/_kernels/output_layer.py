@@ -35,13 +35,13 @@ def add_output_products(Y, root_weight, first, layout, units, basis, count, padd
 
 
 @serial_and_parallel
-def accumulate_output_products(part, rows, model, buffers):
+def accumulate_output_products(part, rows, network, buffers):
     """Add the Gram matrix of the inputs of the output layer and of the residuals.
 
     `buffers.sums` is (n_slots, n_output_sums(layout)).
     """
     X, Y, root_weight, x_scaling, _ = rows
-    theta, layout = model
+    theta, layout = network
     all_units, is_fresh, scratch, sums = buffers
     n = layout[layout.shape[0] - 1, N_IN] + 1 + Y.shape[1]
     for slot in prange(part.first_slot, part.end_slot):
@@ -57,14 +57,14 @@ def accumulate_output_products(part, rows, model, buffers):
 
 
 @jit(inline="always")
-def finish_output_layer(model, total, penalty_diag, solved):
+def finish_output_layer(network, total, penalty_diag, solved):
     """Set `solved` to theta with its output layer solved for by penalised least squares; return F there.
 
     Variable projection in its plainest form (Golub & Pereyra 1973). The equations are those of the *change* of the
     output layer, so their right-hand side is the gradient, which is exact near the solution. `total`, from
     `accumulate_output_products`, is overwritten.
     """
-    theta, layout = model
+    theta, layout = network
     last = layout.shape[0] - 1
     n_basis, n_outputs, offset = layout[last, N_IN] + 1, layout[last, N_OUT], layout[last, OFFSET]
     products = matrix_at(total, START, n_basis + n_outputs, n_basis + n_outputs)

@@ -39,13 +39,13 @@ def second_derivatives(theta, direction, layout, units, first, second, count):
 
 
 @serial_and_parallel
-def accumulate_curvature(part, rows, model, direction, buffers):
+def accumulate_curvature(part, rows, network, direction, buffers):
     """Add the parts of J'W r_vv, with r_vv the second derivative of the residuals along `direction`.
 
     `buffers.sums` is (n_slots, n_gradient_sums) for all layers.
     """
     X, Y, root_weight, x_scaling, _ = rows
-    theta, layout = model
+    theta, layout = network
     all_units, is_fresh, all_scratch, all_sums = buffers
     n_outputs, n_lines = Y.shape[1], n_padded(n_units_in(layout))
     for slot in prange(part.first_slot, part.end_slot):

@@ -14,12 +14,12 @@ from .linalg import dot_of_first, multiply_by_inverse_factor
 
 
 @serial_and_parallel
-def prediction_variances(part, X, x_scaling, model, inverse_factor, f, products):
+def prediction_variances(part, X, x_scaling, network, inverse_factor, f, products):
     """Compute f_o(x_i) and products[i, o, q] = J_o(x_i) H^-1 J_q(x_i)' for H^-1 = V'V with a lower triangle V.
 
     `inverse_factor` is V with zeros around it: n_padded(p) rows and a multiple of VECTOR columns.
     """
-    theta, layout = model
+    theta, layout = network
     for slot in prange(part.first_slot, part.end_slot):
         for block in block_starts(slot, part, X.shape[0]):
             _block_variances(block, X, x_scaling, theta, layout, inverse_factor, f, products)

@@ -85,7 +85,7 @@ class Workspace:
         scratch, sums = self.scratch(n_lines or _kernels.n_scratch_lines(layout)), self.sums(n_sums)
         units, is_fresh = self.activations.acquire(theta)
         total = rows.reduce(
-            driver, sums, multiply_adds * theta.size, self.x_scaling, _kernels.Model(theta, layout), *arguments,
+            driver, sums, multiply_adds * theta.size, self.x_scaling, _kernels.NetworkArrays(theta, layout), *arguments,
             _kernels.Buffers(units, is_fresh, scratch, sums),
         )  # fmt: skip
         self.activations.commit()
@@ -95,7 +95,7 @@ class Workspace:
 def sum_of_squares(rows: Rows, x_scaling: np.ndarray, network: Network, theta: np.ndarray) -> np.ndarray:
     """Return sum_i w_i (f_o(x_i) - y_io)^2 for each output o, in standardised units."""
     (n_rows, n_outputs), n_padded = rows.Y.shape, _kernels.n_padded(rows.Y.shape[1])
-    sums, model = np.empty((_kernels.n_slots_for(n_rows), n_padded**2)), _kernels.Model(theta, network.layout)
+    sums, model = np.empty((_kernels.n_slots_for(n_rows), n_padded**2)), _kernels.NetworkArrays(theta, network.layout)
     total = rows.reduce(_kernels.accumulate_squares, sums, theta.size, x_scaling, model, sums)
     return total[:: n_padded + 1][:n_outputs].copy()
 

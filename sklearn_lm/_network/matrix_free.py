@@ -66,7 +66,7 @@ class GramOperator:
         kept = np.zeros((-(-n_blocks // every), 2, _kernels.n_units_in(layout), _kernels.LINE))
         total = rows.total(first_order_sums, self._workspace, theta, every, kept)
         cost = _kernels.finish_first_order(
-            _kernels.Model(theta, layout), total, penalty_diag, squares, gradient, diagonal
+            _kernels.NetworkArrays(theta, layout), total, penalty_diag, squares, gradient, diagonal
         )  # fmt: skip
         return MatrixFreeLinearization(cost, gradient, squares, diagonal, penalty_diag, theta, rows, kept, self)
 

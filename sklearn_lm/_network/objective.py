@@ -132,7 +132,7 @@ class NetworkObjective(Objective):
         if self._fused is not None:
             return self._fused.solve_output(self.rows, self.penalty.penalty_diag, theta)
         total, solved = self.rows.total(output_products, self._workspace, theta), np.empty_like(theta)
-        model = _kernels.Model(theta, self.network.layout)
+        model = _kernels.NetworkArrays(theta, self.network.layout)
         return solved, _kernels.finish_output_layer(model, total, self.penalty.penalty_diag, solved)
 
     def curvature(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
@@ -142,7 +142,9 @@ class NetworkObjective(Objective):
         """
         if self.is_dual:
             curvature = np.empty(self.rows.Y.size)
-            _kernels.dual_curvature(self._data(), _kernels.Model(theta, self.network.layout), direction, curvature)
+            _kernels.dual_curvature(
+                self._data(), _kernels.NetworkArrays(theta, self.network.layout), direction, curvature
+            )
             return curvature
         gradient = np.empty_like(theta)
         total = self.rows.total(curvature_sums, self._workspace, theta, direction)
@@ -200,15 +202,17 @@ class NetworkObjective(Objective):
         tables = make_gram_tables(layout)
         gram, gradient, squares = np.empty((p, p)), np.empty(p), np.empty(self.network.sizes[-1])
         cost = _kernels.finish_linearization(
-            _kernels.Model(theta, layout), tables if has_gram else without_pairs(tables), total, penalty_diag, squares,
-            gradient, gram,
+            _kernels.NetworkArrays(theta, layout), tables if has_gram else without_pairs(tables), total, penalty_diag,
+            squares, gradient, gram,
         )  # fmt: skip
         return GramLinearization(cost, gradient, gram, squares)
 
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
         """Return J as in `JacobianLinearization`."""
         data, J = self._data(), self._jacobian_buffer()
-        _kernels.jacobian_rows(data.X, data.root_weight, data.x_scaling, _kernels.Model(theta, self.network.layout), J)
+        _kernels.jacobian_rows(
+            data.X, data.root_weight, data.x_scaling, _kernels.NetworkArrays(theta, self.network.layout), J
+        )
         return J
 
     def _linearize_by_jacobian(self, theta: np.ndarray) -> JacobianLinearization:
@@ -216,7 +220,7 @@ class NetworkObjective(Objective):
         penalty_diag, jacobian = self.penalty.penalty_diag, self._jacobian_buffer()
         gradient, residual, squares = np.empty_like(theta), np.empty(len(jacobian)), np.empty(self.rows.Y.shape[1])
         cost = _kernels.dual_equations(
-            self._data(), _kernels.Model(theta, self.network.layout), penalty_diag, jacobian, residual, squares,
+            self._data(), _kernels.NetworkArrays(theta, self.network.layout), penalty_diag, jacobian, residual, squares,
             gradient,
         )  # fmt: skip
         return JacobianLinearization(cost, gradient, jacobian, residual, penalty_diag, squares)
@@ -328,7 +332,7 @@ def predict(
     n_slots = _kernels.n_slots_for(len(X))
     if isinstance(X, Source):
         X = X.in_place()
-    model = _kernels.Model(theta, network.layout)
+    model = _kernels.NetworkArrays(theta, network.layout)
     for X_part, f_part, _ in out_of_core.parts(X, f, f):
         work = _kernels.work_on_rows(len(X_part), n_slots, network.n_parameters)
         _kernels.predict(work, read_only(X_part), x_scaling.table(), y_scaling.table(), model, f_part)

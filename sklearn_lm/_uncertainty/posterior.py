@@ -122,7 +122,7 @@ class Posterior:
         """Return f(x_i), (n_rows, n_outputs), and J_o(x_i) H^-1 J_q(x_i)', (n_rows, n_outputs, n_outputs)."""
         n_outputs = len(self.state.squares)
         f, covariances, begin = np.empty((len(X), n_outputs)), np.empty((len(X), n_outputs, n_outputs)), 0
-        model, multiply_adds = _kernels.Model(theta, network.layout), n_outputs * network.n_parameters**2 / 2
+        model, multiply_adds = _kernels.NetworkArrays(theta, network.layout), n_outputs * network.n_parameters**2 / 2
         for block in sweep(X):
             part = slice(begin, begin + len(block))
             _kernels.prediction_variances(
@@ -141,7 +141,9 @@ class Posterior:
         """
         n_outputs, p = len(self.state.squares), network.n_parameters
         J = np.empty((len(X) * n_outputs, p))
-        _kernels.jacobian_rows(read_only(X[:]), np.ones(len(X)), x_scaling, _kernels.Model(theta, network.layout), J)
+        _kernels.jacobian_rows(
+            read_only(X[:]), np.ones(len(X)), x_scaling, _kernels.NetworkArrays(theta, network.layout), J
+        )
         return (J @ self.factor.inverse_factor[:p, :p].T).reshape(len(X), n_outputs, p)
 
 

@@ -45,7 +45,7 @@ def jacobian_of(network, theta, x_scaling, X, root_weight=None):
     n_outputs = network.sizes[-1]
     rows = np.empty((len(X) * n_outputs, network.n_parameters))
     _kernels.jacobian_rows(
-        read_only(X), read_only(root_weight), x_scaling.table(), _kernels.Model(theta, network.layout), rows
+        read_only(X), read_only(root_weight), x_scaling.table(), _kernels.NetworkArrays(theta, network.layout), rows
     )
     return rows
 

@@ -48,7 +48,9 @@ def two_objectives(rng, hidden=(6, 5), n_outputs=2, alpha=0.3, n_rows=150, activ
 def jacobian(objective, theta):
     rows, network = objective.rows, objective.network
     J = np.empty((rows.Y.size, theta.size))
-    _kernels.jacobian_rows(rows.X, rows.root_weight, objective.x_scaling, _kernels.Model(theta, network.layout), J)
+    _kernels.jacobian_rows(
+        rows.X, rows.root_weight, objective.x_scaling, _kernels.NetworkArrays(theta, network.layout), J
+    )
     return J
 
 

@@ -45,7 +45,9 @@ def full(gram):
 
 def jacobian(network, X, root_weight, table, theta):
     J = np.empty((len(X) * network.sizes[-1], theta.size))
-    _kernels.jacobian_rows(np.ascontiguousarray(X), root_weight, table, _kernels.Model(theta, network.layout), J)
+    _kernels.jacobian_rows(
+        np.ascontiguousarray(X), root_weight, table, _kernels.NetworkArrays(theta, network.layout), J
+    )
     return J
 
 
