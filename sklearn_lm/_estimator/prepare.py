@@ -138,10 +138,8 @@ def check_network_size(network: Network) -> None:
         )
 
 
-def open_checkpoint(parameters: Parameters, data: CheckedData) -> Checkpoint | None:
-    """Return the checkpoint file of this call of `fit`, if the parameter `checkpoint` asks for one."""
-    if parameters["checkpoint"] is None:
-        return None
+def open_checkpoint(parameters: Parameters, data: CheckedData) -> Checkpoint:
+    """Return the checkpoint file of this call of `fit`."""
     owner = {name: repr(value) for name, value in parameters.items() if name not in MAY_CHANGE}
     seed = parameters["random_state"]
     owner["random_state"] = repr(seed if isinstance(seed, Integral) else None)
