@@ -25,7 +25,7 @@ class _MatrixFreeFields(NamedTuple):
     penalty_diag: np.ndarray  # (n_parameters,), S
     theta: np.ndarray
     rows: Rows
-    kept: np.ndarray  # lines of the kept blocks of rows, see the kernel `first_order`
+    kept: np.ndarray  # lines of the kept blocks of rows, see the kernel `accumulate_first_order`
     operator: "GramOperator"
 
 
