@@ -83,11 +83,14 @@ def _invalidate_with_all_sources(dispatcher: Any) -> None:
     """Let machine code on disk be used only while no file of this package has changed.
 
     A kernel contains the kernels that it calls, some of them from other files, and numba itself compares the file of
-    the outer one only. Neither attribute is public; a test edits a callee and would notice if numba renamed them.
+    the outer one only. The version is compared before anything else is read: an index of other sources may name bundles
+    of arguments that no longer exist, and could not be unpickled. None of these attributes is public; tests edit a
+    callee and rename a bundle, and would notice if numba renamed the attributes.
     """
     cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if _sources and getattr(cache_file, "_source_stamp", None) is not None:
         cache_file._source_stamp = _sources  # type: ignore[union-attr]
+        cache_file._version = f"{numba.__version__} {_sources}"  # type: ignore[union-attr]
 
 
 def jit(**options: Any) -> Callable[[Callable], Callable]:

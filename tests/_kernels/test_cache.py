@@ -17,27 +17,57 @@ CALL = (
     "from sklearn_lm._kernels.caller import add_twice; x = add_twice(1.0);"
     "print(x, sum(add_twice.stats.cache_hits.values()))"
 )
+BUNDLE = (
+    "from typing import NamedTuple\n\nfrom .compile import jit\n\n\n"
+    "class {}(NamedTuple):\n    x: float\n    n: int\n\n\n"
+    "@jit()\ndef product(pair):\n    return pair.x * pair.n\n"
+)
+CALL_WITH_BUNDLE = (
+    "from sklearn_lm._kernels.bundle import {0}, product; x = product({0}(2.0, 3));"
+    "print(x, sum(product.stats.cache_hits.values()))"
+)
+
+pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
 
 
-@pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
-def test_a_changed_callee_in_another_file_is_seen(tmp_path):
-    """numba compares the source file of the outer kernel only, and would go on with the old callee."""
-    package = tmp_path / "sklearn_lm"
-    shutil.copytree(Path(sklearn_lm.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+class CopiedPackage:
+    """Copy of the package, with files of its own and an empty cache."""
 
-    def call() -> tuple[float, int]:
+    def __init__(self, folder: Path):
+        self.folder, self.kernels = folder, folder / "sklearn_lm" / "_kernels"
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(Path(sklearn_lm.__file__).parent, folder / "sklearn_lm", ignore=ignore)
+
+    def call(self, code: str) -> tuple[float, int]:
         """Return the result in a new process, and how often machine code was read from disk."""
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(self.folder / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
         run = subprocess.run(
-            [sys.executable, "-c", CALL], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+            [sys.executable, "-c", code], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120
         )
         assert run.returncode == 0, run.stderr
         result, n_hits = run.stdout.split()
         return float(result), int(n_hits)
 
-    (package / "_kernels" / "caller.py").write_text(CALLER)
-    (package / "_kernels" / "callee.py").write_text(CALLEE.format(1.0))
-    assert call() == (3.0, 0)
-    assert call() == (3.0, 1)
-    (package / "_kernels" / "callee.py").write_text(CALLEE.format(2.0))
-    assert call() == (5.0, 0)
+
+@pytest.fixture
+def package(tmp_path) -> CopiedPackage:
+    return CopiedPackage(tmp_path)
+
+
+def test_a_changed_callee_in_another_file_is_seen(package):
+    """numba compares the source file of the outer kernel only, and would go on with the old callee."""
+    (package.kernels / "caller.py").write_text(CALLER)
+    (package.kernels / "callee.py").write_text(CALLEE.format(1.0))
+    assert package.call(CALL) == (3.0, 0)
+    assert package.call(CALL) == (3.0, 1)
+    (package.kernels / "callee.py").write_text(CALLEE.format(2.0))
+    assert package.call(CALL) == (5.0, 0)
+
+
+def test_machine_code_for_a_bundle_that_was_renamed_is_not_read(package):
+    """The index of the cache names the classes of arguments: an upgrade would fail with "Can't get attribute"."""
+    (package.kernels / "bundle.py").write_text(BUNDLE.format("Pair"))
+    assert package.call(CALL_WITH_BUNDLE.format("Pair")) == (6.0, 0)
+    assert package.call(CALL_WITH_BUNDLE.format("Pair")) == (6.0, 1)
+    (package.kernels / "bundle.py").write_text(BUNDLE.format("Factors"))
+    assert package.call(CALL_WITH_BUNDLE.format("Factors")) == (6.0, 0)
