@@ -105,8 +105,8 @@ def threads() -> None:
     at_once(*[say] * 4)
 
 
-def race() -> None:
-    """Starts side by side, in threads, end as they do one after the other."""
+def multistart() -> None:
+    """Starts in parallel threads end with the same bits as starts in sequence."""
     X, y = data()
     bits = [model(n_starts=3, max_iter=14, n_jobs=n_jobs).fit(X, y).predict(X).tobytes() for n_jobs in (1, 2)]
     assert bits[0] == bits[1]

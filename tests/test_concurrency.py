@@ -81,9 +81,9 @@ def test_python_threads_fit_and_predict_at_once(layer):
     assert_well("threads", layer, 4)
 
 
-def test_starts_side_by_side(layer):
-    """Naive: the same, by n_jobs=2; or objectives that share their working room."""
-    assert_well("race", layer, 0)
+def test_starts_in_parallel_threads(layer):
+    """Naive: the same, by n_jobs=2; or objectives that share their workspace."""
+    assert_well("multistart", layer, 0)
 
 
 def test_beside_a_parallel_kernel_of_another_library(layer):

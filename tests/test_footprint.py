@@ -141,7 +141,7 @@ def test_a_thousand_fits_leave_nothing_behind():
     ids=str,
 )
 def test_the_rows_are_let_go_with_the_end_of_fit(parameters, rng, tmp_path, monkeypatch):
-    """Naive: runners and their race hold each other, and the rows, until the next garbage collection."""
+    """Naive: start runs and multistart refer to each other, and keep the rows until the next garbage collection."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sklearn_lm._estimator.size_search.SIZES", (1, 2))
     X = rng.normal(size=(size(300, 40), 2))

@@ -113,9 +113,9 @@ DTYPES = [
 
 def strided(X):
     """Every second row, backwards."""
-    room = np.zeros((2 * len(X), *X.shape[1:]), dtype=X.dtype)
-    room[::-2] = X
-    return room[::-2]
+    array = np.zeros((2 * len(X), *X.shape[1:]), dtype=X.dtype)
+    array[::-2] = X
+    return array[::-2]
 
 
 LAYOUTS = {"C": np.ascontiguousarray, "F": np.asfortranarray, "strided": strided}
@@ -454,8 +454,8 @@ def test_a_model_of_the_noise_with_weights_of_any_size():
         )  # fmt: skip
 
 
-def test_a_race_that_time_ended_can_be_gone_on_with():
-    """AssertionError in the memory of a start that was not begun, with early stopping."""
+def test_a_multistart_that_max_time_ended_can_be_continued():
+    """AssertionError in the snapshot of a start that had not begun, with early stopping."""
     X = np.arange(20.0)[:, None]
     model = fit_or_refuse(X, X[:, 0], n_starts=3, early_stopping=True, warm_start=True, max_time=1e-9)
     with may_end_early():

@@ -69,7 +69,7 @@ def pieces_after_the_signal(threads, parameters):
 
 
 pytestmark = [
-    pytest.mark.skipif(not COMPILED, reason="plain Python hears Ctrl-C anyway"),
+    pytest.mark.skipif(not COMPILED, reason="plain Python sees Ctrl-C at once"),
     pytest.mark.skipif(sys.platform == "win32", reason="no signal can be sent to the process itself"),
 ]
 
@@ -119,7 +119,7 @@ def test_nothing_long_is_computed_after_ctrl_c(monkeypatch, parameters):
 
 @pytest.mark.parametrize("call", [3, 4, 9])
 def test_standard_deviations_are_those_of_the_weights(monkeypatch, call):
-    """Ctrl-C when a step was accepted and not yet told. Naive: the factor after that step, with the weights before."""
+    """Ctrl-C between acceptance and report of a step. Naive: the factor after that step, with the weights before."""
     original, calls = Monitor._held_out, []
 
     def held_out(self, theta):

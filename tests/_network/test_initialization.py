@@ -19,11 +19,11 @@ def first_layer(family, sample, n_units, rng):
     return layer_matrices(network, draw(network, family, sample, rng))[0]
 
 
-def test_nguyen_widrow_spreads_the_bends_over_the_range_of_one_input(rng):
-    """Each unit's bend, where w x + b = 0, lies inside the range, and together they cover it evenly."""
+def test_nguyen_widrow_spreads_the_units_over_the_range_of_one_input(rng):
+    """The points where w x + b = 0 lie inside the range of the input and cover it evenly."""
     matrix = first_layer("nguyen_widrow", sample_of(np.linspace(10, 30, 2001)[:, None]), 12, rng)
-    is_nonlinear = np.sort(-matrix[:, 1] / matrix[:, 0])
-    np.testing.assert_allclose(is_nonlinear, np.linspace(10.4, 29.6, 12), atol=0.02)  # 2 % of the tail on each side
+    centres = np.sort(-matrix[:, 1] / matrix[:, 0])
+    np.testing.assert_allclose(centres, np.linspace(10.4, 29.6, 12), atol=0.02)  # 2 % of the tail on each side
     np.testing.assert_allclose(np.abs(matrix[:, 0]), 0.7 * 12 / 9.6, rtol=2e-3)
 
 
@@ -36,7 +36,7 @@ def test_nguyen_widrow_measures_the_data_along_each_direction(rng):
 
 
 def test_heavy_tail_does_not_set_the_range(rng):
-    """One value a million times as large as all others moves no bend."""
+    """One value a million times as large as all others shifts no unit."""
     x = np.linspace(-1, 1, 400)[:, None]
     with_outlier = np.vstack([x, [[1e6]]])
     plain = first_layer("nguyen_widrow", sample_of(x), 8, np.random.RandomState(0))

@@ -328,7 +328,7 @@ def test_a_killed_process_loses_at_most_one_iteration(tmp_path, parameters):
 
 
 def test_a_warm_start_of_several_networks_has_no_checkpoint(data, tmp_path):
-    """The file would not know where those stood that have not begun. Naive: these begin anew, and other bits end."""
+    """The file does not hold the state of networks that have not begun. Naive: these begin anew, with other bits."""
     model = fit(make(**TWO, warm_start=True), *data).set_params(checkpoint=tmp_path / "fit.npz")
     with pytest.raises(ValueError, match=r"warm_start=True and 2 networks to go on from.*Set checkpoint=None"):
         fit(model, *data)
