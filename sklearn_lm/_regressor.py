@@ -23,7 +23,7 @@ from ._estimator.prediction import PredictionMixin
 from ._estimator.prepare import check_data, open_checkpoint
 from ._estimator.report import ReportMixin
 from ._estimator.size_search import search_size
-from ._kernels import ACTIVATIONS, RULES
+from ._kernels import ACTIVATIONS, DAMPING_RULES
 from ._network.initialization import FAMILIES
 from ._network.losses import TUNING
 from ._training.callbacks import CallbackSupport
@@ -172,10 +172,10 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         Reason why the fit stopped, as a sentence.
     history_ : dict of str to ndarray of shape (n_iter_ + 1,)
         Record of the start and of each iteration: `train_mse`, `validation_mse` and `test_mse` (of the sets that
-        exist; mean squared errors in squared units of y), `grad_norm`, `mu`, `gain_ratio` (actual over predicted
-        reduction of the accepted step), `n_evaluations` (cumulative number of evaluations of F), `time` (seconds since
-        the start of the fit), and the seconds of the iteration by phase: `time_jacobian` (gradient and Gram matrix),
-        `time_solve` (factorisation and step), `time_evaluate` (trial points). With a validation set also
+        exist; mean squared errors in squared units of y), `grad_norm`, `mu` (for the next step), `gain_ratio` (actual
+        over predicted reduction of the accepted step), `n_evaluations` (cumulative number of evaluations of F), `time`
+        (seconds since the start of the fit), and the seconds of the iteration by phase: `time_jacobian` (gradient and
+        Gram matrix), `time_solve` (factorisation and step), `time_evaluate` (trial points). With a validation set also
         `validation_failures`, the number of iterations since its smallest error. If `alpha` is estimated also
         `log_evidence` and `n_effective_parameters` of the last update of the penalty, NaN before the first.
     growth_ : dict of str to ndarray of shape (n_sizes,)
@@ -259,7 +259,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         "solve_output": ["boolean"],
         "acceleration": ["boolean"],
         "solver": [StrOptions({"auto", "cholesky", "cg"})],
-        "damping": [StrOptions(set(RULES))],
+        "damping": [StrOptions(set(DAMPING_RULES))],
         "mu": [Interval(Real, 0, None, closed="neither")],
         "mu_increase": [Interval(Real, 1, None, closed="neither")],
         "mu_decrease": [Interval(Real, 0, 1, closed="neither")],

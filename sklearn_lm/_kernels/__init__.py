@@ -10,7 +10,7 @@ from .block_preconditioner import block_grams, factor_blocks, precondition
 from .bundles import Buffers, GramTables, NetworkArrays, RowData
 from .compile import Work
 from .damping import (
-    ACCEPTED, LATE, NO_DIGITS, NO_STEP, REJECTED, RESOLUTION, RULES, DampingRule, Trial, acceptable_cost,
+    ACCEPTED, LATE, NO_DIGITS, NO_STEP, REJECTED, RESOLUTION, DAMPING_RULES, DampingRule, Trial, acceptable_cost,
     damping_after, decide, is_flat,
 )  # fmt: skip
 from .forward import accumulate_squares, forward_block, predict, total_cost

@@ -3,8 +3,9 @@
 To add an activation, add
 
 - its code and its entry of `ACTIVATIONS`;
-- its branch in each of `activate`, `multiply_by_slope` and `activation_derivatives`, where derivatives are written in
-  terms of a = phi(z), because that is what a forward pass keeps;
+- its branch in each of `activate`, `multiply_by_slope` and `propagate_derivatives`, where derivatives are written in
+  terms of a = phi(z), because that is what a forward pass keeps: phi must be monotone. At +-inf it must give its bounds
+  (mind inf / inf), and NaN must stay NaN;
 - its row in `tests/reference.py`, with which tests compare it, and its name in the docstring of `LMRegressor` and in
   `doc/parameters.md`, which a test compares with the registry.
 """
@@ -24,10 +25,10 @@ class Activation(NamedTuple):
     """An activation as Python code sees it."""
 
     code: int  # in the table `layout`
-    # Half the width of the pre-activations in which phi is curved, the kink of relu and softplus included: initial
-    # weights of Nguyen and Widrow spread the units over it. 1 for tanh is the choice of their paper; logistic(2 z) =
-    # (1 + tanh z) / 2 has the same shape twice as wide. (2 for tanh, as some programs have it, took four times as many
-    # iterations on the multimodal curve of the examples.)
+    # Half the width of the pre-activations in which phi is curved, the kink of relu included (about where phi' has
+    # fallen to 0.4 of its maximum): initial weights of Nguyen and Widrow spread the units over it. 1 for tanh is the
+    # choice of their paper; logistic(2 z) = (1 + tanh z) / 2 has the same shape twice as wide. (2 for tanh, as some
+    # programs have it, took four times as many iterations on the multimodal curve of the examples.)
     active_range: float
     bounds: tuple[float, float]  # infimum and supremum of phi: a unit near a finite one is saturated
 
@@ -173,7 +174,7 @@ def multiply_by_slope(code, a, delta, count):
 
 
 @jit(fastmath=CONTRACTED)
-def activation_derivatives(code, a, first, second, count):
+def propagate_derivatives(code, a, first, second, count):
     """Replace the first and second derivatives of z along a direction by those of a = phi(z).
 
     a' = phi'(z) z' and a'' = phi'(z) z'' + phi''(z) z'^2.

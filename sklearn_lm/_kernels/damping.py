@@ -1,6 +1,7 @@
 """Decision of a trial step: whether it is accepted, the damping after it, and whether the search for a step ends.
 
-A further damping rule is an entry of `RULES` and a branch of `damping_after`; both loops of the optimizer use it then.
+A further damping rule is an entry of `DAMPING_RULES` and a branch of `damping_after`; the compiled loop (`fused.py`)
+and `levenberg_marquardt.advance` use it then.
 """
 
 import math
@@ -11,7 +12,7 @@ import numpy as np
 from .compile import jit
 
 NIELSEN, MARQUARDT = range(2)
-RULES = {"nielsen": NIELSEN, "marquardt": MARQUARDT}
+DAMPING_RULES = {"nielsen": NIELSEN, "marquardt": MARQUARDT}
 # Relative changes of F below this are its rounding errors.
 RESOLUTION = 64 * float(np.finfo(np.float64).eps)
 # Status of a trial, and of the search for a step: F has no digits left; damping has reached its end; max_time is over.
@@ -21,7 +22,7 @@ ACCEPTED, REJECTED, NO_DIGITS, NO_STEP, LATE = range(5)
 class DampingRule(NamedTuple):
     """Rule by which mu follows the trials, and the range of mu."""
 
-    code: int  # see `RULES`
+    code: int  # see `DAMPING_RULES`
     increase: float  # factors of Marquardt's rule
     decrease: float
     min_mu: float
@@ -40,15 +41,21 @@ class Trial(NamedTuple):
 
 @jit()
 def damping_after(is_accepted, gain_ratio, mu, growth, rule):
-    """Return mu after a trial and the factor by which Nielsen's rule raises it after the next rejection."""
+    """Return mu after a trial and the factor by which Nielsen's rule raises it after the next rejection.
+
+    A rule keeps mu at `rule.min_mu` or above after a success; `decide` compares it with `rule.max_mu`. The gain ratio
+    is 1 if F is flat, may be huge if a tiny reduction was predicted, and may be NaN after a rejection.
+    """
     if rule.code == MARQUARDT:
         return (max(mu * rule.decrease, rule.min_mu), 2.0) if is_accepted else (mu * rule.increase, growth)
-    if not is_accepted:
-        return mu * growth, growth * 2.0
-    # H. B. Nielsen, "Damping parameter in Marquardt's method", IMM-REP-1999-05, eq. 2.5: a smooth function of the gain
-    # ratio. Its cube overflows when a tiny reduction was predicted, hence the cap at 2.
-    factor = max(1 / 3, 1 - (2 * min(gain_ratio, 2.0) - 1) ** 3)
-    return max(mu * factor, rule.min_mu), 2.0
+    if rule.code == NIELSEN:
+        if not is_accepted:
+            return mu * growth, growth * 2.0
+        # H. B. Nielsen, "Damping parameter in Marquardt's method", IMM-REP-1999-05, eq. 2.5: a smooth function of the
+        # gain ratio. Its cube overflows when a tiny reduction was predicted, hence the cap at 2.
+        factor = max(1 / 3, 1 - (2 * min(gain_ratio, 2.0) - 1) ** 3)
+        return max(mu * factor, rule.min_mu), 2.0
+    return math.nan, growth  # a rule without a branch fails the tests
 
 
 @jit()

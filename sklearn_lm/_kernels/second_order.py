@@ -2,7 +2,7 @@
 
 from numba import prange
 
-from .activations import activation_derivatives
+from .activations import propagate_derivatives
 from .backward import add_gradient, backward_block, scatter_gradient
 from .compile import jit, serial_and_parallel
 from .forward import combine_units, forward_rows, load_root_weights
@@ -35,7 +35,7 @@ def second_derivatives(theta, direction, layout, units, first, second, count):
                 combine_units(theta, begin, n_weights, first[source:], n_in, ADDS, z1, n, count)
                 combine_units(theta, begin, n_weights, second[source:], n_in, ADDS, z2, n, count)
             for j in range(n):
-                activation_derivatives(layout[layer, ACTIVATION], units[at + j], z1[j], z2[j], count)
+                propagate_derivatives(layout[layer, ACTIVATION], units[at + j], z1[j], z2[j], count)
 
 
 @serial_and_parallel

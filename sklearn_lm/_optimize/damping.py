@@ -1,6 +1,6 @@
 """Damping: its scale D, its first value and the range of mu.
 
-The rules themselves are compiled: a further one is an entry of `RULES` in `_kernels/damping.py`.
+The rules themselves are compiled: a further one is an entry of `DAMPING_RULES` in `_kernels/damping.py`.
 """
 
 from typing import NamedTuple
@@ -48,4 +48,6 @@ class DampingScale:
     def rule(self, name: str, increase: float, decrease: float, mu_max: float) -> DampingRule:
         """Return a rule as kernels take it, with the range of mu: it never falls to zero, for the same reason."""
         least = max(MIN_MU * self.unit, TINY)
-        return DampingRule(_kernels.RULES[name], float(increase), float(decrease), least, float(mu_max * self.unit))
+        return DampingRule(
+            _kernels.DAMPING_RULES[name], float(increase), float(decrease), least, float(mu_max * self.unit)
+        )

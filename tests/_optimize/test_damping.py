@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from sklearn_lm import LMRegressor, _kernels
-from sklearn_lm._kernels import ACCEPTED, NO_DIGITS, NO_STEP, REJECTED, RULES, DampingRule, Trial
+from sklearn_lm._kernels import ACCEPTED, DAMPING_RULES, NO_DIGITS, NO_STEP, REJECTED, DampingRule, Trial
 from sklearn_lm._optimize.damping import Damping, DampingScale
 
-NIELSEN = DampingRule(RULES["nielsen"], 10.0, 0.1, 0.0, 1e10)
+NIELSEN = DampingRule(DAMPING_RULES["nielsen"], 10.0, 0.1, 0.0, 1e10)
 
 
 def damping_after(is_accepted, gain_ratio, damping, rule):
@@ -28,15 +28,25 @@ def test_nielsen_damping_follows_the_gain_ratio():
 
 
 def test_marquardt_damping_has_fixed_factors():
-    rule = DampingRule(RULES["marquardt"], 5.0, 0.25, 0.0, 1e10)
+    rule = DampingRule(DAMPING_RULES["marquardt"], 5.0, 0.25, 0.0, 1e10)
     assert damping_after(True, 0.1, Damping(1.0), rule).mu == 0.25
     assert damping_after(False, 0.1, Damping(1.0), rule).mu == 5.0
 
 
-def test_every_rule_is_a_value_of_the_parameter():
-    (options,) = LMRegressor._parameter_constraints["damping"]
-    assert options.options == set(RULES)
-    assert signature(LMRegressor).parameters["damping"].default in RULES
+def test_every_rule_has_a_branch_of_its_own():
+    """A rule that is only registered would have no damping at all."""
+    outcomes = []
+    for code in DAMPING_RULES.values():
+        rule = DampingRule(code, 5.0, 0.25, 0.0, 1e10)
+        rejected, accepted = (damping_after(success, 0.9, Damping(1.0), rule).mu for success in (False, True))
+        assert accepted <= 1.0 < rejected
+        assert damping_after(True, 0.9, Damping(1.0), rule._replace(min_mu=0.99)).mu == 0.99
+        outcomes.append((rejected, accepted))
+    assert len(set(outcomes)) == len(outcomes)
+
+
+def test_the_default_rule_is_registered():
+    assert signature(LMRegressor).parameters["damping"].default in DAMPING_RULES
 
 
 def decided(trial, mu=1.0, cost=10.0, gradient_norm=1.0):
