@@ -8,7 +8,7 @@ from sklearn.datasets import make_friedman1
 
 from sklearn_lm import LMRegressor
 
-from .common import Case, FitBenchmark, FitTime
+from .common import IS_TRIAL, Case, FitBenchmark, FitTime
 
 
 def _halves(X: np.ndarray, y: np.ndarray, model: LMRegressor) -> Case:
@@ -60,7 +60,8 @@ def multistart() -> Case:
 
 
 CASES: dict[str, Callable[[], Case]] = {
-    case.__name__: case for case in (multimodal, friedman1, sampled, wide, tiny, multistart)
+    case.__name__: case
+    for case in ((tiny, wide) if IS_TRIAL else (multimodal, friedman1, sampled, wide, tiny, multistart))
 }
 THREADS = {"one": 1, "all": numba.get_num_threads()}
 
@@ -83,4 +84,4 @@ class FitThreads(FitTime):
 
     def make_case(self, *params: str) -> Case:
         numba.set_num_threads(THREADS[params[0]])
-        return friedman1()
+        return (wide if IS_TRIAL else friedman1)()
