@@ -404,14 +404,14 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
             If the fit estimated the penalty and the mean of `sample_weight` is below 0.1.
         """
         # Not get_params, which inspects the signature: that takes as long as several iterations of a small fit.
-        config = make_config(self.__dict__, X_val is not None, is_dask(X))
+        parameters = {name: getattr(self, name) for name in LMRegressor._parameter_constraints}
+        config = make_config(parameters, X_val is not None, is_dask(X))
         previous = warm_start_attributes(self.__dict__, config)
         data = check_data(self, X, y, sample_weight, X_val, y_val, sample_weight_val, bool(previous))
-        checkpoint = None if self.checkpoint is None else open_checkpoint(self.get_params(), data)
+        checkpoint = None if self.checkpoint is None else open_checkpoint(parameters, data)
         set_result, listener = partial(set_fitted_attributes, self), partial(callback_tasks, self, X, y, sample_weight)
         fit_networks = search_size if config.searches_size else fit_ensemble if config.n_networks > 1 else fit_single
         fit = fit_networks(FitInputs(data, config, checkpoint, previous, set_result, listener))
-        set_result(fit)
         if checkpoint:
             checkpoint.remove()
         warn_about(fit)

@@ -495,3 +495,29 @@ def test_damping_that_starts_at_its_maximum_is_an_error():
     X = np.arange(10.0)[:, None]
     with pytest.raises(ValueError, match=r"mu=.* is not below mu_max=.*Lower mu"):
         LMRegressor(3, mu=1e12).fit(X, X[:, 0])
+
+
+class Short(LMRegressor):
+    """Subclass with fewer parameters, one of them fixed by a property."""
+
+    def __init__(self, hidden=3, checkpoint=None):
+        super().__init__(hidden, checkpoint=checkpoint, random_state=0, max_iter=3)
+        self.hidden = hidden
+
+    @property
+    def mu(self):
+        return 1e-2
+
+    @mu.setter
+    def mu(self, value):
+        pass
+
+
+def test_a_subclass_has_parameters_of_its_own(rng, tmp_path):
+    X = rng.normal(size=(30, 2))
+    file = tmp_path / "fit.npz"
+    with may_end_early():
+        model = Short(checkpoint=file).fit(X, X[:, 0])
+        same = LMRegressor(3, random_state=0, max_iter=3, mu=1e-2).fit(X, X[:, 0])
+    np.testing.assert_array_equal(model.predict(X), same.predict(X))
+    assert not file.exists()

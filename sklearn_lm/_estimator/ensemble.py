@@ -61,7 +61,7 @@ def fit_ensemble(inputs: FitInputs, rng: np.random.RandomState | None = None, pr
         prepared = prepare(data, config, np.random.RandomState(split_seed), known)
 
     members = [{**parameters, "random_state": seed} for seed in seeds]
-    fit = Fit(prepared, config, [None] * config.n_networks, members)
+    fit = Fit(prepared, config, [None] * config.n_networks, members, is_continued=bool(inputs.previous))
     stop = threading.Event()
 
     def run(number: int) -> None:
@@ -70,7 +70,7 @@ def fit_ensemble(inputs: FitInputs, rng: np.random.RandomState | None = None, pr
         def keep(fitted: FittedNetwork) -> None:
             fit.networks[number] = fitted
 
-        hooks = FitHooks(parts[number], stop, on_interrupt=keep)
+        hooks = FitHooks(parts[number], stop=stop, on_interrupt=keep)
         rng = np.random.RandomState(seeds[number])
         keep(fit_network(prepared, config, rng, resume_points[number], hooks))
 
@@ -80,6 +80,7 @@ def fit_ensemble(inputs: FitInputs, rng: np.random.RandomState | None = None, pr
         if fit.begun:
             inputs.set_result(fit)
         raise
+    inputs.set_result(fit)
     return fit
 
 

@@ -38,6 +38,7 @@ class FitHooks(NamedTuple):
     """Connections of a fit with its caller while it runs."""
 
     part: Part | None = None  # of the checkpoint
+    on_fitted: "Callable[[FittedNetwork], None] | None" = None  # before the end is reported
     stop: threading.Event | None = None  # ends the fit from another thread
     listener: Callable[[Prepared, Problem], StartListener] | None = None
     on_interrupt: "Callable[[FittedNetwork], None] | None" = None  # takes the best solution so far
@@ -111,18 +112,22 @@ def fit_network(
     problem, train = make_problem(prepared, config), prepared.sets["train"]
     settings = config.training._replace(by_evidence=prepared.by_evidence)
     listener = hooks.listener(prepared, problem) if hooks.listener else StartListener()
+    # The rows may have changed since the fit that is continued: then they were divided anew.
     snapshot = resume_point or Snapshot(prepared.scalings, prepared.split_indices)
+    snapshot = snapshot._replace(split_indices=prepared.split_indices)
     training_hooks = Hooks(start_time, listener, hooks.part.save if hooks.part else None, hooks.stop)
     multistart = make_multistart(problem, train, settings, snapshot, rng, training_hooks)
     result = partial(_result, prepared, config, problem, multistart)
     try:
         run = multistart.run()
         fitted = result(run, left_out_rows(config, train, prepared.network, prepared.by_evidence))
-        multistart.end()
     except (KeyboardInterrupt, LostWorkersError):
         if hooks.on_interrupt and (leader := multistart.leader()):
             hooks.on_interrupt(result(leader, None))
         raise
+    if hooks.on_fitted:
+        hooks.on_fitted(fitted)
+    multistart.end()
     return fitted
 
 
@@ -270,6 +275,7 @@ class Fit(NamedTuple):
     # Of an ensemble: the parameters in which each network as an estimator differs from the one that is fitted.
     members: list[Parameters] | None = None
     growth: dict[str, np.ndarray] | None = None  # of a size search
+    is_continued: bool = False  # whether an ensemble goes on from the networks of the previous fit
 
     @property
     def begun(self) -> list[FittedNetwork]:
@@ -289,7 +295,7 @@ class FitInputs(NamedTuple):
     config: FitConfig
     checkpoint: Checkpoint | None
     previous: list[Attributes]  # of each network of the fit that a warm start continues
-    set_result: Callable[[Fit], None]  # called with the best result so far if the fit is interrupted
+    set_result: Callable[[Fit], None]  # called with the result, or with the best so far if the fit is interrupted
     listener: Callable[[Prepared, Problem], StartListener] | None = None  # to the fit of one network
 
     def random_state(self) -> np.random.RandomState:
@@ -313,10 +319,11 @@ def fit_single(inputs: FitInputs) -> Fit:
     data, config, part = inputs.data, inputs.config, inputs.part("network")
     rng, resume_point = check_random_state(config.random_state), inputs.resume_point(part)
     prepared = prepare(data, config, rng, resume_point)
+
+    def set_result(fitted: FittedNetwork) -> None:
+        inputs.set_result(Fit(prepared, config, [fitted]))
+
     hooks = FitHooks(
-        part=part,
-        listener=inputs.listener,
-        on_interrupt=lambda fitted: inputs.set_result(Fit(prepared, config, [fitted])),
-        start_time=data.start_time,
+        part, listener=inputs.listener, on_fitted=set_result, on_interrupt=set_result, start_time=data.start_time
     )
     return Fit(prepared, config, [fit_network(prepared, config, rng, resume_point, hooks)])

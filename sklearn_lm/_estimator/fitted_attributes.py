@@ -46,7 +46,7 @@ def set_fitted_attributes(model: BaseEstimator, fit: Fit) -> None:
 
 def _members(model: BaseEstimator, fit: Fit) -> list[BaseEstimator]:
     """Return the networks of an ensemble as estimators. A warm start keeps the previous ones of those not begun."""
-    members, previous = [], vars(model).get("estimators_", []) if fit.config.warm_start else []
+    members, previous = [], vars(model).get("estimators_", []) if fit.is_continued else []
     for number, (network, parameters) in enumerate(zip(fit.networks, fit.members or [], strict=True)):
         if network is not None:
             member = clone(model)

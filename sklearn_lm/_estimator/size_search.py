@@ -47,7 +47,7 @@ def search_size(inputs: FitInputs) -> Fit:
     KeyboardInterrupt, LostWorkersError
         After the best size so far was passed to `inputs.set_result`.
     """
-    config, rng = inputs.config, inputs.random_state()
+    config, rng, set_result = inputs.config, inputs.random_state(), inputs.set_result
     verbose, training = config.training.verbose, config.training._replace(verbose=0, warm_start=False)
     leave_one_out = config.leave_one_out if config.finds_penalty else True
     config = config._replace(training=training, leave_one_out=leave_one_out)
@@ -84,13 +84,18 @@ def search_size(inputs: FitInputs) -> Fit:
         elif len(steps) - 1 - best_step == PATIENCE:
             break
     assert best is not None
-    fit = best
-    if inputs.config.n_networks > 1:
-        # All rows are training rows, or the ensemble is split by its own seed.
-        is_shared = len(fit.prepared.sets) == 1
-        inputs = inputs._replace(config=inputs.config._replace(hidden=fit.config.hidden))
-        fit = fit_ensemble(inputs, rng, fit.prepared if is_shared else None)
-    return fit._replace(growth={name: np.array([getattr(step, name) for step in steps]) for name in Step._fields})
+    growth = {name: np.array([getattr(step, name) for step in steps]) for name in Step._fields}
+    fit = best._replace(growth=growth)
+    if inputs.config.n_networks == 1:
+        inputs.set_result(fit)
+        return fit
+    # All rows are training rows, or the ensemble is split by its own seed.
+    is_shared = len(fit.prepared.sets) == 1
+    inputs = inputs._replace(
+        config=inputs.config._replace(hidden=fit.config.hidden),
+        set_result=lambda fit: set_result(fit._replace(growth=growth)),
+    )
+    return fit_ensemble(inputs, rng, fit.prepared if is_shared else None)
 
 
 def larger_network(fit: Fit, n_units: int, rng: np.random.RandomState) -> Snapshot:

@@ -136,7 +136,9 @@ class OptimizerState:
                 objective = objective.rescaled(self.theta)
                 self.theta = objective.solve_output(self.theta)[0]
             evaluated = time.perf_counter()
-            objective = objective.with_loss_scale(snapshot.scale) if snapshot else objective.rescaled(self.theta)
+            # Without a scale in the snapshot the loss was another one: F will tell.
+            scale = snapshot.scale if snapshot else None
+            objective = objective.rescaled(self.theta) if scale is None else objective.with_loss_scale(scale)
             self.point, self.scale = objective.linearize(self.theta), objective.loss_scale
         self.solver = self.point.make_solver()
         if not is_finite(self.point):

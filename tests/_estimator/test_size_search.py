@@ -6,7 +6,7 @@ from conftest import may_end_early, size
 from sklearn.base import clone
 
 from sklearn_lm import LMRegressor
-from sklearn_lm._estimator import size_search
+from sklearn_lm._estimator import ensemble, size_search
 from sklearn_lm._estimator.config import make_config
 from sklearn_lm._estimator.fit import FitInputs, fit_single
 from sklearn_lm._estimator.prepare import check_data
@@ -57,9 +57,9 @@ def test_new_units_change_nothing_at_first(data):
     X, _ = data
     fit = fit_one(3, *data)
     (fitted,), network = fit.networks, make_network(1, (7,), 1, ("tanh",))
-    scalings, _, _, theta = larger_network(fit, 7, np.random.RandomState(0))[:4]
+    start = larger_network(fit, 7, np.random.RandomState(0))
     np.testing.assert_allclose(
-        predict(X, scalings.x, scalings.y, network, theta),
+        predict(X, start.scalings.x, start.scalings.y, network, start.theta),
         predict(X, fitted.scalings.x, fitted.scalings.y, fitted.network, fitted.theta),
         atol=1e-12,
     )
@@ -171,3 +171,22 @@ def test_an_interrupted_search_keeps_the_best_size_so_far(rng, monkeypatch):
         model.fit(X, np.sin(8 * X[:, 0]))
     assert len(model.intercepts_[0]) == 2
     assert np.isfinite(model.predict(X)).all()
+
+
+def test_an_interrupted_ensemble_has_no_networks_of_an_earlier_search(rng, monkeypatch):
+    """Naive: networks of the previous fit, with other inputs, take the place of those that were not begun."""
+    X = rng.normal(size=(40, 3))
+    model = LMRegressor("auto", n_networks=2, max_iter=4, random_state=0, warm_start=True)
+    with may_end_early():
+        model.fit(X[:, :2], X[:, 0])
+    original = ensemble.fit_network
+
+    def interrupted(prepared, config, rng, resume_point, hooks):
+        hooks.on_interrupt(original(prepared, config, rng, resume_point, hooks))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ensemble, "fit_network", interrupted)
+    with may_end_early(), pytest.raises(KeyboardInterrupt):
+        model.fit(X, X[:, 0])
+    assert {network.n_features_in_ for network in model.estimators_} == {3}
+    assert len(model.predict(X)) == len(X)

@@ -166,3 +166,34 @@ def test_a_clone_keeps_its_callbacks_and_a_fit_leaves_them(data):
     n = len(listener.reported)
     fit(model.set_callbacks(), *data)
     assert len(listener.reported) == n
+
+
+class EndOfFit(Listener):
+    """Records the attribute `n_iter_` of the estimator at the end of the fit, and may raise an error there."""
+
+    def __init__(self, error=None):
+        super().__init__()
+        self.error, self.n_iter = error, []
+
+    def on_fit_task_end(self, estimator, context, **arguments):
+        if context.task_name == "fit":
+            self.n_iter.append(estimator.n_iter_)
+            if self.error is not None:
+                raise self.error
+        return False
+
+
+def test_the_attributes_are_set_when_the_end_of_the_fit_is_reported(data):
+    listener = EndOfFit()
+    model = make().set_callbacks(listener)
+    counts = [fit(model.set_params(max_iter=n), *data).n_iter_ for n in (3, 5)]
+    assert listener.n_iter == counts == [3, 5]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no disk"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+def test_an_error_at_the_end_of_the_fit_leaves_a_fitted_model(data, error):
+    model = make(leave_one_out=True).set_callbacks(EndOfFit(error))
+    with pytest.raises(type(error)):
+        fit(model, *data)
+    assert model.stop_reason_ == "max_iter iterations were made"
+    assert np.isfinite(model.loo_score_)

@@ -246,3 +246,29 @@ def test_interrupted_before_the_first_evaluation_a_model_stays_as_it_was(data, m
         with pytest.raises(KeyboardInterrupt):
             model.fit(data[0], -data[1])
     np.testing.assert_array_equal(model.coefs_[0], fitted)
+
+
+@pytest.mark.parametrize("loss", ["huber", "soft_l1", "cauchy"])
+def test_a_robust_loss_takes_over_the_weights_of_squared_errors(data, loss):
+    """The snapshot knows no scale of the loss: F is not what it was, and the fit begins at the weights."""
+    model = fit_n_times(1, data, max_iter=3)
+    start = model.coefs_[0]
+    with may_end_early():
+        model.set_params(loss=loss, max_iter=1).fit(*data)
+    assert model.n_iter_ <= 1
+    assert np.abs(model.coefs_[0] - start).max() < 1.0
+    assert model.loss_scale_ > 0
+
+
+@pytest.mark.parametrize("parameters", [{"early_stopping": True}, {"test_fraction": 0.2}], ids=str)
+def test_the_split_of_new_rows_is_kept_by_the_fits_that_follow(data, parameters):
+    """Naive: the snapshot keeps the split of the old rows; that is refused and drawn again at every later fit."""
+    X, y = data
+    model = make(warm_start=True, **{**parameters, "random_state": None, "max_iter": 2})
+    with may_end_early():
+        model.fit(X[: len(X) // 2], y[: len(X) // 2]).fit(X, y)
+        split, n_iter = model.split_indices_, model.n_iter_
+        model.fit(X, y)
+    assert model.n_iter_ >= n_iter
+    for name, rows in split.items():
+        np.testing.assert_array_equal(model.split_indices_[name], rows)
