@@ -179,7 +179,7 @@ class EndOfFit(Listener):
         if context.task_name == "fit":
             self.n_iter.append(estimator.n_iter_)
             if self.error is not None:
-                raise self.error
+                raise self.error("at the end")
         return False
 
 
@@ -190,10 +190,10 @@ def test_the_attributes_are_set_when_the_end_of_the_fit_is_reported(data):
     assert listener.n_iter == counts == [3, 5]
 
 
-@pytest.mark.parametrize("error", [RuntimeError("no disk"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_an_error_at_the_end_of_the_fit_leaves_a_fitted_model(data, error):
     model = make(leave_one_out=True).set_callbacks(EndOfFit(error))
-    with pytest.raises(type(error)):
+    with pytest.raises(error):
         fit(model, *data)
     assert model.stop_reason_ == "max_iter iterations were made"
     assert np.isfinite(model.loo_score_)
