@@ -1,1 +1,1 @@
-"""What stands between the public class and the mathematics."""
+"""Connection of the public class with the mathematics."""

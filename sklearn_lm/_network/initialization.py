@@ -26,7 +26,7 @@ MIN_RANGE = 1e-150
 
 
 class Sample(NamedTuple):
-    """What a layer reads: values of its inputs, one line per input, and how much each sample counts."""
+    """Inputs of a layer, one line per input, and the weight of each sample."""
 
     lines: np.ndarray  # (n_inputs, n_samples)
     weight: np.ndarray  # (n_samples,), sums to 1

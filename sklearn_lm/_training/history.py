@@ -1,4 +1,4 @@
-"""What is recorded of each iteration, and its listeners: history, progress lines, stopping by error.
+"""Record of each iteration, and its listeners: history, progress lines, stopping by error.
 
 The optimizer hands a `Record` to `Monitor`, which adds the errors of the data sets and passes record and row (a dict
 of numbers) to its listeners. A listener may return an `Ending`; the first one stops the fit.

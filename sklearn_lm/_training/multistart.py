@@ -162,7 +162,7 @@ class StartListener:
 
 
 class Hooks(NamedTuple):
-    """What the caller of a fit has to do with it while it lasts."""
+    """Connections of a fit with its caller while it runs."""
 
     start_time: float
     listener: StartListener = StartListener()

@@ -1,4 +1,4 @@
-"""What a fit needs to be continued to the same bits, as plain data: for a warm start, and for a checkpoint."""
+"""State of a fit as plain data, from which it continues to the same bits: for a warm start, and for a checkpoint."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the algorithm did at every iteration."""
+"""Display of the state of the algorithm at every iteration."""
 
 from typing import Any
 
