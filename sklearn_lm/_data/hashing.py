@@ -49,20 +49,10 @@ def thin_rows(X: np.ndarray | Source, Y: np.ndarray, n_max: int) -> np.ndarray:
     """Return the numbers of the `n_max` rows with the smallest hashes, or of all rows, in ascending order."""
     if len(X) <= n_max:
         return np.arange(len(X))
-    hashes = _hash_rows(X, Y)
+    hashes = np.concatenate([_hash_block(*blocks) for blocks in sweep_together(X, Y)])
     largest = np.partition(hashes, n_max - 1)[n_max - 1]  # no full sort: it takes longer than Ctrl-C may wait
     below = np.flatnonzero(hashes < largest)
     return np.sort(np.concatenate([below, np.flatnonzero(hashes == largest)[: n_max - len(below)]]))
-
-
-def assign_folds(X: np.ndarray | Source, Y: np.ndarray, n_folds: int) -> np.ndarray:
-    """Return a fold for each row, 0 to n_folds - 1. Equal rows are in the same fold."""
-    return np.unique(_hash_rows(X, Y), return_inverse=True)[1] % n_folds
-
-
-def _hash_rows(X: np.ndarray | Source, Y: np.ndarray) -> np.ndarray:
-    """Return the hashes of all rows, (n_rows,)."""
-    return np.concatenate([_hash_block(*blocks) for blocks in sweep_together(X, Y)])
 
 
 def _hash_block(X: np.ndarray, Y: np.ndarray) -> np.ndarray:

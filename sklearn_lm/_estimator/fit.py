@@ -11,9 +11,9 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from .._data.executors import LostWorkersError
-from .._data.rows import DataSet, Rows, RowSet
+from .._data.rows import DataSet, Rows
 from .._data.scaling import Scaling
-from .._data.yeo_johnson import Scalings
+from .._data.yeo_johnson import PowerTransform, Scalings
 from .._network.objective import Problem
 from .._network.penalty import Precisions, fixed_l2
 from .._network.topology import Network, is_weight, layer_matrices, pack
@@ -67,7 +67,7 @@ class FittedNetwork(NamedTuple):
     log_evidence: float  # NaN if it was not computed
     robust_loss: RobustLoss | None
     posterior: Posterior | None  # None if there is no Gram matrix
-    train: DataSet | None  # training rows for the leave-one-out predictions: all, or a subsample
+    train: DataSet | None  # unmapped training rows for the leave-one-out predictions: all, or a subsample
     left_out: RowsLeftOut | None
     snapshot: Snapshot | None  # with warm_start=True
 
@@ -120,7 +120,7 @@ def fit_network(
     result = partial(_result, prepared, config, problem, multistart)
     try:
         run = multistart.run()
-        fitted = result(run, left_out_rows(config, train, prepared.network, prepared.by_evidence))
+        fitted = result(run, left_out_rows(config, prepared))
     except (KeyboardInterrupt, LostWorkersError):
         if hooks.on_interrupt and (leader := multistart.leader()):
             hooks.on_interrupt(result(leader, None))
@@ -139,13 +139,17 @@ def make_problem(prepared: Prepared, config: FitConfig) -> Problem:
     return Problem(network, scalings.x, scalings.y, prepared.rows, penalty, kind, config.solver)
 
 
-def left_out_rows(config: FitConfig, train: RowSet, network: Network, by_evidence: bool) -> DataSet | None:
-    """Return the training rows for leave-one-out predictions: all if cheap or asked for, else those for the noise."""
+def left_out_rows(config: FitConfig, prepared: Prepared) -> DataSet | None:
+    """Return the training rows for leave-one-out predictions: all if cheap or asked for, else those for the noise.
+
+    They are not mapped by the power maps, whose rounding errors would choose other rows and folds.
+    """
+    train, network = prepared.unmapped, prepared.network
     work = len(train.X) * network.sizes[-1] * network.n_parameters**2 / 2
     wants_all = config.leave_one_out is True or (config.leave_one_out == "auto" and work <= CHEAP)
     if wants_all:
         return train.local(MAX_ROWS)
-    return train.thinned(MAX_ROWS) if by_evidence and config.is_heteroscedastic else None
+    return train.thinned(MAX_ROWS) if prepared.by_evidence and config.is_heteroscedastic else None
 
 
 # ---- from the best start run to the result ------------------------------------------------------------
@@ -161,7 +165,7 @@ def _result(
     assert run.ending is not None
     changed, theta = run.solution()
     solved: Problem = changed or problem
-    posterior, robust_loss, rows_left_out = _uncertainty(solved, run, theta, left_out)
+    posterior, robust_loss, rows_left_out = _uncertainty(solved, run, theta, left_out, prepared.scalings.power)
     starts = summary(multistart.runs)
     if config.training.verbose and len(multistart.runs) > 1:
         print_starts(starts)
@@ -189,7 +193,7 @@ def _result(
 # Squares of errors near the limits of float64 may overflow: the sum is infinite then, which is a valid result.
 @np.errstate(over="ignore", invalid="ignore")
 def _uncertainty(
-    problem: Problem, run: StartRun, theta: np.ndarray, left_out: DataSet | None
+    problem: Problem, run: StartRun, theta: np.ndarray, left_out: DataSet | None, power: PowerTransform
 ) -> tuple[Posterior | None, RobustLoss | None, RowsLeftOut | None]:
     """Return the posterior, the robust loss and the leave-one-out predictions of the rows `left_out`."""
     train, n_outputs = problem.rows["train"], problem.network.sizes[-1]
@@ -221,14 +225,15 @@ def _uncertainty(
     if not may_linearize or left_out is None:
         return posterior, robust_loss, None
     if len(left_out.X) < len(train.X) or train.is_distributed:
-        train = left_out.rows(problem.y_scaling)
+        train = left_out.mapped(power).rows(problem.y_scaling)
     return posterior, robust_loss, _leave_one_out(problem, posterior, theta, train)
 
 
 def _leave_one_out(problem: Problem, posterior: Posterior, theta: np.ndarray, rows: Rows) -> RowsLeftOut:
-    """Return leave-one-out predictions for training rows."""
+    """Return leave-one-out predictions for training rows; keep their largest leverage."""
     y_scaling, weight = problem.y_scaling, rows.root_weight**2
     f, covariances = posterior.linearized(rows.X, problem.x_scaling.table(), problem.network, theta)
+    posterior.state = posterior.state._replace(max_leverage=float(np.einsum("ioo->io", covariances).max()))
 
     def without(part: np.ndarray) -> LeftOut:
         mean, variance = leave_one_out(covariances, rows.Y - f, rows.Y, part, posterior.noise_variance)

@@ -125,7 +125,7 @@ def leave_one_out_attributes(prepared: Prepared, config: FitConfig, fitted: Sequ
         attributes["_loo"] = score._replace(residuals=score.residuals[:, 0]) if prepared.data.y_is_1d else score
     left_out, train = [network.left_out.one for network in fitted if network.left_out], fitted[0].train
     if len(left_out) == len(fitted) and train is not None and config.is_heteroscedastic:
-        attributes["_noise_models"] = NoiseModels(Errors.from_left_out(train, left_out))
+        attributes["_noise_models"] = NoiseModels(Errors.from_left_out(train, prepared.scalings.power, left_out))
     return attributes
 
 

@@ -56,6 +56,7 @@ class Prepared(NamedTuple):
     scalings: Scalings
     split_indices: dict[str, np.ndarray]
     sets: dict[str, RowSet]  # "train" and, if they exist, "validation" and "test"; mapped by the power maps
+    unmapped: RowSet  # the training set as the caller gave it
     rows: dict[str, KernelRows]  # the same, ready for the kernels
     sample_X: np.ndarray  # mapped inputs of some training rows, for the model to keep
     data: CheckedData
@@ -111,9 +112,9 @@ def prepare(
         resume_point and resume_point.split_indices,
     )  # fmt: skip
     scalings = resume_point.scalings if resume_point else make_scalings(config.scaling, sets["train"], by_evidence)
-    sets = {name: part.mapped(scalings.power) for name, part in sets.items()}
+    unmapped, sets = sets["train"], {name: part.mapped(scalings.power) for name, part in sets.items()}
     rows = {name: part.rows(scalings.y) for name, part in sets.items()}
-    return Prepared(network, by_evidence, scalings, split_indices, sets, rows, rows["train"].sample, data)
+    return Prepared(network, by_evidence, scalings, split_indices, sets, unmapped, rows, rows["train"].sample, data)
 
 
 def make_scalings(kind: str | None, train: RowSet, by_evidence: bool) -> Scalings:

@@ -76,6 +76,16 @@ def fit_noise(
     return NoiseModel(offset, scale, fit_coefficients(phi, z_squared, weight, chosen))
 
 
+def assign_folds(X: np.ndarray, Y: np.ndarray, n_folds: int) -> np.ndarray:
+    """Return a fold for each row, 0 to n_folds - 1, for inputs and targets as the caller gave them.
+
+    The distinct rows, in lexicographic order, are divided by one fixed permutation. Neither units nor repetitions nor
+    the order of the rows play a part, as they would with hashes or row numbers; equal rows share a fold.
+    """
+    rank = np.unique(np.column_stack([X, Y]), axis=0, return_inverse=True)[1].ravel()
+    return np.random.RandomState(0).permutation(rank.max() + 1)[rank] % n_folds
+
+
 def fit_coefficients(phi: np.ndarray, z_squared: np.ndarray, weight: np.ndarray, penalty: float) -> np.ndarray:
     """Return b by Newton's method for a convex objective; steps are halved until the objective falls."""
     b = np.zeros(phi.shape[1])

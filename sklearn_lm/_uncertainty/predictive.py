@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._data.hashing import assign_folds, thin_rows
+from .._data.hashing import thin_rows
 from .._data.out_of_core import Source, sweep
 from .._data.reductions import weighted_sum
 from .._data.rows import DataSet
+from .._data.yeo_johnson import PowerTransform
 from .ensemble import mix
-from .heteroscedastic import N_FOLDS, NoiseModel, fit_noise
+from .heteroscedastic import N_FOLDS, NoiseModel, assign_folds, fit_noise
 from .posterior import LeftOut
 
 # Largest number of rows that the correction of the variance is fitted to.
@@ -25,12 +26,13 @@ MAX_ROWS = 20_000
 class Errors(NamedTuple):
     """Data for the noise models: errors of the leave-one-out predictions of the ensemble for training rows."""
 
-    train: DataSet  # a copy of at most `MAX_ROWS` rows
+    train: DataSet  # a copy of at most `MAX_ROWS` rows, not mapped by the power maps
+    power: PowerTransform
     mean: np.ndarray  # (n_rows, n_outputs)
     z_squared: np.ndarray  # (n_rows, n_outputs), in units of the predicted variance
 
     @classmethod
-    def from_left_out(cls, train: DataSet, left_out: Sequence[LeftOut]) -> "Errors":
+    def from_left_out(cls, train: DataSet, power: PowerTransform, left_out: Sequence[LeftOut]) -> "Errors":
         """Return the errors of the mixture of all networks."""
         mean, variance = mix([part.mean for part in left_out], [part.variance for part in left_out])
         error = (train.Y - mean) ** 2
@@ -39,7 +41,7 @@ class Errors(NamedTuple):
         rows = thin_rows(train.X, train.Y, MAX_ROWS)  # all of them if they are not more
         # Copies, because the models are fitted at their first use: the caller may have changed the arrays by then.
         train = DataSet(*(np.array(part[:]) for part in train.take(rows)))
-        return cls(train, mean[rows], z_squared[rows])
+        return cls(train, power, mean[rows], z_squared[rows])
 
 
 class NoiseModels:
@@ -71,9 +73,9 @@ class NoiseModels:
 @np.errstate(over="ignore", invalid="ignore")  # squares of errors near the limits of float64 may overflow
 def fit_noise_models(errors: Errors) -> list[NoiseModel]:
     """Return the noise model of each output."""
-    train, mean, z_squared = errors
-    fold = assign_folds(train.X, train.Y, N_FOLDS)
-    return [fit_noise(train.X[:], mean[:, o], z_squared[:, o], train.weight, fold) for o in range(train.Y.shape[1])]
+    train, power, mean, z_squared = errors
+    X, fold = power.applied(train.X[:]), assign_folds(train.X[:], train.Y, N_FOLDS)
+    return [fit_noise(X, mean[:, o], z_squared[:, o], train.weight, fold) for o in range(train.Y.shape[1])]
 
 
 def correct(

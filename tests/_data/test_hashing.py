@@ -1,7 +1,7 @@
 import numpy as np
 
 from sklearn_lm._data import out_of_core
-from sklearn_lm._data.hashing import assign_folds, thin_rows
+from sklearn_lm._data.hashing import thin_rows
 from sklearn_lm._data.rows import DataSet
 
 X = np.arange(12.0).reshape(6, 2)
@@ -33,15 +33,6 @@ def test_rows_that_differ_in_one_place_are_distinct():
     assert len(DataSet(np.array([[0.0], [-0.0]]), np.zeros((2, 1)), np.ones(2)).distinct(9).X) == 1
 
 
-def test_folds_follow_from_the_values_of_a_row(rng):
-    Z, t = rng.normal(size=(101, 2)), rng.normal(size=(101, 1))
-    fold = assign_folds(Z, t, 5)
-    np.testing.assert_array_equal(np.sort(np.bincount(fold)), [20, 20, 20, 20, 21])
-    order, twice = rng.permutation(101), np.repeat(np.arange(101), 2)
-    np.testing.assert_array_equal(assign_folds(Z[order], t[order], 5), fold[order])
-    np.testing.assert_array_equal(assign_folds(Z[twice], t[twice], 5), fold[twice])
-
-
 def test_thinned_rows_follow_from_their_values(rng):
     Z, t = rng.normal(size=(50, 2)), rng.normal(size=(50, 1))
     np.testing.assert_array_equal(thin_rows(Z, t, 50), np.arange(50))
@@ -52,7 +43,7 @@ def test_thinned_rows_follow_from_their_values(rng):
 
 def test_hashes_do_not_depend_on_the_size_of_blocks(rng, monkeypatch):
     Z, t = rng.normal(size=(50, 2)), rng.normal(size=(50, 1))
-    whole = assign_folds(Z, t, 5), DataSet(Z, t, np.ones(50)).distinct(20).X
+    whole = thin_rows(Z, t, 20), DataSet(Z, t, np.ones(50)).distinct(20).X
     monkeypatch.setattr(out_of_core, "SWEEP", 7)
-    np.testing.assert_array_equal(assign_folds(Z, t, 5), whole[0])
+    np.testing.assert_array_equal(thin_rows(Z, t, 20), whole[0])
     np.testing.assert_array_equal(DataSet(Z, t, np.ones(50)).distinct(20).X, whole[1])

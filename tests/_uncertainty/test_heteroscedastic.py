@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from sklearn_lm._uncertainty.heteroscedastic import MAX_LOGARITHM, N_FOLDS, fit_coefficients, fit_noise
+from sklearn_lm._uncertainty.heteroscedastic import (
+    MAX_LOGARITHM,
+    N_FOLDS,
+    assign_folds,
+    fit_coefficients,
+    fit_noise,
+)
 
 
 def draws(rng, slope, n=600):
@@ -68,3 +74,14 @@ def test_few_rows_give_a_common_factor(rng):
     X, mean, z_squared, _ = draws(rng, 0.8, n=4)
     model = fit_noise(X, mean, z_squared, np.ones(4), np.arange(4))
     np.testing.assert_array_equal(model.coefficients[1:], 0)
+
+
+def test_folds_depend_on_the_order_of_values_only(rng):
+    X, Y = np.round(rng.normal(size=(101, 2)), 1), rng.normal(size=(101, 1))
+    fold = assign_folds(X, Y, 5)
+    np.testing.assert_array_equal(np.sort(np.bincount(fold)), [20, 20, 20, 20, 21])
+    rows = np.concatenate([rng.permutation(101), rng.randint(0, 101, size=50)])
+    np.testing.assert_array_equal(assign_folds(X[rows], Y[rows], 5), fold[rows])
+    np.testing.assert_array_equal(assign_folds(X * [3.7, 1e-9], 0.1 * Y + 1, 5), fold)
+    np.testing.assert_array_equal(assign_folds(np.exp(X), Y**3, 5), fold)
+    np.testing.assert_array_equal(assign_folds(np.array([[0.0], [-0.0]]), np.zeros((2, 1)), 5), [0, 0])
