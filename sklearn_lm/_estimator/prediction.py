@@ -221,8 +221,8 @@ class PredictionMixin:
 
         The score is the leverage J(x) H^-1 J(x)', which says how much a prediction depends on parameters that the data
         do not determine, divided by the largest leverage of the training rows (of up to 256 of them, which the model
-        stores, if the fit computed no leave-one-out errors). It is at most about 1 within the data and larger outside. With several outputs it is the maximum over
-        the outputs, with several networks the mean over the networks.
+        stores, if the fit computed no leave-one-out errors). It is at most about 1 within the data and larger outside.
+        With several outputs it is the maximum over the outputs, with several networks the mean over the networks.
 
         Parameters
         ----------
