@@ -13,7 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ._data.block_inputs import is_dask
+from ._data.blocks import is_dask
 from ._estimator.config import make_config
 from ._estimator.ensemble import fit_ensemble
 from ._estimator.fit import FitInputs, fit_single

@@ -11,9 +11,9 @@ import numpy as np
 from distributed import Client, LocalCluster
 
 from sklearn_lm import LMRegressor
-from sklearn_lm._data.block_inputs import RowBlocks
+from sklearn_lm._data.blocks import RowBlocks
 from sklearn_lm._data.dask import make_row_blocks
-from sklearn_lm._data.executors import InProcess
+from sklearn_lm._data.executors import merge_tree
 from sklearn_lm._data.scaling import make_scaling
 from sklearn_lm._network.objective import NetworkObjective
 from sklearn_lm._network.penalty import fixed_l2
@@ -56,13 +56,16 @@ def seconds(objective: NetworkObjective) -> float:
     return time.perf_counter() - begin
 
 
-class Counting(InProcess):
-    """Executor of one block, which counts the bytes that a cluster would send."""
+class Counting:
+    """Executor in this process, which counts the bytes that a cluster would send."""
 
     n_bytes = 0
 
+    def persist(self, function: Callable, *handles: Sequence[Any]) -> list:
+        return [function(*of_block) for of_block in zip(*handles, strict=True)]
+
     def reduce(self, function: Callable, handles: Sequence[Any], merge: Callable = np.add) -> Any:
-        result = super().reduce(function, handles, merge)
+        result = merge_tree([function(handle) for handle in handles], merge)
         self.n_bytes += len(pickle.dumps(function, protocol=5)) + len(pickle.dumps(result, protocol=5))
         return result
 

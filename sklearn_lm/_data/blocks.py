@@ -1,11 +1,12 @@
 """Rows in blocks that may be elsewhere: every pass over them is a function of one block, and a sum over the blocks.
 
-`BlockSet` is a set of rows in the caller's units, `BlockRows` the same ready for the kernels; both answer as rows in
-memory do (`rows.RowSet`, `rows.KernelRows`). An `Executor` decides which process computes: `executors.InProcess` in
-this process, `dask.DaskExecutor` on a cluster.
+`RowBlocks` are blocks as the caller passes them, `BlockSet` the checked rows, `BlockRows` the same ready for the
+kernels; both answer as rows in memory do (`rows.RowSet`, `rows.KernelRows`). An `Executor` decides which process
+computes, such as `dask.DaskExecutor`.
 """
 
 import hashlib
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
@@ -13,14 +14,66 @@ from operator import attrgetter, methodcaller
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_array, validate_data
 
-from .executors import Executor, Handle, merge_tree, one_thread
-from .out_of_core import Range, column_range, is_range, sample_step
+from .executors import Executor, Handle, gather, merge_tree, one_thread
+from .out_of_core import ArrayLike, Extent, Range, column_range, is_range, sample_step
+from .ranges import check_overflow, check_weight_range, check_weight_sign
 from .rows import DataSet, Rows, read_only
 from .scaling import Scaling, weighted_sums
 from .yeo_johnson import PowerTransform
 
 T = TypeVar("T")
+
+
+def is_dask(Z: ArrayLike) -> bool:
+    """Return whether Z is a Dask collection, without an import of Dask."""
+    is_collection = getattr(sys.modules.get("dask"), "is_dask_collection", None)
+    return is_collection is not None and is_collection(Z)
+
+
+class RowBlocks(NamedTuple):
+    """X, y and weights in blocks of rows, not yet checked."""
+
+    executor: Executor
+    X: Sequence[Handle]
+    y: Sequence[Handle]  # as many blocks as X has
+    weight: Sequence[Handle]  # the same; blocks may be None
+    head: ArrayLike  # (0, n_columns), a table without rows like X, with the names of its columns if these have names
+    y_is_1d: bool
+
+    def checked(self, estimator: BaseEstimator, *, reset: bool) -> "BlockSet":
+        """Return all rows as float64, each block kept where it was made. Errors are those of `check_rows`."""
+        validate_data(estimator, self.head, reset=reset, skip_check_array=True)
+        load = partial(_load, estimator_name=type(estimator).__name__)
+        rows = BlockSet(self.executor, self.executor.persist(load, self.X, self.y, self.weight))
+        # Errors are reported in the target's own squared units, so its size matters under any scaling.
+        check_overflow("y", rows.summary.y_range, "divide it by a constant")
+        check_weight_range(rows.summary.largest_weight)
+        return rows
+
+
+def _load(X: ArrayLike, y: ArrayLike, weight: ArrayLike, estimator_name: str) -> DataSet | ValueError:
+    """Return a block as float64, or the error of its check: raised on a cluster, it would come back reworded."""
+    options = {"dtype": np.float64, "ensure_min_samples": 0, "estimator": estimator_name}
+    try:
+        X = check_array(X, order="C", input_name="X", **options)
+        y = check_array(y, ensure_2d=False, input_name="y", **options)
+        if y.ndim > 2:
+            raise ValueError(f"y has {y.ndim} dimensions: pass one column, or one for each target.")
+        weight = np.ones(len(X)) if weight is None else check_array(
+            weight, ensure_2d=False, input_name="sample_weight", **options
+        )  # fmt: skip
+        if not len(X) == len(y) == len(weight) or weight.ndim != 1:
+            raise ValueError(
+                f"X, y and sample_weight have blocks of {len(X)}, {len(y)} and {len(weight)} rows in one place: they "
+                "must be of equal length, cut in the same places, and the weights one-dimensional."
+            )
+        check_weight_sign(weight)
+    except ValueError as error:
+        return error
+    return DataSet(X, y.reshape(len(X), -1), weight)
 
 
 class Summary(NamedTuple):
@@ -54,16 +107,6 @@ def _summarise(block: DataSet | ValueError) -> Summary | ValueError:
         len(block.X), int((block.weight > 0).sum()), column_range(block.X), column_range(block.Y),
         float(block.weight.max(initial=0.0)), block.total_weight(),
     )  # fmt: skip
-
-
-class Extent:
-    """Shape of a table whose rows are elsewhere."""
-
-    def __init__(self, n_rows: int, n_columns: int):
-        self.shape, self.size = (n_rows, n_columns), n_rows * n_columns
-
-    def __len__(self) -> int:
-        return self.shape[0]
 
 
 class BlockColumns(NamedTuple):
@@ -102,17 +145,15 @@ class BlockSet:
         Blocks that are a `DataSet`; those without rows are left out.
     """
 
-    is_distributed = True
-
     def __init__(self, executor: Executor, handles: Sequence[Handle]):
         """Summarise the blocks; raise the first error of their checks."""
-        self.executor, self.handles, summaries = executor, [], []
-        for handle, summary in zip(handles, executor.gather([_summarise] * len(handles), handles), strict=True):
+        self.executor, summaries = executor, []
+        for summary in gather(executor, _summarise, handles):
             if isinstance(summary, ValueError):
                 raise summary
-            if summary.n_rows > 0:
-                self.handles.append(handle)
-                summaries.append(summary)
+            summaries.append(summary)
+        self.handles = [handle for handle, summary in zip(handles, summaries, strict=True) if summary.n_rows > 0]
+        summaries = [summary for summary in summaries if summary.n_rows > 0]
         if not summaries:
             raise ValueError("X has 0 rows: a minimum of 1 is required.")
         self.summary: Summary = merge_tree(summaries, Summary.merge)
@@ -127,25 +168,16 @@ class BlockSet:
         """Return the results of a function of one block, merged over the blocks."""
         return self.executor.reduce(function, self.handles, merge)
 
-    def _persist(self, function: Callable[..., object]) -> list[Handle]:
-        """Return handles of the results of one function for all blocks."""
-        return self.executor.persist([function] * len(self.handles), self.handles)
-
-    def _gather(self, function: Callable[..., T]) -> list[T]:
-        """Return the results of one function for all blocks."""
-        return self.executor.gather([function] * len(self.handles), self.handles)
-
     def take(self, rows: np.ndarray) -> "BlockSet":
         """Return some of the rows, each in the process that holds it."""
         if len(rows) == len(self.X):
             return self
         parts = np.split(rows, np.searchsorted(rows, self.ends[1:-1]))
         # Every block receives its own row numbers only.
-        functions = [
-            partial(_take, _compact(part - begin, end - begin))
-            for part, (begin, end) in zip(parts, pairwise(self.ends), strict=True)
+        taken = [
+            _compact(part - begin, end - begin) for part, (begin, end) in zip(parts, pairwise(self.ends), strict=True)
         ]
-        return BlockSet(self.executor, self.executor.persist(functions, self.handles))
+        return BlockSet(self.executor, self.executor.persist(_take, self.handles, taken))
 
     def total_weight(self) -> float:
         return self.summary.total_weight
@@ -153,13 +185,13 @@ class BlockSet:
     def weighted_rows(self) -> np.ndarray:
         if self.summary.n_weighted == self.summary.n_rows:
             return np.arange(self.summary.n_rows)
-        parts = self._gather(DataSet.weighted_rows)
+        parts = gather(self.executor, DataSet.weighted_rows, self.handles)
         return np.concatenate([begin + part for begin, part in zip(self.ends[:-1], parts, strict=True)])
 
     def mapped(self, power: PowerTransform) -> "BlockSet":
         if len(power.column) == 0:
             return self
-        return BlockSet(self.executor, self._persist(methodcaller("mapped", power)))
+        return BlockSet(self.executor, self.executor.persist(methodcaller("mapped", power), self.handles))
 
     def distinct(self, n_max: int) -> DataSet:
         return self._pick(methodcaller("distinct", n_max))
@@ -174,13 +206,14 @@ class BlockSet:
         return self.reduce(pick, partial(_pick_together, pick))
 
     def rows(self, y_scaling: Scaling) -> "BlockRows":
-        handles = self._persist(methodcaller("rows", y_scaling))
+        handles = self.executor.persist(methodcaller("rows", y_scaling), self.handles)
         sample = self.take(np.arange(0, len(self.X), sample_step(len(self.X))))
-        inputs = np.concatenate(sample._gather(attrgetter("X")))
+        inputs = np.concatenate(gather(self.executor, attrgetter("X"), sample.handles))
         return BlockRows(self.executor, handles, self.X, self.Y, self.total_weight(), inputs)
 
     def fingerprint(self) -> str:
-        return hashlib.blake2b("".join(self._gather(DataSet.fingerprint)).encode(), digest_size=16).hexdigest()
+        digests = gather(self.executor, DataSet.fingerprint, self.handles)
+        return hashlib.blake2b("".join(digests).encode(), digest_size=16).hexdigest()
 
 
 def _compact(rows: np.ndarray, n_rows: int) -> np.ndarray | slice:
@@ -192,7 +225,7 @@ def _compact(rows: np.ndarray, n_rows: int) -> np.ndarray | slice:
     return np.packbits(is_taken)
 
 
-def _take(rows: np.ndarray | slice, block: DataSet) -> DataSet:
+def _take(block: DataSet, rows: np.ndarray | slice) -> DataSet:
     if isinstance(rows, np.ndarray):
         rows = np.flatnonzero(np.unpackbits(rows, count=len(block.X)))
     return DataSet(np.ascontiguousarray(block.X[rows]), block.Y[rows], block.weight[rows])
@@ -213,10 +246,6 @@ class BlockRows(NamedTuple):
     weight: float  # sum of the weights
     sample: np.ndarray  # (n_some, n_inputs), inputs of some rows, for the model to keep
 
-    @property
-    def is_distributed(self) -> bool:
-        return True
-
     def total(self, function: Callable[..., np.ndarray], *arguments: object) -> np.ndarray:
         return np.array(self.executor.reduce(partial(_on_one_thread, function, arguments), self.handles))
 
@@ -224,8 +253,7 @@ class BlockRows(NamedTuple):
         return self.total(_mean_power, self.weight, centre, power)
 
     def rescaled(self, factor: np.ndarray) -> "BlockRows":
-        handles = self.executor.persist([methodcaller("rescaled", factor)] * len(self.handles), self.handles)
-        return self._replace(handles=handles)
+        return self._replace(handles=self.executor.persist(methodcaller("rescaled", factor), self.handles))
 
 
 def _on_one_thread(function: Callable[..., np.ndarray], arguments: tuple, block: Rows) -> np.ndarray:

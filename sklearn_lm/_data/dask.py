@@ -7,7 +7,6 @@ with the caller's: if a worker dies, the scheduler makes its blocks again on ano
 Only this file and `_estimator/dask_prediction.py` import Dask, and they are imported when a Dask collection is passed.
 """
 
-import operator
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,8 +19,8 @@ import numpy as np
 from dask import delayed
 from dask.delayed import Delayed
 
-from .block_inputs import RowBlocks, is_dask
-from .executors import FAN_IN, Handle, LostWorkersError, T, merge_tree
+from .blocks import RowBlocks, is_dask
+from .executors import FAN_IN, Handle, LostWorkersError, T, gather, merge_tree
 from .out_of_core import ArrayLike
 
 if TYPE_CHECKING:
@@ -41,13 +40,9 @@ class DaskExecutor:
     def __init__(self) -> None:
         self.client = active_client()
 
-    def persist(self, functions: Sequence[Callable[..., object]], *handles: Sequence[Handle]) -> list[Handle]:
-        tasks = [task(function, *of_block) for function, *of_block in zip(functions, *handles, strict=True)]
+    def persist(self, function: Callable[..., object], *handles: Sequence[Handle]) -> list[Handle]:
+        tasks = [task(function, *of_block) for of_block in zip(*handles, strict=True)]
         return list(dask.persist(*tasks) if self.client is None else self.client.persist(tasks))
-
-    def gather(self, functions: Sequence[Callable[..., T]], handles: Sequence[Handle]) -> list[T]:
-        leaves = [task(partial(_listed, function), handle) for function, handle in zip(functions, handles, strict=True)]
-        return self._result(_tree(leaves, operator.add))
 
     def reduce(self, function: Callable[..., T], handles: Sequence[Handle], merge: Callable[..., T] = np.add) -> T:
         return self._result(_tree([task(function, handle) for handle in handles], merge))
@@ -116,10 +111,6 @@ def _merge(merge: Callable[..., T], *parts: T) -> T:
     return merge_tree(parts, merge)
 
 
-def _listed(function: Callable[..., T], block: Handle) -> list[T]:
-    return [function(block)]
-
-
 def make_row_blocks(X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike) -> RowBlocks:
     """Return the rows of a Dask array or dataframe X, its targets and weights, in blocks.
 
@@ -134,8 +125,8 @@ def make_row_blocks(X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike) -> Row
     executor = DaskExecutor()
     blocks, lengths = _row_blocks(X)
     if None in lengths and not all(is_dask(part) for part in (y, sample_weight) if part is not None):
-        blocks = executor.persist([_identity] * len(blocks), blocks)
-        lengths = executor.gather([len] * len(blocks), blocks)
+        blocks = executor.persist(_identity, blocks)
+        lengths = gather(executor, len, blocks)
     weight = [None] * len(blocks) if sample_weight is None else _cut_like(sample_weight, lengths, "sample_weight")
     head = np.empty((0, X.shape[1])) if isinstance(X, da.Array) else X._meta
     y_is_1d = y.ndim == 1 if is_dask(y) else np.ndim(y) == 1

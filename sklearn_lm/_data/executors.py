@@ -9,8 +9,10 @@ so the bits of a fit depend on the blocks alone: not on the number of workers, n
 a block sums are those of the same rows in memory, hence one block gives the bits of an ordinary fit.
 """
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol, TypeVar
 
 import numba
@@ -29,27 +31,20 @@ class LostWorkersError(RuntimeError):
 class Executor(Protocol):
     """Calls functions of blocks in the processes that hold the blocks."""
 
-    def persist(self, functions: Sequence[Callable[..., object]], *handles: Sequence[Handle]) -> list[Handle]:
-        """Call function number i with the handles number i of each sequence; the results stay where they are made."""
-
-    def gather(self, functions: Sequence[Callable[..., T]], handles: Sequence[Handle]) -> list[T]:
-        """Call function number i with handle number i, and return the results."""
+    def persist(self, function: Callable[..., object], *handles: Sequence[Handle]) -> list[Handle]:
+        """Call the function with the handles number i of each sequence; the results stay where they are made."""
 
     def reduce(self, function: Callable[..., T], handles: Sequence[Handle], merge: Callable[..., T] = np.add) -> T:
-        """Call one function with every handle, and return the results merged in the tree of the blocks."""
+        """Call the function with every handle, and return the results merged in the tree of the blocks."""
 
 
-class InProcess:
-    """Blocks in the memory of this process, one after the other; see `Executor`."""
+def gather(executor: Executor, function: Callable[..., T], handles: Sequence[Handle]) -> list[T]:
+    """Call the function with every handle, and return the results in order."""
+    return executor.reduce(partial(_listed, function), handles, operator.add)
 
-    def persist(self, functions: Sequence[Callable[..., object]], *handles: Sequence[Handle]) -> list[Handle]:
-        return [function(*of_block) for function, *of_block in zip(functions, *handles, strict=True)]
 
-    def gather(self, functions: Sequence[Callable[..., T]], handles: Sequence[Handle]) -> list[T]:
-        return [function(handle) for function, handle in zip(functions, handles, strict=True)]
-
-    def reduce(self, function: Callable[..., T], handles: Sequence[Handle], merge: Callable[..., T] = np.add) -> T:
-        return merge_tree([function(handle) for handle in handles], merge)
+def _listed(function: Callable[..., T], block: Handle) -> list[T]:
+    return [function(block)]
 
 
 def merge_tree(parts: Sequence[T], merge: Callable[..., T]) -> T:

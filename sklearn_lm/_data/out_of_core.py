@@ -96,6 +96,16 @@ class Source:
         return array[int(self.rows[0]) : int(self.rows[-1]) + 1] if is_range(self.rows) else self
 
 
+class Extent:
+    """Shape of a table whose rows are elsewhere."""
+
+    def __init__(self, n_rows: int, n_columns: int):
+        self.shape, self.size = (n_rows, n_columns), n_rows * n_columns
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+
 def _as_float(rows: ArrayLike) -> np.ndarray:
     return np.ascontiguousarray(rows, dtype=np.float64)
 

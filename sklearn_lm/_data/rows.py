@@ -12,30 +12,16 @@ import numpy as np
 from .._kernels import RowData, total_of_slots, work_on_rows
 from .._kernels.compile import Driver
 from .hashing import distinct_rows, fingerprint, thin_rows
-from .out_of_core import Part, Source, is_range, parts, sample_of, sweep_together
+from .out_of_core import Extent, Part, Source, is_range, parts, sample_of, sweep_together
 from .reductions import weighted_sum
 from .scaling import ArrayColumns, Columns, Scaling
 from .yeo_johnson import PowerTransform
 
-
-class Table(Protocol):
-    """Size of an array that may be elsewhere."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    @property
-    def size(self) -> int: ...
-
-    def __len__(self) -> int: ...
+Table = np.ndarray | Source | Extent
 
 
 class AnyRows(Protocol):
     """Common part of `RowSet` and `KernelRows`."""
-
-    @property
-    def is_distributed(self) -> bool:
-        """Return whether the rows may be in other processes."""
 
     @property
     def X(self) -> Table: ...
@@ -105,10 +91,6 @@ class DataSet(NamedTuple):
     Y: np.ndarray  # (n_rows, n_outputs) float64
     weight: np.ndarray  # (n_rows,)
 
-    @property
-    def is_distributed(self) -> bool:
-        return False
-
     def columns(self, name: str) -> ArrayColumns:
         return ArrayColumns(self.X if name == "X" else self.Y, self.weight)
 
@@ -154,10 +136,6 @@ class Rows(NamedTuple):
     Y: np.ndarray  # (n_rows, n_outputs), scaled
     root_weight: np.ndarray  # (n_rows,), square roots of the weights
     weight: float  # sum of the weights
-
-    @property
-    def is_distributed(self) -> bool:
-        return False
 
     @property
     def sample(self) -> np.ndarray:
@@ -211,6 +189,11 @@ def make_rows(X: np.ndarray | Source, Y: np.ndarray, weight: np.ndarray, y_scali
     if isinstance(X, np.ndarray):
         X = read_only(X)
     return Rows(X, read_only(Y), read_only(np.sqrt(weight)), float(weight.sum()))
+
+
+def is_distributed(rows: AnyRows) -> bool:
+    """Return whether the rows may be in other processes."""
+    return isinstance(rows.X, Extent)
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from .block_inputs import RowBlocks, is_dask
+from .blocks import RowBlocks, is_dask
 from .out_of_core import ArrayLike, Source, column_range, is_source, sweep
 from .ranges import check_overflow, check_weight_range, check_weight_sign
 from .rows import DataSet, RowSet

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from .._data.executors import LostWorkersError
-from .._data.rows import DataSet, Rows
+from .._data.rows import DataSet, Rows, is_distributed
 from .._data.scaling import Scaling
 from .._data.yeo_johnson import PowerTransform, Scalings
 from .._network.objective import Problem
@@ -224,7 +224,7 @@ def _uncertainty(
     posterior = Posterior.from_linearization(linearization, problem.penalty.penalty_diag, train.weight, noise)
     if not may_linearize or left_out is None:
         return posterior, robust_loss, None
-    if len(left_out.X) < len(train.X) or train.is_distributed:
+    if len(left_out.X) < len(train.X) or is_distributed(train):
         train = left_out.mapped(power).rows(problem.y_scaling)
     return posterior, robust_loss, _leave_one_out(problem, posterior, theta, train)
 

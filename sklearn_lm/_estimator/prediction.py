@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 from sklearn.utils.validation import check_is_fitted
 
-from .._data.block_inputs import is_dask
+from .._data.blocks import is_dask
 from .._data.out_of_core import ArrayLike, Source
 from .._data.ranges import check_finite_predictions
 from .._data.scaling import Scaling

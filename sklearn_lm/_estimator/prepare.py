@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from .._data.hashing import fingerprint
 from .._data.out_of_core import ArrayLike
 from .._data.ranges import check_input_range
-from .._data.rows import KernelRows, RowSet
+from .._data.rows import KernelRows, RowSet, is_distributed
 from .._data.scaling import Scaling, make_scaling
 from .._data.splitting import divide
 from .._data.validation import check_rows, check_validation_set
@@ -105,7 +105,7 @@ def prepare(
         config.alpha == "evidence" or not is_matrix_free(config.solver, network, data.rows.Y.size)
     )
     check()
-    if data.rows.is_distributed:
+    if is_distributed(data.rows):
         check_network_size(network)
     sets, split_indices = divide(
         data.rows, data.validation, config.validation_fraction, config.test_fraction, config.split, rng,

@@ -21,7 +21,7 @@ import numpy as np
 from .. import _kernels
 from .._data import out_of_core
 from .._data.out_of_core import Source
-from .._data.rows import KernelRows, Rows, read_only
+from .._data.rows import KernelRows, Rows, is_distributed, read_only
 from .._data.scaling import Scaling
 from .._optimize.linearization import GramLinearization, JacobianLinearization, Linearization
 from .._optimize.objective import Objective
@@ -91,7 +91,7 @@ class NetworkObjective(Objective):
         self, network: Network, rows: KernelRows, x_scaling: np.ndarray, penalty: Penalty, solver: str = "cholesky"
     ):
         self.network, self.x_scaling, self.weight = network, x_scaling, rows.weight
-        if rows.is_distributed:
+        if is_distributed(rows):
             solver = "gram"
         small, large = subsample_sizes(solver, network, rows)
         is_sampled = small + large > 0
@@ -108,7 +108,7 @@ class NetworkObjective(Objective):
         self._small_sample = Subsample(network, cast(Rows, rows), x_scaling, small) if small else None
         self._sample = Subsample(network, cast(Rows, rows), x_scaling, large) if is_sampled else None
         self._n_ahead = 0
-        if not rows.is_distributed and not (is_sampled or self.is_matrix_free or self.is_dual):
+        if not is_distributed(rows) and not (is_sampled or self.is_matrix_free or self.is_dual):
             self._n_ahead = n_ahead(self.rows.Y.shape, network.n_parameters) * self._workspace.activations.is_kept
         self._fused = FusedLoop(self._workspace) if self._n_ahead else None
 

@@ -22,9 +22,9 @@ from sklearn.model_selection import GridSearchCV
 
 from sklearn_lm import LMRegressor
 from sklearn_lm._data import dask as dask_rows
-from sklearn_lm._data.block_inputs import RowBlocks
-from sklearn_lm._data.blocks import BlockRows, Extent
-from sklearn_lm._data.executors import InProcess, LostWorkersError
+from sklearn_lm._data.blocks import BlockRows, RowBlocks
+from sklearn_lm._data.executors import LostWorkersError, merge_tree
+from sklearn_lm._data.out_of_core import Extent
 from sklearn_lm._data.rows import make_rows
 from sklearn_lm._data.scaling import identity_scaling
 from sklearn_lm._network.cross_products import Workspace, gram_products
@@ -80,6 +80,16 @@ def model(**parameters):
 def fitted(estimator, *data, **options):
     with may_end_early():
         return estimator.fit(*data, **options)
+
+
+class InProcess:
+    """Executor of blocks in the memory of this process, one after the other."""
+
+    def persist(self, function, *handles):
+        return [function(*of_block) for of_block in zip(*handles, strict=True)]
+
+    def reduce(self, function, handles, merge=np.add):
+        return merge_tree([function(handle) for handle in handles], merge)
 
 
 def in_memory(X, y, weight, n_blocks=N_BLOCKS):
