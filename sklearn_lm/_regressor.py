@@ -417,18 +417,18 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         warn_about(fit)
         return self
 
-    def predict(self, X: ArrayLike, return_std: bool = False, return_cov: bool = False) -> Any:
+    def predict(self, X: ArrayLike, return_std: bool | str = False, return_cov: bool | str = False) -> Any:
         """Predict targets and, on request, their standard deviations or covariances.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Inputs. For a Dask array or dataframe the results are Dask arrays, computed lazily.
-        return_std : bool, default=False
-            Return also the standard deviation of a new value of y at X. It includes the noise and the uncertainty of
-            the parameters (linearised Laplace approximation).
-        return_cov : bool, default=False
-            Return also the covariance of new values of y at X.
+        return_std : bool or "mean", default=False
+            True: return also the standard deviation of a new value of y at X. It includes the noise and the uncertainty
+            of the parameters (linearised Laplace approximation). "mean": that of the mean of y at X, without the noise.
+        return_cov : bool or "mean", default=False
+            Return also the covariance of new values of y at X, or of their means.
 
         Returns
         -------
@@ -442,14 +442,17 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         Raises
         ------
         RuntimeError
-            If both `return_std` and `return_cov` are True.
+            If both `return_std` and `return_cov` are given.
         ValueError
             If X is not finite, has other columns than at `fit`, or is so far from the training data that a prediction
-            overflows; with `return_cov`, if there are several networks.
+            overflows; if `return_std` or `return_cov` is something else.
         """
         check_is_fitted(self)
         if return_std and return_cov:
             raise RuntimeError("At most one of return_std or return_cov can be requested.")
+        for name, value in (("return_std", return_std), ("return_cov", return_cov)):
+            if value not in (False, True, "mean"):
+                raise ValueError(f'{name}={value!r} must be True, False or "mean".')
         return self._predict(X, return_std, return_cov)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:

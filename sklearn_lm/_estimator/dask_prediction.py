@@ -29,7 +29,7 @@ NOT_FOR_PREDICTIONS = (
 )  # fmt: skip
 
 
-def lazy_predict(model: BaseEstimator, X: ArrayLike, return_std: bool, return_cov: bool) -> ArrayLike:
+def lazy_predict(model: BaseEstimator, X: ArrayLike, return_std: bool | str, return_cov: bool | str) -> ArrayLike:
     """Return what `predict` returns, as Dask arrays that are computed on demand."""
     if return_cov:
         raise ValueError("return_cov=True with a Dask array: pass some rows as a NumPy array, X[:100].compute().")
@@ -39,12 +39,12 @@ def lazy_predict(model: BaseEstimator, X: ArrayLike, return_std: bool, return_co
         return map_rows(model, "predict", X, shape)
     for network in Predictor.from_attributes(fitted).networks:
         network.required_posterior()  # an error now, and not in every block
-    both = map_rows(model, "predict", X, (*shape, 2), return_std=True)
+    both = map_rows(model, "predict", X, (*shape, 2), return_std=return_std)
     return both[..., 0], both[..., 1]
 
 
 def map_rows(
-    model: BaseEstimator, method: str, X: ArrayLike, shape: tuple[int, ...] = (), **options: bool
+    model: BaseEstimator, method: str, X: ArrayLike, shape: tuple[int, ...] = (), **options: bool | str
 ) -> ArrayLike:
     """Return the results of a method for every row, as a Dask array that is computed on demand.
 

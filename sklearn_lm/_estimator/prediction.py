@@ -21,7 +21,7 @@ from .._data.validation import check_inputs
 from .._data.yeo_johnson import PowerTransform
 from .._network.objective import predict
 from .._network.topology import Network, make_network, pack
-from .._uncertainty.ensemble import mix
+from .._uncertainty.ensemble import mix, mix_covariances
 from .._uncertainty.posterior import Posterior
 from .._uncertainty.predictive import NoiseModels, correct
 
@@ -78,18 +78,23 @@ class NetworkPredictor(NamedTuple):
         f, covariances = posterior.linearized(X, self.x_scaling.table(), self.network, self.theta)
         return self.y_scaling.offset + self.y_scaling.scale * f, np.einsum("ioo->io", covariances)
 
-    def distribution(self, X: np.ndarray | Source) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and variance of new values of y at X: f and sigma^2 (1 + J H^-1 J'), both (n_rows, n_outputs)."""
-        mean, leverages = self.leverages(X)
-        return mean, self.y_scaling.scale**2 * self.required_posterior().noise_variance * (1 + leverages)
+    def noise_variance(self) -> np.ndarray:
+        """Return the variance sigma^2 of the noise in squared units of y, (n_outputs,)."""
+        return self.y_scaling.scale**2 * self.required_posterior().noise_variance
 
-    def covariance(self, X: np.ndarray | Source) -> np.ndarray:
-        """Return the covariance of new values of y at X under a constant noise, (n_rows, n_rows, n_outputs)."""
-        posterior = self.required_posterior()
-        Z = posterior.solved_rows(X, self.x_scaling.table(), self.network, self.theta)
+    def distribution(self, X: np.ndarray | Source) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return f, its variance sigma^2 J H^-1 J', and that of new values of y at X, all (n_rows, n_outputs)."""
+        mean, leverages = self.leverages(X)
+        noise = self.noise_variance()
+        return mean, noise * leverages, noise * (1 + leverages)
+
+    def covariance(self, X: np.ndarray | Source, of_mean: bool) -> np.ndarray:
+        """Return the covariance of f, or of new values of y under a constant noise, (n_rows, n_rows, n_outputs)."""
+        Z = self.required_posterior().solved_rows(X, self.x_scaling.table(), self.network, self.theta)
         covariance = np.einsum("iop,jop->ijo", Z, Z, optimize=True)
-        covariance[np.diag_indices(len(X))] += 1.0
-        covariance *= posterior.noise_variance * self.y_scaling.scale**2
+        if not of_mean:
+            covariance[np.diag_indices(len(X))] += 1.0
+        covariance *= self.noise_variance()
         return covariance
 
     def max_leverage(self) -> float:
@@ -120,24 +125,27 @@ class Predictor(NamedTuple):
         if len(self.networks) == 1:
             return self.networks[0].values(X)
         if all(network.posterior is not None for network in self.networks):
-            return self._mixture(X)[0]
+            return self._mixture(X, False)[0]
         return np.mean([network.values(X) for network in self.networks], axis=0)
 
-    def distribution(self, X: np.ndarray | Source) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and variance of new values of y at X, both (n_rows, n_outputs)."""
-        mean, variance = self._mixture(X)
+    def distribution(self, X: np.ndarray | Source, of_mean: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean at X, and its variance or that of new values of y, both (n_rows, n_outputs)."""
+        mean, variance = self._mixture(X, of_mean)
         return mean, correct(variance, self.noise_models.models, X, mean)
 
-    def _mixture(self, X: np.ndarray | Source) -> tuple[np.ndarray, np.ndarray]:
+    def _mixture(self, X: np.ndarray | Source, of_mean: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance of the mixture, with the constant noise of each network."""
-        means, variances = zip(*(network.distribution(X) for network in self.networks), strict=True)
-        return mix(means, variances)
+        means, of_means, variances = zip(*(network.distribution(X) for network in self.networks), strict=True)
+        return mix(means, variances, of_means if of_mean else variances)
 
-    def covariance(self, X: np.ndarray | Source) -> tuple[np.ndarray, np.ndarray]:
-        """Return the mean, (n_rows, n_outputs), and the covariance, (n_rows, n_rows, n_outputs), of new values of y."""
-        if len(self.networks) > 1:
-            raise ValueError("return_cov=True needs n_networks=1: a mixture of networks has no such covariance.")
-        mean, covariance = self.networks[0].values(X), self.networks[0].covariance(X)
+    def covariance(self, X: np.ndarray | Source, of_mean: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean, (n_rows, n_outputs), and its covariance or that of new values, (n_rows, n_rows, n_outputs).
+
+        The noise models multiply both parts of the variance, the noise and the uncertainty of the mean.
+        """
+        means, _, variances = zip(*(network.distribution(X) for network in self.networks), strict=True)
+        covariances = (network.covariance(X, of_mean) for network in self.networks)
+        mean, covariance = mix(means, variances)[0], mix_covariances(means, variances, covariances)
         root = np.sqrt(correct(np.ones(mean.shape), self.noise_models.models, X, mean))
         return mean, covariance * root[:, None] * root[None, :]
 
@@ -187,15 +195,17 @@ class PredictionMixin:
         return value
 
     # ---- methods --------------------------------------------------------------------------------------
-    def predict_interval(self, X, coverage=0.95):
-        """Predict intervals that contain new values of y with a given probability.
+    def predict_interval(self, X, coverage=0.95, kind="prediction"):
+        """Predict intervals that contain new values of y, or their mean, with a given probability.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Inputs.
         coverage : float, default=0.95
-            Fraction of new values that should lie inside the intervals.
+            Fraction of new values, or of means, that should lie inside the intervals.
+        kind : {"prediction", "confidence"}, default="prediction"
+            "prediction": interval of a new value of y. "confidence": interval of the mean of y at X, without noise.
 
         Returns
         -------
@@ -208,11 +218,13 @@ class PredictionMixin:
         Raises
         ------
         ValueError
-            If `coverage` is not between 0 and 1.
+            If `coverage` is not between 0 and 1, or `kind` is none of the two.
         """
+        if kind not in ("prediction", "confidence"):
+            raise ValueError(f'kind={kind!r} must be "prediction" or "confidence".')
         if not isinstance(coverage, Real) or not 0 < float(coverage) < 1:
             raise ValueError(f"coverage={coverage!r} must lie between 0 and 1, and be a number.")
-        mean, std = self.predict(X, return_std=True)
+        mean, std = self.predict(X, return_std="mean" if kind == "confidence" else True)
         half = stats.t.ppf(0.5 + float(coverage) / 2, vars(self)["_posterior"].degrees_of_freedom) * std
         return mean - half, mean + half
 
@@ -253,7 +265,7 @@ class PredictionMixin:
         check_finite_predictions(scores.T, rows, "The leverage")
         return np.mean(scores, axis=0)
 
-    def _predict(self, X: ArrayLike, return_std: bool, return_cov: bool) -> ArrayLike:
+    def _predict(self, X: ArrayLike, return_std: bool | str, return_cov: bool | str) -> ArrayLike:
         """Return what `predict` returns."""
         if is_dask(X):
             from .dask_prediction import lazy_predict
@@ -265,9 +277,9 @@ class PredictionMixin:
         variance: np.ndarray | None = None
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is an error below
             if return_cov:
-                mean, variance = predictor.covariance(mapped)
+                mean, variance = predictor.covariance(mapped, return_cov == "mean")
             elif return_std:
-                mean, variance = predictor.distribution(mapped)
+                mean, variance = predictor.distribution(mapped, return_std == "mean")
             else:
                 mean = predictor.mean(mapped)
         check_finite_predictions(mean, rows)

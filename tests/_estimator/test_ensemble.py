@@ -37,6 +37,34 @@ def test_predictions_are_those_of_the_mixture(data):
     np.testing.assert_array_equal(model.predict(data[0]), got_mean)
 
 
+@pytest.mark.parametrize("noise", ["auto", "constant"])
+def test_the_variance_is_that_of_the_noise_and_that_of_the_mean(data, noise):
+    X, y = data
+    Y = np.column_stack([y, X[:, 1] + 0.3 * np.exp(X[:, 0]) * y[::-1]])
+    model, new = ensemble(noise=noise).fit(X, Y), 1.5 * X[:20]
+    mean, std, of_mean = model.predict(new), *(model.predict(new, return_std=kind)[1] for kind in (True, "mean"))
+    assert (of_mean < std).all()
+    same, covariance = model.predict(new, return_cov=True)
+    np.testing.assert_array_equal(same, mean)
+    covariance_of_mean = model.predict(new, return_cov="mean")[1]
+    np.testing.assert_allclose(np.einsum("iio->io", covariance), std**2, rtol=1e-9)
+    np.testing.assert_allclose(np.einsum("iio->io", covariance_of_mean), of_mean**2, rtol=1e-6)
+    rest = covariance - covariance_of_mean  # the noise of two rows is independent
+    np.testing.assert_allclose(rest, np.eye(20)[:, :, None] * (std**2 - of_mean**2), atol=1e-9 * covariance.max())
+    if noise == "constant":
+        parts = [member.noise_variance_ for member in model.estimators_]
+        assert (np.min(parts, axis=0) <= std**2 - of_mean**2 + 1e-12).all()
+        assert (np.max(parts, axis=0) >= std**2 - of_mean**2 - 1e-12).all()
+
+
+def test_a_mixture_of_equal_networks_is_one_of_them(data):
+    with may_end_early():
+        one, three = (LMRegressor((), alpha=0.1, n_networks=n, random_state=0).fit(*data) for n in (1, 3))
+    for options in ({"return_std": "mean"}, {"return_std": True}, {"return_cov": "mean"}, {"return_cov": True}):
+        for a, b in zip(one.predict(data[0], **options), three.predict(data[0], **options), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-10)
+
+
 def test_the_attributes_are_those_of_the_best_network(data):
     model = ensemble().fit(*data)
     best = max(model.estimators_, key=lambda member: member.log_evidence_)

@@ -104,8 +104,8 @@ def test_std_and_cov_are_those_of_the_linearised_model(data, hidden, n_outputs, 
     noise = weight @ residuals**2 / (weight.sum() - gamma / n_outputs)
     new = X[:9] * 1.3
     J_new = slow_jacobian(model, new)
-    covariance = np.einsum("iop,pq,joq->ijo", J_new, np.linalg.inv(H), J_new) + np.eye(9)[:, :, None]
-    covariance *= noise * model.y_scale_**2
+    of_mean = np.einsum("iop,pq,joq->ijo", J_new, np.linalg.inv(H), J_new) * noise * model.y_scale_**2
+    covariance = of_mean + np.eye(9)[:, :, None] * noise * model.y_scale_**2
 
     f, std = model.predict(new, return_std=True)
     np.testing.assert_array_equal(f, model.predict(new))
@@ -115,6 +115,10 @@ def test_std_and_cov_are_those_of_the_linearised_model(data, hidden, n_outputs, 
     assert cov.shape == (9, 9, *f.shape[1:])
     np.testing.assert_allclose(cov.reshape(9, 9, -1), covariance, rtol=1e-5, atol=1e-7 * covariance.max())
     np.testing.assert_allclose(np.sqrt(np.einsum("ii...->i...", cov)), std, rtol=1e-10)
+    _, std = model.predict(new, return_std="mean")
+    np.testing.assert_allclose(std.reshape(9, -1) ** 2, np.einsum("iio->io", of_mean), rtol=1e-5)
+    _, cov = model.predict(new, return_cov="mean")
+    np.testing.assert_allclose(cov.reshape(9, 9, -1), of_mean, rtol=1e-5, atol=1e-7 * of_mean.max())
     assert model.n_effective_parameters_ == pytest.approx(gamma, rel=1e-6)
     np.testing.assert_allclose(
         model.noise_variance_, (noise * model.y_scale_**2)[0 if n_outputs == 1 else slice(None)], rtol=1e-6
@@ -136,6 +140,9 @@ def test_std_of_a_line_is_the_textbook_formula(rng):
     half = stats.t.ppf(0.95, 23) * np.sqrt(expected)
     np.testing.assert_allclose(upper - lower, 2 * half, rtol=1e-8)
     np.testing.assert_allclose((upper + lower) / 2, model.predict(new[:, None]), rtol=1e-10)
+    np.testing.assert_allclose(model.predict(new[:, None], return_std="mean")[1] ** 2, expected - s2, rtol=1e-8)
+    lower, upper = model.predict_interval(new[:, None], coverage=0.9, kind="confidence")
+    np.testing.assert_allclose(upper - lower, 2 * stats.t.ppf(0.95, 23) * np.sqrt(expected - s2), rtol=1e-8)
 
 
 def test_integer_weights_are_repeated_rows(data):
@@ -157,6 +164,11 @@ def test_options_are_those_of_gaussian_processes(data):
     for estimator in (model, peer):
         with pytest.raises(RuntimeError, match="At most one of return_std or return_cov can be requested"):
             estimator.predict(X, return_std=True, return_cov=True)
+    for option in ("return_std", "return_cov"):
+        with pytest.raises(ValueError, match=f"{option}='noise' must be True, False or \"mean\""):
+            model.predict(X, **{option: "noise"})
+    with pytest.raises(ValueError, match="kind='mean' must be"):
+        model.predict_interval(X, kind="mean")
 
 
 def test_blocks_and_threads_do_not_matter(data, monkeypatch):
