@@ -342,10 +342,28 @@ def test_very_few_rows(n_rows):
     np.testing.assert_allclose(fit(X, y, alpha=0.0).predict(X), y, rtol=1e-4)
 
 
-@pytest.mark.parametrize("value", [0.0, -4.2, 1e100])
-def test_constant_target(value, rng):
-    X = rng.normal(size=(20, 2))
-    np.testing.assert_allclose(fit(X, np.full(20, value)).predict(X), value, rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize("value", [0.0, -4.2, 1e-9, 1e-300, 1e100])
+@pytest.mark.parametrize("options", [{}, {"alpha": 0.0}, {"loss": "huber"}, {"early_stopping": True}, {"hidden": ()}])
+def test_constant_target(value, options, rng):
+    """It is predicted as constant everywhere, to rounding errors in its own unit."""
+    X, X_new, weight = rng.normal(size=(20, 3)), 2 * rng.normal(size=(30, 3)), rng.uniform(0.1, 2, size=20)
+    y = np.full(20, value)
+    rounded = y + np.spacing(value) * rng.randint(-3, 4, size=20)
+    for Y, n_rows in ((y, 20), (rounded, 20), (np.column_stack([y, X[:, 0]]), 20), (y, 4)):
+        f = fit(X[:n_rows], Y[:n_rows], sample_weight=weight[:n_rows], **options).predict(X_new)
+        np.testing.assert_allclose(f.reshape(30, -1)[:, 0], value, rtol=1e-12, atol=1e-50 * (value == 0))
+
+
+@pytest.mark.parametrize("options", [{}, {"alpha": 1e-3}, {"loss": "huber"}, {"early_stopping": True}])
+def test_powers_of_two_do_not_change_a_bit(options, rng):
+    X = rng.normal(size=(40, 2))
+    y = np.sin(2 * X[:, 0]) + X[:, 1] + 0.3 * rng.normal(size=40)
+    means, stds = zip(
+        *(fit(a * X, b * y, n_starts=4, **options).predict(a * X, return_std=True) for a, b in ((1, 1), (0.25, 2))),
+        strict=True,
+    )
+    np.testing.assert_array_equal(2 * means[0], means[1])
+    np.testing.assert_array_equal(2 * stds[0], stds[1])
 
 
 def test_single_constant_input():

@@ -11,6 +11,8 @@ from .out_of_core import Range, Source
 MAX_SQUARED = 1e150
 # Differences of numbers up to this magnitude do not overflow.
 MAX_SCALED = float(np.finfo(np.float64).max) / 4
+# Targets that vary by no more than so many units in the last place are constant: a sum or a mean has such errors.
+MAX_ROUNDING = 8
 
 
 def check_input_range(x_range: Range) -> None:
@@ -33,13 +35,18 @@ def check_underflow(name: str, range_: Range, remedy: str) -> None:
     """Raise ValueError for a column that varies so little that squares of its differences are zero."""
     low, high = range_
     half = high / 2 - low / 2
-    tiny = (half > 0) & (half < 1 / MAX_SQUARED)
+    tiny = (half > rounding_errors(range_)) & (half < 1 / MAX_SQUARED)
     if tiny.any():
         column = int(np.argmax(tiny))
         raise ValueError(
             f"{name} varies by no more than {2 * half[column]:.3g} in column {column}: squares of that underflow "
             f"float64. Choose other units for this column: {remedy}."
         )
+
+
+def rounding_errors(range_: Range) -> np.ndarray:
+    """Return the rounding errors of the values of each column."""
+    return MAX_ROUNDING * np.spacing(np.abs(range_).max(axis=0)) * (np.abs(range_).max(axis=0) > 0)
 
 
 def check_weight_sign(weight: np.ndarray) -> None:

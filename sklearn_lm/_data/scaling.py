@@ -1,7 +1,8 @@
 """Offsets and scales that bring inputs and targets to the order of one.
 
 `z = (x - offset) / scale` for every column. Statistics respect sample weights, so that a weight of two and a
-row given twice are the same data. A constant column is only shifted: its scale is 1.
+row given twice are the same data. A constant column of inputs is only shifted: its scale is 1. That of a constant
+target is its rounding error, since it multiplies the output of a network, which need not be constant at new rows.
 """
 
 from typing import NamedTuple, Protocol
@@ -9,12 +10,14 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from .out_of_core import Range, Source, column_range, sweep_together
-from .ranges import check_input_range, check_overflow, check_underflow
+from .ranges import check_input_range, check_overflow, check_underflow, rounding_errors
 from .reductions import weighted_sum
 
 # Smallest variance of a column brought to [-1, 1]. A row without weight may lie as far out as the inverse of its
 # root, and its square must not overflow.
 MIN_VARIANCE = 1e-100
+# Scale of a target that is zero in all rows: practically zero, and squares of other targets, divided by it, are finite.
+ZERO_SCALE = 1e-60
 
 
 class Scaling(NamedTuple):
@@ -105,6 +108,16 @@ def standard_scaling(columns: Columns, range_: Range | None = None) -> Scaling:
     return Scaling(offset, np.where(scale > 0, scale, box.scale))  # a product of zero has underflowed
 
 
+def target_scaling(columns: Columns, range_: Range) -> Scaling:
+    """Return `standard_scaling`, with the scale of its rounding errors for a target that varies by no more."""
+    low, high = range_
+    offset, scale = standard_scaling(columns, range_)
+    rounding = rounding_errors(range_)
+    return Scaling(
+        offset, np.where(high / 2 - low / 2 <= rounding, np.where(rounding > 0, rounding, ZERO_SCALE), scale)
+    )
+
+
 def make_scaling(scaling: str | None, inputs: Columns, targets: Columns) -> tuple[Scaling, Scaling]:
     """Return the scalings of X and Y for the estimator's `scaling` parameter.
 
@@ -123,4 +136,4 @@ def make_scaling(scaling: str | None, inputs: Columns, targets: Columns) -> tupl
         return identity_scaling(len(x_range[0])), identity_scaling(len(y_range[0]))
     check_input_range(x_range)
     x_scaling = minmax_scaling(x_range) if scaling == "minmax" else standard_scaling(inputs, x_range)
-    return x_scaling, standard_scaling(targets, y_range)
+    return x_scaling, target_scaling(targets, y_range)

@@ -47,3 +47,18 @@ def test_hashes_do_not_depend_on_the_size_of_blocks(rng, monkeypatch):
     monkeypatch.setattr(out_of_core, "SWEEP", 7)
     np.testing.assert_array_equal(thin_rows(Z, t, 20), whole[0])
     np.testing.assert_array_equal(DataSet(Z, t, np.ones(50)).distinct(20).X, whole[1])
+
+
+def test_powers_of_two_in_the_units_change_no_choice(rng):
+    Z, t = rng.normal(size=(200, 3)), rng.normal(size=(200, 1))
+    other, unit = Z * [1024.0, 0.25, 2.0**-300], 2.0**70
+    np.testing.assert_array_equal(thin_rows(other, t * unit, 30), thin_rows(Z, t, 30))
+    np.testing.assert_array_equal(assign_folds(other, t * unit, 5), assign_folds(Z, t, 5))
+    for n_max in (30, 200):
+        a, b = (DataSet(x, y, np.ones(200)).distinct(n_max).Y for x, y in ((Z, t), (other, t * unit)))
+        np.testing.assert_array_equal(a * unit, b)
+
+
+def test_rows_that_are_multiples_of_each_other_are_distinct():
+    powers = 2.0 ** np.arange(50)[:, None]
+    assert len(DataSet(powers, powers, np.ones(50)).distinct(100).X) == 50

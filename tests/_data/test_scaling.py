@@ -81,3 +81,15 @@ def test_scaling_makes_large_inputs_harmless():
     X = np.array([[-1e300], [1e300]])
     x_scaling, _ = make_scaling("minmax", *columns(X, X / 1e300))
     np.testing.assert_array_equal(x_scaling.forward(X), [[-1], [1]])
+
+
+@pytest.mark.parametrize("value", [0.1, -4.2e30, 1e-300, 0.0])
+def test_the_scale_of_a_constant_target_is_a_rounding_error(value):
+    """It multiplies whatever a network does where there are no rows."""
+    noise = np.array([-2, 0, 1, 2, 0, -1]) * np.spacing(value)
+    Y = np.column_stack([np.full(6, value), value + noise, np.arange(6.0)])
+    _, scaling = make_scaling("minmax", *columns(Y, Y))
+    assert (scaling.scale[:2] > 0).all()
+    assert (scaling.scale[:2] <= max(1e-14 * abs(value), 1e-60)).all()
+    assert scaling.scale[2] == pytest.approx(np.arange(6).std())
+    assert (np.abs(scaling.forward(Y)[:, :2]) <= 1).all()
