@@ -62,8 +62,8 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         weighted with its precision at the point of prediction.
     noise : {"auto", "constant"}, default="auto"
         "constant": one noise variance for all inputs. "auto": the noise variance is a log-linear function of the
-        inputs, fitted to the leave-one-out errors. "auto" means "constant" with a robust loss, and with a fixed `alpha`
-        if no leave-one-out errors are computed (see `leave_one_out`).
+        inputs, fitted to the leave-one-out errors. "auto" means "constant" with a robust loss, with a known noise
+        variance, and with a fixed `alpha` if no leave-one-out errors are computed (see `leave_one_out`).
     loss : {"squared_error", "huber", "soft_l1", "cauchy"}, default="squared_error"
         Loss function of the residuals, as in :func:`scipy.optimize.least_squares`. All but "squared_error" are robust:
         they reduce the influence of outliers, "cauchy" most of all.
@@ -71,6 +71,13 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         Residual at which a robust loss starts to differ from the squared error (`f_scale` in SciPy), in units of y, or
         of the scaled y with several outputs. None: estimated from the median of the residuals, for an efficiency of
         95 % under normal noise.
+    weight_type : {"auto", "frequency", "precision", "inverse_variance"}, default="auto"
+        Meaning of `sample_weight`. "frequency": numbers of repetitions of a row. "precision": relative precisions, one
+        row each; they are divided by their mean over the training rows. "inverse_variance": the same, with the known
+        noise variance 1 / `sample_weight` in squared units of y, which is not estimated. "auto": with a fixed `alpha`
+        "frequency". If `alpha` is estimated, frequencies in units of the smallest positive weight if all weights are
+        whole multiples of it, up to 10, and otherwise "precision", so that a constant factor of all weights has no
+        effect.
     scaling : {"auto", "minmax", "standard", "power"} or None, default="auto"
         "minmax" scales inputs to [-1, 1], "standard" to mean 0 and variance 1. "power" is "standard" after a power
         transform [9]_ of the columns whose skewness exceeds 1. All three standardise the targets; constant columns are
@@ -184,8 +191,9 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
     starts_ : dict of str to ndarray of shape (n_starts,)
         For each start: `family`, final `train_mse`, `n_iter` and `fate` (its status).
     noise_variance_ : float or ndarray of shape (n_outputs_,)
-        Noise variance in squared units of y: weighted sum of squared residuals over n - gamma, where n is the sum of
-        the weights. With a robust loss, estimated from the median of the absolute residuals.
+        Noise variance of a row of weight 1 in squared units of y: weighted sum of squared residuals over n - gamma,
+        where n is the sum of the weights. If weights are precisions, that of a row of the mean weight (see
+        `weight_type`). With a robust loss, estimated from the median of the absolute residuals.
     n_effective_parameters_ : float
         Effective number of parameters, gamma = tr(H^-1 J'J) with H = J'J + penalty ([7]_, eq. 4.9).
     loss_weights_ : ndarray of shape (n_samples,)
@@ -253,6 +261,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         "noise": [StrOptions({"auto", "constant"})],
         "loss": [StrOptions({"squared_error", *TUNING})],
         "loss_scale": [Interval(Real, 0, None, closed="neither"), None],
+        "weight_type": [StrOptions({"auto", "frequency", "precision", "inverse_variance"})],
         "scaling": [StrOptions({"auto", "minmax", "standard", "power"}), None],
         "init": [StrOptions(set(FAMILIES))],
         "n_starts": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -293,6 +302,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         noise: str = "auto",
         loss: str = "squared_error",
         loss_scale: float | None = None,
+        weight_type: str = "auto",
         scaling: str | None = "auto",
         init: str = "nguyen_widrow",
         n_starts: int | str = "auto",
@@ -329,6 +339,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         self.noise = noise
         self.loss = loss
         self.loss_scale = loss_scale
+        self.weight_type = weight_type
         self.scaling = scaling
         self.init = init
         self.n_starts = n_starts
@@ -372,8 +383,8 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Training targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights of the squared errors. An integer weight is equivalent to a repeated row, a zero weight
-            to a dropped one.
+            Non-negative weights of the squared errors. `weight_type` says whether they count repetitions of a row or
+            are precisions. A zero weight is equivalent to a dropped row.
         X_val, y_val : array-like, default=None
             Inputs and targets of a validation set, shaped as `X` and `y`. It switches early stopping on.
         sample_weight_val : array-like of shape (n_samples_val,), default=None
@@ -401,7 +412,8 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         ConvergenceWarning
             If `max_iter` or `max_time` ended the fit.
         UserWarning
-            If the fit estimated the penalty and the mean of `sample_weight` is below 0.1.
+            If the fit estimated the penalty and the mean of `sample_weight` is below 0.1, with
+            ``weight_type="frequency"``.
         """
         # Not get_params, which inspects the signature: that takes as long as several iterations of a small fit.
         parameters = {name: getattr(self, name) for name in LMRegressor._parameter_constraints}
@@ -425,8 +437,9 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         X : array-like of shape (n_samples, n_features)
             Inputs. For a Dask array or dataframe the results are Dask arrays, computed lazily.
         return_std : bool or "mean", default=False
-            True: return also the standard deviation of a new value of y at X. It includes the noise and the uncertainty
-            of the parameters (linearised Laplace approximation). "mean": that of the mean of y at X, without the noise.
+            True: return also the standard deviation of a new value of y at X, of weight 1 (of the mean weight if
+            weights are precisions, see `weight_type`). It includes the noise and the uncertainty of the parameters
+            (linearised Laplace approximation). "mean": that of the mean of y at X, without the noise.
         return_cov : bool or "mean", default=False
             Return also the covariance of new values of y at X, or of their means.
 

@@ -191,7 +191,10 @@ class BlockSet:
     def mapped(self, power: PowerTransform) -> "BlockSet":
         if len(power.column) == 0:
             return self
-        return BlockSet(self.executor, self.executor.persist(methodcaller("mapped", power), self.handles))
+        return self.converted(methodcaller("mapped", power))
+
+    def converted(self, function: Callable[[DataSet], DataSet]) -> "BlockSet":
+        return BlockSet(self.executor, self.executor.persist(function, self.handles))
 
     def distinct(self, n_max: int) -> DataSet:
         return self._pick(methodcaller("distinct", n_max))

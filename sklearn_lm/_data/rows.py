@@ -5,7 +5,7 @@ read in parts), and rows in blocks that may be on a cluster (`blocks.BlockSet`, 
 """
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from .scaling import ArrayColumns, Columns, Scaling
 from .yeo_johnson import PowerTransform
 
 Table = np.ndarray | Source | Extent
+T = TypeVar("T")
 
 
 class AnyRows(Protocol):
@@ -44,6 +45,12 @@ class RowSet(AnyRows, Protocol):
 
     def weighted_rows(self) -> np.ndarray:
         """Return the numbers of the rows whose weight is not zero."""
+
+    def reduce(self, function: Callable[["DataSet"], T], merge: Callable[[T, T], T]) -> T:
+        """Return the results of a function of one block of rows, merged over the blocks."""
+
+    def converted(self, function: Callable[["DataSet"], "DataSet"]) -> "RowSet":
+        """Return the rows that a function makes of each block."""
 
     def mapped(self, power: PowerTransform) -> "RowSet":
         """Return the rows with transformed inputs."""
@@ -107,6 +114,12 @@ class DataSet(NamedTuple):
 
     def weighted_rows(self) -> np.ndarray:
         return np.flatnonzero(self.weight > 0)
+
+    def reduce(self, function: Callable[["DataSet"], T], merge: Callable[[T, T], T]) -> T:
+        return function(self)
+
+    def converted(self, function: Callable[["DataSet"], "DataSet"]) -> "DataSet":
+        return function(self)
 
     def mapped(self, power: PowerTransform) -> "DataSet":
         return self._replace(X=power.forward(self.X))

@@ -38,6 +38,7 @@ class FitConfig(NamedTuple):
     loss_scale: float | None
     scaling: str | None
     solver: str
+    weight_type: str
     split: str
     test_fraction: float
     leave_one_out: bool | str
@@ -77,6 +78,7 @@ def make_config(parameters: Parameters, has_validation_set: bool, has_dask_rows:
         If parameters contradict each other or the arguments of `fit`.
     """
     alpha, is_squared = parameters["alpha"], parameters["loss"] == "squared_error"
+    has_known_noise = parameters["weight_type"] == "inverse_variance"
     validates = parameters["early_stopping"] or has_validation_set
     is_free = alpha == "auto" and not validates and is_squared and parameters["solver"] != "cg"
     finds_penalty, searches_size = alpha == "evidence" or is_free, isinstance(parameters["hidden_layer_sizes"], str)
@@ -93,7 +95,7 @@ def make_config(parameters: Parameters, has_validation_set: bool, has_dask_rows:
         "activations": activation_names(parameters["activation"], len(hidden)),
         "searches_size": searches_size,
         "finds_penalty": finds_penalty,
-        "is_heteroscedastic": parameters["noise"] == "auto" and is_squared,
+        "is_heteroscedastic": parameters["noise"] == "auto" and is_squared and not has_known_noise,
         "validation_fraction": parameters["validation_fraction"] if parameters["early_stopping"] else 0.0,
     }
     return FitConfig(**derived, **{name: parameters[name] for name in FitConfig._fields if name not in derived})

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from .._data.executors import LostWorkersError
 from .._data.rows import DataSet, Rows, is_distributed
 from .._data.scaling import Scaling
-from .._data.yeo_johnson import PowerTransform, Scalings
+from .._data.yeo_johnson import Scalings
 from .._network.objective import Problem
 from .._network.penalty import Precisions, fixed_l2
 from .._network.topology import Network, is_weight, layer_matrices, pack
@@ -136,7 +136,8 @@ def make_problem(prepared: Prepared, config: FitConfig) -> Problem:
     network, scalings = prepared.network, prepared.scalings
     penalty = fixed_l2(0.0 if isinstance(config.alpha, str) else config.alpha, is_weight(network))
     kind = config.objective_type(scalings.y)
-    return Problem(network, scalings.x, scalings.y, prepared.rows, penalty, kind, config.solver)
+    noise_precision = prepared.weighting.noise_precision
+    return Problem(network, scalings.x, scalings.y, prepared.rows, penalty, kind, config.solver, noise_precision)
 
 
 def left_out_rows(config: FitConfig, prepared: Prepared) -> DataSet | None:
@@ -165,7 +166,7 @@ def _result(
     assert run.ending is not None
     changed, theta = run.solution()
     solved: Problem = changed or problem
-    posterior, robust_loss, rows_left_out = _uncertainty(solved, run, theta, left_out, prepared.scalings.power)
+    posterior, robust_loss, rows_left_out = _uncertainty(solved, run, theta, left_out, prepared)
     starts = summary(multistart.runs)
     if config.training.verbose and len(multistart.runs) > 1:
         print_starts(starts)
@@ -193,7 +194,7 @@ def _result(
 # Squares of errors near the limits of float64 may overflow: the sum is infinite then, which is a valid result.
 @np.errstate(over="ignore", invalid="ignore")
 def _uncertainty(
-    problem: Problem, run: StartRun, theta: np.ndarray, left_out: DataSet | None, power: PowerTransform
+    problem: Problem, run: StartRun, theta: np.ndarray, left_out: DataSet | None, prepared: Prepared
 ) -> tuple[Posterior | None, RobustLoss | None, RowsLeftOut | None]:
     """Return the posterior, the robust loss and the leave-one-out predictions of the rows `left_out`."""
     train, n_outputs = problem.rows["train"], problem.network.sizes[-1]
@@ -221,15 +222,20 @@ def _uncertainty(
             linearization = problem.objective(with_matrix=True).linearize(theta)
     if linearization is None or not linearization.is_direct:
         return None, robust_loss, None
-    posterior = Posterior.from_linearization(linearization, problem.penalty.penalty_diag, train.weight, noise)
+    weight = train.weight
+    if problem.known_beta is not None:
+        noise, weight = 1 / problem.known_beta, np.inf
+    posterior = Posterior.from_linearization(linearization, problem.penalty.penalty_diag, weight, noise)
     if not may_linearize or left_out is None:
         return posterior, robust_loss, None
     if len(left_out.X) < len(train.X) or is_distributed(train):
-        train = left_out.mapped(power).rows(problem.y_scaling)
-    return posterior, robust_loss, _leave_one_out(problem, posterior, theta, train)
+        train = left_out.mapped(prepared.scalings.power).rows(problem.y_scaling)
+    return posterior, robust_loss, _leave_one_out(problem, posterior, theta, train, prepared.weighting.are_counts)
 
 
-def _leave_one_out(problem: Problem, posterior: Posterior, theta: np.ndarray, rows: Rows) -> RowsLeftOut:
+def _leave_one_out(
+    problem: Problem, posterior: Posterior, theta: np.ndarray, rows: Rows, are_counts: bool
+) -> RowsLeftOut:
     """Return leave-one-out predictions for training rows; keep their largest leverage."""
     y_scaling, weight = problem.y_scaling, rows.root_weight**2
     f, covariances = posterior.linearized(rows.X, problem.x_scaling.table(), problem.network, theta)
@@ -240,6 +246,9 @@ def _leave_one_out(problem: Problem, posterior: Posterior, theta: np.ndarray, ro
         return LeftOut(y_scaling.offset + y_scaling.scale * mean, y_scaling.scale**2 * variance)
 
     whole = without(weight)
+    if not are_counts:
+        own_noise = y_scaling.scale**2 * posterior.noise_variance * (1 / weight - 1)[:, None]
+        return RowsLeftOut(whole, whole._replace(variance=whole.variance + own_noise))
     return RowsLeftOut(whole, without(np.minimum(weight, 1.0)) if (weight > 1.0).any() else whole)
 
 

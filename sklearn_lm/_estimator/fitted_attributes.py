@@ -125,6 +125,8 @@ def leave_one_out_attributes(prepared: Prepared, config: FitConfig, fitted: Sequ
         attributes["_loo"] = score._replace(residuals=score.residuals[:, 0]) if prepared.data.y_is_1d else score
     left_out, train = [network.left_out.one for network in fitted if network.left_out], fitted[0].train
     if len(left_out) == len(fitted) and train is not None and config.is_heteroscedastic:
+        if not prepared.weighting.are_counts:
+            train = train._replace(weight=np.ones(len(train.X)))
         attributes["_noise_models"] = NoiseModels(Errors.from_left_out(train, prepared.scalings.power, left_out))
     return attributes
 
@@ -170,8 +172,8 @@ def warn_about(fit: Fit) -> None:
         mean = best.posterior.state.weight / fit.prepared.set_sizes["train"]
         if mean < MIN_MEAN_WEIGHT:
             warnings.warn(
-                f"sample_weight has a mean of {mean:.3g}. Where the penalty is found by the fit, a weight is a number "
-                "of rows, and so few tell little. Unless that is meant, divide sample_weight by its mean.",
+                f"sample_weight has a mean of {mean:.3g}. With weight_type='frequency' a weight is a number of rows, "
+                "and so few tell little. Unless that is meant, set weight_type='auto'.",
                 UserWarning,
                 stacklevel=4,  # the line that called fit
             )

@@ -15,6 +15,7 @@ from .._data.rows import KernelRows, RowSet, is_distributed
 from .._data.scaling import Scaling, make_scaling
 from .._data.splitting import divide
 from .._data.validation import check_rows, check_validation_set
+from .._data.weights import Weighting, read_weights
 from .._data.yeo_johnson import POWER_ROWS, Scalings, identity_power, make_power
 from .._kernels.interrupt import check
 from .._network.objective import is_matrix_free
@@ -54,6 +55,7 @@ class Prepared(NamedTuple):
     network: Network
     by_evidence: bool  # whether the fit finds the penalty
     scalings: Scalings
+    weighting: Weighting
     split_indices: dict[str, np.ndarray]
     sets: dict[str, RowSet]  # "train" and, if they exist, "validation" and "test"; mapped by the power maps
     unmapped: RowSet  # the training set as the caller gave it
@@ -111,10 +113,13 @@ def prepare(
         data.rows, data.validation, config.validation_fraction, config.test_fraction, config.split, rng,
         resume_point and resume_point.split_indices,
     )  # fmt: skip
+    weighting = read_weights(config.weight_type, by_evidence, data.rows, sets["train"])
+    sets["train"] = weighting.apply(sets["train"])  # of the other sets only means are used
     scalings = resume_point.scalings if resume_point else make_scalings(config.scaling, sets["train"], by_evidence)
     unmapped, sets = sets["train"], {name: part.mapped(scalings.power) for name, part in sets.items()}
     rows = {name: part.rows(scalings.y) for name, part in sets.items()}
-    return Prepared(network, by_evidence, scalings, split_indices, sets, unmapped, rows, rows["train"].sample, data)
+    sample_X = rows["train"].sample
+    return Prepared(network, by_evidence, scalings, weighting, split_indices, sets, unmapped, rows, sample_X, data)
 
 
 def make_scalings(kind: str | None, train: RowSet, by_evidence: bool) -> Scalings:

@@ -274,6 +274,12 @@ class Problem(NamedTuple):
     penalty: Penalty
     kind: Callable[..., Any] = NetworkObjective  # another class for another loss
     solver: str = "auto"
+    noise_precision: float | None = None  # of a row of weight 1, in units of y, if it is known
+
+    @property
+    def known_beta(self) -> np.ndarray | None:
+        """The noise precision of each scaled output, if it is known."""
+        return None if self.noise_precision is None else self.noise_precision * self.y_scaling.scale**2
 
     @property
     def projects(self) -> bool:

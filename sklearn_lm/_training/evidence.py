@@ -34,7 +34,7 @@ from .._optimize.linearization import Curvature, Linearization
 from .._optimize.objective import Objective
 from .._optimize.state import DataChangedError, OptimizerSettings, OptimizerState
 from .._optimize.termination import Ending, check_limits
-from .evidence_formulas import log_evidence, updated
+from .evidence_formulas import MAX_BETA, log_evidence, near, updated
 from .history import Monitor
 from .linear_baseline import evidence_of_linear
 from .snapshot import BestEvidence, EvidenceState, Start
@@ -138,7 +138,8 @@ class EvidenceSearch:
             curvature = point.curvature(self.problem.penalty.penalty_diag)
             if state.iteration != self._history_at or point is not state.point:
                 self._history, self._history_at = [self.state.precisions], state.iteration
-            if state.iteration >= self.state.restart_iteration + SETTLED or ending is not None:
+            is_settled = state.iteration >= self.state.restart_iteration + SETTLED or ending is not None
+            if is_settled and self._has_known_noise():
                 self._keep_better(state, point, curvature)
             is_stuck = ending is Ending.DAMPING
             if ending in AT_MINIMUM:  # no end, unless iterations or time are used up
@@ -157,6 +158,16 @@ class EvidenceSearch:
                 pause=state.iteration + (FIRST if is_restarted else EVERY), n_evaluations=self.state.n_evaluations + 1
             )
         return Ending.EVIDENCE
+
+    def _has_known_noise(self) -> bool:
+        """Return whether the noise precision is the known one, or none is known."""
+        known = self._known_betas()
+        return known is None or bool(np.allclose(known, self.state.precisions.beta, rtol=ARRIVED, atol=0))
+
+    def _known_betas(self) -> np.ndarray | None:
+        """Return the known noise precision of each output, but at most the largest that is used."""
+        known, unit = self.problem.known_beta, np.prod(self.state.rescalings, axis=0)
+        return None if known is None else np.minimum(known, MAX_BETA / np.square(unit))
 
     def _with_matrix(self, state: OptimizerState) -> Linearization:
         """Return the linearization at theta with the Gram matrix of all rows, which the evidence needs."""
@@ -192,6 +203,8 @@ class EvidenceSearch:
             _gamma_of_outputs(self.problem.network, curvature.gamma), self.problem.rows["train"].weight,
             np.prod(self.state.rescalings, axis=0),
         )  # fmt: skip
+        if (known := self._known_betas()) is not None:  # approached as the others are: the first one is no trap
+            betas = near(known, np.full(len(betas), old.beta))
         # Targets times sqrt(beta_o / beta) have the precision beta, the geometric mean: the evidence stays the same.
         beta = float(np.exp(np.log(betas).mean()))
         factor = np.sqrt(betas / beta)

@@ -89,11 +89,11 @@ def updated(
     freedom = np.maximum(weight - gamma_of_outputs, MIN_FREEDOM * weight)
     beta = freedom / np.maximum(squares, freedom / (MAX_CHANGE * precisions.beta))
     return (
-        np.clip(_near(alpha, precisions.alpha), MIN_ALPHA, MAX_ALPHA),
-        np.minimum(_near(beta, np.full(len(beta), precisions.beta)), MAX_BETA / np.square(unit)),
+        np.clip(near(alpha, precisions.alpha), MIN_ALPHA, MAX_ALPHA),
+        np.minimum(near(beta, np.full(len(beta), precisions.beta)), MAX_BETA / np.square(unit)),
     )
 
 
-def _near(new: np.ndarray, old: np.ndarray) -> np.ndarray:
+def near(new: np.ndarray, old: np.ndarray) -> np.ndarray:
     """Return `new`, changed by no more than the largest factor of an update."""
     return np.clip(new, old / MAX_CHANGE, old * MAX_CHANGE)

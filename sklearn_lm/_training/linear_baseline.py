@@ -35,14 +35,15 @@ def evidence_of_linear(problem: Problem, kind: str) -> float:
     for o in range(n_outputs):
         own = slice(o * n, (o + 1) * n)
         part = GramLinearization(zero.squares[o] / 2, zero.gradient[own], zero.gram[own, own], zero.squares[o : o + 1])
-        total += _max_evidence(part, groups, problem.rows["train"].weight)
+        known = problem.known_beta
+        total += _max_evidence(part, groups, problem.rows["train"].weight, None if known is None else float(known[o]))
     return total
 
 
-def _max_evidence(zero: GramLinearization, groups: Groups, weight: float) -> float:
+def _max_evidence(zero: GramLinearization, groups: Groups, weight: float, known_beta: float | None) -> float:
     """Return the largest log evidence of a linear model of one output, from its linearization at theta = 0."""
     products = np.tril(zero.gram) + np.tril(zero.gram, -1).T
-    precisions, best = Precisions(np.ones(len(groups.size)), 1.0), -math.inf
+    precisions, best = Precisions(np.ones(len(groups.size)), known_beta or 1.0), -math.inf
     for _ in range(N_LINEAR):
         penalty = penalty_of(precisions, groups)
         H = products + np.diag(penalty.penalty_diag)
@@ -53,5 +54,5 @@ def _max_evidence(zero: GramLinearization, groups: Groups, weight: float) -> flo
         best = max(best, log_evidence(cost, precisions, penalty.penalty_diag, curvature.log_det, weight))
         gamma = curvature.gamma
         alpha, beta = updated(precisions, groups, gamma, theta, np.array([squares]), gamma.sum(keepdims=True), weight)
-        precisions = Precisions(alpha, float(beta[0]))
+        precisions = Precisions(alpha, known_beta or float(beta[0]))
     return best

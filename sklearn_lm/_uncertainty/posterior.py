@@ -60,7 +60,7 @@ class PosteriorState(NamedTuple):
 
     linearization: Linearization | None  # at the fitted weights, a direct one; not kept once there is the factor
     penalty_diag: np.ndarray  # (n_parameters,), diagonal of S
-    weight: float  # sum of the weights
+    weight: float  # sum of the weights; infinite if the noise is known
     squares: np.ndarray  # (n_outputs,), weighted sums of squared residuals
     noise_variance: np.ndarray | None  # (n_outputs,), if it is not estimated from the squared residuals
     factor: Factor | None = None
@@ -176,7 +176,9 @@ class RowsLeftOut(NamedTuple):
     """Leave-one-out predictions by two definitions, which differ for rows with a weight above 1."""
 
     whole: LeftOut  # all repetitions of a row are left out together: the error for new rows
-    one: LeftOut  # one repetition is left out, so that an integer weight equals repeated rows in the noise model
+    # For the noise model one repetition is left out, so that an integer weight equals repeated rows. If weights are
+    # precisions, the row is left out, and its variance is that of its own weight.
+    one: LeftOut
 
 
 def leave_one_out(

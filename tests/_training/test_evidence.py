@@ -235,13 +235,14 @@ def test_weights_that_are_shares_cause_a_warning(rng, mean):
     X, y = np.concatenate([X[:30], X]), np.concatenate([y[:30], y])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        regressor(max_iter=10).fit(X, y, sample_weight=weight)
+        regressor(max_iter=10, weight_type="frequency").fit(X, y, sample_weight=weight)
         LMRegressor(3, alpha=1e-3, max_iter=10).fit(X, y, sample_weight=weight)  # only the penalty counts for more
+        regressor(max_iter=10).fit(X, y, sample_weight=weight)  # equal weights are none
     messages = [w for w in caught if "sample_weight" in str(w.message)]
     assert len(messages) == (mean < 0.1)
     if messages:
         assert "mean of 0.02" in str(messages[0].message)
-        assert "divide sample_weight by its mean" in str(messages[0].message)
+        assert "set weight_type='auto'" in str(messages[0].message)
         assert messages[0].filename == __file__
 
 
