@@ -14,7 +14,7 @@ from .._data.rows import Rows, Table
 from .._kernels.buffers import aligned_zeros
 from .._kernels.compile import Driver
 from .activation_cache import ActivationCache
-from .gram_tables import make_gram_tables, without_pairs
+from .gram_tables import make_gram_tables
 from .topology import Network
 
 
@@ -61,15 +61,9 @@ class Workspace:
         return self._scratch[n_lines]
 
     def reduce(
-        self,
-        driver: Driver,
-        rows: Rows,
-        theta: np.ndarray,
-        multiply_adds: float,
-        n_sums: int,
-        *arguments: object,
+        self, driver: Driver, rows: Rows, theta: np.ndarray, multiply_adds: float, n_sums: int, *arguments: object,
         n_lines: int = 0,
-    ) -> np.ndarray:
+    ) -> np.ndarray:  # fmt: skip
         """Return the total of the cross products that a driver adds up.
 
         Parameters
@@ -85,7 +79,7 @@ class Workspace:
         scratch, sums = self.scratch(n_lines or _kernels.n_scratch_lines(layout)), self.sums(n_sums)
         units, is_fresh = self.activations.acquire(theta)
         total = rows.reduce(
-            driver, sums, multiply_adds * theta.size, self.x_scaling, _kernels.NetworkArrays(theta, layout), *arguments,
+            driver, sums, multiply_adds * theta.size, self.x_scaling, self.network.at(theta), *arguments,
             _kernels.Buffers(units, is_fresh, scratch, sums),
         )  # fmt: skip
         self.activations.commit()
@@ -95,16 +89,15 @@ class Workspace:
 def sum_of_squares(rows: Rows, x_scaling: np.ndarray, network: Network, theta: np.ndarray) -> np.ndarray:
     """Return sum_i w_i (f_o(x_i) - y_io)^2 for each output o, in standardised units."""
     (n_rows, n_outputs), n_padded = rows.Y.shape, _kernels.n_padded(rows.Y.shape[1])
-    sums, model = np.empty((_kernels.n_slots_for(n_rows), n_padded**2)), _kernels.NetworkArrays(theta, network.layout)
-    total = rows.reduce(_kernels.accumulate_squares, sums, theta.size, x_scaling, model, sums)
+    sums = np.empty((_kernels.n_slots_for(n_rows), n_padded**2))
+    total = rows.reduce(_kernels.accumulate_squares, sums, theta.size, x_scaling, network.at(theta), sums)
     return total[:: n_padded + 1][:n_outputs].copy()
 
 
 def gram_products(rows: Rows, workspace: Workspace, theta: np.ndarray, has_gram: bool) -> np.ndarray:
     """Return the sums that make squares, gradient and, if `has_gram`, the Gram matrix; see `gram_tables.py`."""
     workspace = workspace.of(rows)
-    tables = make_gram_tables(workspace.network.layout)
-    tables = tables if has_gram else without_pairs(tables)
+    tables = make_gram_tables(workspace.network.layout, has_gram)
     multiply_adds = theta.size / 2 if has_gram else 3 * rows.Y.shape[1]
     return workspace.reduce(
         _kernels.accumulate_gram_products, rows, theta, multiply_adds, tables.n_products, tables

@@ -48,10 +48,12 @@ class FusedLoop:
     Parameters
     ----------
     workspace : Workspace
+    n_ahead : int
+        Iterations that one call makes at most.
     """
 
-    def __init__(self, workspace: Workspace):
-        layout = workspace.network.layout
+    def __init__(self, workspace: Workspace, n_ahead: int):
+        layout, self._n_ahead = workspace.network.layout, n_ahead
         tables = make_gram_tables(layout)
         self._fixed = workspace.x_scaling, layout, *tables[:3]
         self._buffers = (
@@ -61,27 +63,16 @@ class FusedLoop:
         self._activations = workspace.activations
 
     def iterate(
-        self, rows: Rows, penalty_diag: np.ndarray, start: tuple, damping: tuple, options: tuple, n_max: int,
-        seconds: float,
-    ) -> Iterations:  # fmt: skip
-        """Make up to `n_max` accepted steps.
-
-        Parameters
-        ----------
-        start : tuple
-            theta, its linearization, the damping scale, and a buffer for a Cholesky factor.
-        damping, options : tuple
-            Rows of arguments of the kernel `iterate`.
-        seconds : float
-            Time that is left.
-        """
-        theta, point, diagonal, factor = start
+        self, rows: Rows, penalty_diag: np.ndarray, start: tuple, control: tuple, n_max: int, seconds: float
+    ) -> Iterations:
+        """Make up to `n_max` accepted steps; `start` and the others are those of `Objective.iterate`."""
+        theta, point, diagonal, solver = start
         current, is_current, other = self._activations.acquire_two(theta)
         # Others may hold the old arrays.
         theta, gradient, gram = theta.copy(), point.gradient.copy(), point.gram.copy()
         made, new = self._call(
             rows, penalty_diag, (current, is_current, other, False),
-            (factor, theta, point.cost, gradient, gram, diagonal), (*damping, *options), n_max, seconds,
+            (solver.factor, theta, point.cost, gradient, gram, diagonal), control, min(n_max, self._n_ahead), seconds,
         )  # fmt: skip
         n, status, mu, growth, n_trials, _, is_current = made
         _, _, thetas, squares, table = new

@@ -22,14 +22,13 @@ import numpy as np
 from .._kernels import AT, N_IN, N_OUT, OFFSET, SOURCE, GramTables, n_gradient_sums, n_padded
 
 
-def make_gram_tables(layout: np.ndarray) -> GramTables:
-    """Return the tables for a network with this layout, from a cache: cross-validation asks for the same ones."""
-    return _make_gram_tables(layout.shape, layout.tobytes())
+def make_gram_tables(layout: np.ndarray, has_gram: bool = True) -> GramTables:
+    """Return the tables for a network with this layout, from a cache: cross-validation asks for the same ones.
 
-
-def without_pairs(tables: GramTables) -> GramTables:
-    """Return tables for the gradient alone, and for the block of the output layer that is summed with it."""
-    if len(tables.pairs) == 0:
+    Without the Gram matrix: for the gradient, and for the block of the output layer that is summed with it.
+    """
+    tables = _make_gram_tables(layout.shape, layout.tobytes())
+    if has_gram or len(tables.pairs) == 0:
         return tables
     return tables._replace(pairs=tables.pairs[:0], n_products=int(tables.pairs[0, AT]))
 

@@ -27,8 +27,8 @@ from .._optimize.linearization import GramLinearization, JacobianLinearization, 
 from .._optimize.objective import Objective
 from .cross_products import Workspace, curvature_sums, gram_products, output_products, sum_of_squares
 from .fused_loop import FusedLoop, Iterations, n_ahead
-from .gram_tables import make_gram_tables, without_pairs
-from .matrix_free import GramOperator
+from .gram_tables import make_gram_tables
+from .matrix_free import linearize_without_matrix
 from .penalty import Penalty
 from .subsample import SubsampledLinearization, draw_sample, is_quicker, n_large_subsample, n_small_subsample
 from .topology import Network
@@ -104,13 +104,12 @@ class NetworkObjective(Objective):
         self.rows: Any = rows  # in this process, unless there is a Gram matrix
         self.penalty = penalty
         self._workspace = Workspace(network, x_scaling, self.rows.X, is_sampled or self.is_matrix_free)
-        self._operator = GramOperator(self._workspace) if is_sampled or self.is_matrix_free else None
         self._small_sample = Subsample(network, cast(Rows, rows), x_scaling, small) if small else None
         self._sample = Subsample(network, cast(Rows, rows), x_scaling, large) if is_sampled else None
-        self._n_ahead = 0
-        if not is_distributed(rows) and not (is_sampled or self.is_matrix_free or self.is_dual):
-            self._n_ahead = n_ahead(self.rows.Y.shape, network.n_parameters) * self._workspace.activations.is_kept
-        self._fused = FusedLoop(self._workspace) if self._n_ahead else None
+        n_steps = 0
+        if not (is_distributed(rows) or is_sampled or self.is_matrix_free or self.is_dual):
+            n_steps = n_ahead(self.rows.Y.shape, network.n_parameters) * self._workspace.activations.is_kept
+        self._fused = FusedLoop(self._workspace, n_steps) if n_steps else None
 
     def with_data(self, rows: KernelRows, penalty: Penalty) -> "NetworkObjective":
         """Return the objective for other targets or weights of the same rows, or another penalty; it shares buffers."""
@@ -132,8 +131,8 @@ class NetworkObjective(Objective):
         if self._fused is not None:
             return self._fused.solve_output(self.rows, self.penalty.penalty_diag, theta)
         total, solved = self.rows.total(output_products, self._workspace, theta), np.empty_like(theta)
-        model = _kernels.NetworkArrays(theta, self.network.layout)
-        return solved, _kernels.finish_output_layer(model, total, self.penalty.penalty_diag, solved)
+        at = self.network.at(theta)
+        return solved, _kernels.finish_output_layer(at, total, self.penalty.penalty_diag, solved)
 
     def curvature(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """Return J'W r_vv, r_vv the second derivative of the residuals along `direction` (exact, no differences).
@@ -142,9 +141,7 @@ class NetworkObjective(Objective):
         """
         if self.is_dual:
             curvature = np.empty(self.rows.Y.size)
-            _kernels.dual_curvature(
-                self._data(), _kernels.NetworkArrays(theta, self.network.layout), direction, curvature
-            )
+            _kernels.dual_curvature(self._data(), self.network.at(theta), direction, curvature)
             return curvature
         gradient = np.empty_like(theta)
         total = self.rows.total(curvature_sums, self._workspace, theta, direction)
@@ -154,75 +151,50 @@ class NetworkObjective(Objective):
     @property
     def iterate(self) -> Callable[..., Iterations] | None:
         """Several iterations in one call, for problems so small that calls of kernels count; None for others."""
-        return self._iterate if self._fused is not None else None
-
-    def _iterate(
-        self,
-        theta: np.ndarray,
-        point: GramLinearization,
-        diagonal: np.ndarray,
-        solver: Any,
-        damping: tuple,
-        options: tuple,
-        n_max: int,
-        seconds: float,
-    ) -> Iterations:
-        """Make up to `n_max` of them, see `FusedLoop.iterate`."""
-        assert self._fused is not None
-        start = theta, point, diagonal, solver.factor
-        n_max = min(n_max, self._n_ahead)
-        return self._fused.iterate(self.rows, self.penalty.penalty_diag, start, damping, options, n_max, seconds)
+        return partial(self._fused.iterate, self.rows, self.penalty.penalty_diag) if self._fused else None
 
     def linearize(self, theta: np.ndarray) -> Linearization:
         """Return the linearization at theta."""
         rows, penalty_diag = self.rows, self.penalty.penalty_diag
         if self.is_matrix_free:
-            assert self._operator is not None
-            return self._operator.linearize(rows, penalty_diag, theta)
+            return linearize_without_matrix(self._workspace, rows, penalty_diag, theta)
         if self.is_dual:
             return self._linearize_by_jacobian(theta)
         linearization = self.linearize_by_gram(theta)
-        if self._sample is None or self._operator is None:
+        if self._sample is None:
             return linearization
         small = self._small_sample
         jacobian = small.jacobian(rows, theta) if small else None
         gram = None if small else self._sample.gram(rows, penalty_diag, theta)
         return SubsampledLinearization(
             linearization.cost, linearization.gradient, gram, jacobian, linearization.squares, theta, rows,
-            penalty_diag, self._operator, self._sample,
+            penalty_diag, self._workspace, self._sample,
         )  # fmt: skip
 
     def linearize_by_gram(self, theta: np.ndarray) -> GramLinearization:
         """Return the linearization with a Gram matrix; if there is a subsample, only cost and gradient are set."""
-        penalty_diag, layout, p = self.penalty.penalty_diag, self.network.layout, theta.size
+        penalty_diag, p = self.penalty.penalty_diag, theta.size
         if self._fused is not None:
             return self._fused.linearize(self.rows, penalty_diag, theta)
         has_gram = self._sample is None
         total = self.rows.total(gram_products, self._workspace, theta, has_gram)
-        tables = make_gram_tables(layout)
         gram, gradient, squares = np.empty((p, p)), np.empty(p), np.empty(self.network.sizes[-1])
-        cost = _kernels.finish_linearization(
-            _kernels.NetworkArrays(theta, layout), tables if has_gram else without_pairs(tables), total, penalty_diag,
-            squares, gradient, gram,
-        )  # fmt: skip
+        at, tables = self.network.at(theta), make_gram_tables(self.network.layout, has_gram)
+        cost = _kernels.finish_linearization(at, tables, total, penalty_diag, squares, gradient, gram)
         return GramLinearization(cost, gradient, gram, squares)
 
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
         """Return J as in `JacobianLinearization`."""
-        data, J = self._data(), self._jacobian_buffer()
-        _kernels.jacobian_rows(
-            data.X, data.root_weight, data.x_scaling, _kernels.NetworkArrays(theta, self.network.layout), J
-        )
+        rows, J = self.rows, self._jacobian_buffer()
+        _kernels.jacobian_rows(rows.X, rows.root_weight, self.x_scaling, self.network.at(theta), J)
         return J
 
     def _linearize_by_jacobian(self, theta: np.ndarray) -> JacobianLinearization:
         """Return the linearization with J in place of the Gram matrix."""
         penalty_diag, jacobian = self.penalty.penalty_diag, self._jacobian_buffer()
         gradient, residual, squares = np.empty_like(theta), np.empty(len(jacobian)), np.empty(self.rows.Y.shape[1])
-        cost = _kernels.dual_equations(
-            self._data(), _kernels.NetworkArrays(theta, self.network.layout), penalty_diag, jacobian, residual, squares,
-            gradient,
-        )  # fmt: skip
+        at = self.network.at(theta)
+        cost = _kernels.dual_equations(self._data(), at, penalty_diag, jacobian, residual, squares, gradient)
         return JacobianLinearization(cost, gradient, jacobian, residual, penalty_diag, squares)
 
     def _jacobian_buffer(self) -> np.ndarray:
@@ -230,7 +202,7 @@ class NetworkObjective(Objective):
         return np.zeros((self.rows.Y.size, width))
 
     def _data(self) -> _kernels.RowData:
-        return _kernels.RowData(self.rows.X, self.rows.Y, self.rows.root_weight, self.x_scaling, 0)
+        return _kernels.RowData(self.rows.X, self.rows.Y, self.rows.root_weight, self.x_scaling)
 
 
 class Subsample:
@@ -338,8 +310,7 @@ def predict(
     n_slots = _kernels.n_slots_for(len(X))
     if isinstance(X, Source):
         X = X.in_place()
-    model = _kernels.NetworkArrays(theta, network.layout)
     for X_part, f_part, _ in out_of_core.parts(X, f, f):
         work = _kernels.work_on_rows(len(X_part), n_slots, network.n_parameters)
-        _kernels.predict(work, read_only(X_part), x_scaling.table(), y_scaling.table(), model, f_part)
+        _kernels.predict(work, read_only(X_part), x_scaling.table(), y_scaling.table(), network.at(theta), f_part)
     return f

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._kernels import ACTIVATIONS
+from .._kernels import ACTIVATIONS, NetworkArrays
 
 
 class Network(NamedTuple):
@@ -31,6 +31,10 @@ class Network(NamedTuple):
     def is_nonlinear(self) -> bool:
         """Return whether any unit is nonlinear: otherwise there is one minimum, and one start finds it."""
         return any(name != "identity" for name in self.activations)
+
+    def at(self, theta: np.ndarray) -> NetworkArrays:
+        """Return the network with its parameters, for the kernels."""
+        return NetworkArrays(theta, self.layout)
 
 
 def make_network(n_inputs: int, hidden: Sequence[int], n_outputs: int, activations: Sequence[str]) -> Network:

@@ -16,7 +16,7 @@ from .. import _kernels
 from .._kernels import DampingRule, Trial
 from .damping import Damping
 from .linear_solvers import MAX_ACCELERATION, DampedStep
-from .objective import Objective, StepOptions
+from .objective import Objective
 from .state import Ahead, OptimizerSettings, OptimizerState, Record, Rejection, Seconds, Step, is_finite
 from .termination import OF_STATUS, Ending, check_termination, is_late
 
@@ -169,11 +169,9 @@ def _make_ahead(
     start = time.perf_counter()
     last = settings.max_iter if pause_at is None else min(pause_at, settings.max_iter)
     seconds = math.inf if settings.max_time is None else settings.max_time - (start - state.start_time)
-    options = StepOptions(settings.acceleration, settings.solve_output, MAX_ACCELERATION)
-    made = objective.iterate(
-        state.theta, state.point, state.damping_scale.diagonal, state.solver, (*state.damping, rule), options,
-        max(1, last - state.iteration), seconds,
-    )  # fmt: skip
+    begin = state.theta, state.point, state.damping_scale.diagonal, state.solver
+    control = *state.damping, rule, settings.acceleration, settings.solve_output, MAX_ACCELERATION
+    made = objective.iterate(begin, control, max(1, last - state.iteration), seconds)
     steps = [
         Step(theta, point, norm, ratio, Damping(mu), state.n_evaluations + int(n_trials), Seconds(*phases), start + at)
         for theta, point, (_, norm, mu, ratio, n_trials, at, *phases) in zip(

@@ -1,19 +1,11 @@
 """The contract between an objective and the optimizer."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 
 from .linearization import Linearization
-
-
-class StepOptions(NamedTuple):
-    """Options of a step that the objective makes itself, see `Objective.iterate`."""
-
-    acceleration: bool
-    solve_output: bool
-    max_ratio: float  # of the acceleration to the step
 
 
 class Objective:
@@ -43,7 +35,12 @@ class Objective:
 
     @property
     def iterate(self) -> Callable[..., Any] | None:
-        """Several iterations in one call, see `_network/fused_loop.py`; None if the objective has no such loop."""
+        """Several iterations in one call, see `_network/fused_loop.py`; None if the objective has no such loop.
+
+        The callable takes `start`: theta, its linearization, the diagonal of D and the solver; `control`: mu, its
+        growth and rule, whether to accelerate and to solve for the output layer, and the largest ratio of acceleration
+        to step; the largest number of accepted steps; and the seconds that are left.
+        """
         return None
 
     def with_loss_scale(self, scale: float | None) -> Self:

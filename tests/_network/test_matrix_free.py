@@ -15,10 +15,10 @@ from sklearn_lm._data.out_of_core import column_range
 from sklearn_lm._data.rows import make_rows
 from sklearn_lm._data.scaling import identity_scaling, minmax_scaling
 from sklearn_lm._kernels import ACTIVATIONS
-from sklearn_lm._network import objective, preconditioners, subsample
+from sklearn_lm._network import matrix_free, objective, subsample
+from sklearn_lm._network.matrix_free import BlockPreconditioner
 from sklearn_lm._network.objective import NetworkObjective
 from sklearn_lm._network.penalty import fixed_l2
-from sklearn_lm._network.preconditioners import BlockPreconditioner
 from sklearn_lm._network.topology import is_weight, make_network
 
 
@@ -124,7 +124,7 @@ def test_an_acceleration_that_is_too_long_is_left_out(rng):
 @pytest.mark.parametrize("largest", [64, 3])
 def test_the_preconditioner_is_the_diagonal_of_blocks(largest, rng, monkeypatch):
     """All rows are kept if they are few, and each block is that of J'J: one for each unit and group of its inputs."""
-    monkeypatch.setattr(preconditioners, "MAX_BLOCK", largest)
+    monkeypatch.setattr(matrix_free, "MAX_BLOCK", largest)
     free, _, theta = two_objectives(rng)
     equations, J = free.linearize(theta), jacobian(free, theta)
     system, mu, diagonal = equations.make_solver(), 0.1, rng.uniform(0.5, 2, theta.size)

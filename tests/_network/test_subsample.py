@@ -13,9 +13,8 @@ from sklearn_lm import LMRegressor, _kernels
 from sklearn_lm._data.out_of_core import column_range
 from sklearn_lm._data.rows import make_rows
 from sklearn_lm._data.scaling import identity_scaling, minmax_scaling
-from sklearn_lm._network import preconditioners, subsample
+from sklearn_lm._network import matrix_free, subsample
 from sklearn_lm._network.losses import Loss
-from sklearn_lm._network.matrix_free import GramOperator
 from sklearn_lm._network.objective import NetworkObjective, subsample_sizes
 from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.subsample import (
@@ -164,7 +163,7 @@ def test_its_matrix_is_that_of_the_drawn_rows(rng):
 @pytest.mark.parametrize("hidden", [(), (4,), (3, 2)])
 def test_step_and_acceleration_are_those_of_cholesky(hidden, mu, rng, monkeypatch):
     for name in ("SAMPLE_FORCING", "SAMPLE_ACCELERATION_FORCING"):
-        monkeypatch.setattr(preconditioners, name, 0.0)
+        monkeypatch.setattr(subsample, name, 0.0)
     arguments = problem(rng, hidden=hidden)
     theta = rng.normal(size=arguments[0].n_parameters)
     a, b = (
@@ -177,18 +176,20 @@ def test_step_and_acceleration_are_those_of_cholesky(hidden, mu, rng, monkeypatc
 def products_of(objective, theta, mu, monkeypatch):
     """Products with H that one step takes."""
     calls = []
-    times = GramOperator.times
-    monkeypatch.setattr(GramOperator, "times", lambda *arguments: calls.append(0) or times(*arguments))
+    times = matrix_free.gram_times
+    for module in (matrix_free, subsample):
+        monkeypatch.setattr(module, "gram_times", lambda *arguments: calls.append(0) or times(*arguments))
     equations = objective.linearize(theta)
     equations.make_solver().solve(equations, mu, np.ones(theta.size), theta)
-    monkeypatch.setattr(GramOperator, "times", times)
+    for module in (matrix_free, subsample):
+        monkeypatch.setattr(module, "gram_times", times)
     return len(calls)
 
 
 def test_conditioning_costs_few_products(rng, monkeypatch):
     """Blocks need several times as many products to six digits, with almost no damping."""
-    monkeypatch.setattr(preconditioners, "SAMPLE_FORCING", 0.0)
-    monkeypatch.setattr(preconditioners.BlockPreconditioner, "forcing", 0.0)
+    monkeypatch.setattr(subsample, "SAMPLE_FORCING", 0.0)
+    monkeypatch.setattr(matrix_free.BlockPreconditioner, "forcing", 0.0)
     monkeypatch.setattr(linear_solvers, "MIN_RESIDUAL", 1e-6)
     network, rows, table, penalty = problem(rng, n_rows=600, hidden=(5, 3), n_outputs=1, alpha=0.0)
     theta = rng.normal(size=network.n_parameters)
@@ -224,7 +225,7 @@ def small_subsample(monkeypatch):
     monkeypatch.setattr(subsample, "MIN_PARAMETERS", 1)
     monkeypatch.setattr(subsample, "MAX_INPUTS", 3)
     for name in ("SMALL_FORCING", "SAMPLE_FORCING"):
-        monkeypatch.setattr(preconditioners, name, 0.0)
+        monkeypatch.setattr(subsample, name, 0.0)
 
 
 @pytest.mark.usefixtures("small_subsample")
@@ -400,7 +401,7 @@ def test_a_robust_loss_weights_all_sums(rng):
 def test_blocks_weight_a_robust_loss_too(rng, monkeypatch):
     monkeypatch.setattr(subsample, "SAMPLED", 10**9)
     for name in ("forcing", "acceleration_forcing"):
-        monkeypatch.setattr(preconditioners.BlockPreconditioner, name, 0.0)
+        monkeypatch.setattr(matrix_free.BlockPreconditioner, name, 0.0)
     X, y = noisy(rng)
     y[::9] += 4.0
     options = {"loss": "cauchy", "alpha": 1e-2, "n_starts": 1, "max_iter": 8, "random_state": 0}
