@@ -9,8 +9,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from .._kernels import RowData, total_of_slots, work_on_rows
-from .._kernels.compile import Driver
+from .._kernels import Driver, RowData, total_of_slots, work_on_rows
 from .hashing import distinct_rows, fingerprint, thin_rows
 from .out_of_core import Extent, Part, Source, is_range, parts, sample_of, sweep_together
 from .reductions import weighted_sum

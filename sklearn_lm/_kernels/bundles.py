@@ -1,5 +1,6 @@
-"""Arguments of kernels that belong together."""
+"""Arguments of kernels that belong together, and memory for them."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -43,3 +44,11 @@ class Buffers(NamedTuple):
     is_fresh: bool  # whether `units` holds the hidden units of this theta already
     scratch: np.ndarray  # (n_slots, n_lines, LINE)
     sums: np.ndarray  # (n_slots, n_sums), cross products that each slot adds up
+
+
+def aligned_zeros(*shape: int) -> np.ndarray:
+    """Return zeros that begin at a multiple of 64 bytes: wide loads are slow if they straddle two cache lines."""
+    n = math.prod(shape)
+    buffer = np.zeros(n + 8)
+    first = -(buffer.ctypes.data // 8) % 8
+    return buffer[first : first + n].reshape(shape)

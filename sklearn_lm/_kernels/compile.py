@@ -202,9 +202,7 @@ class Driver:
                 _parallel_region.release()
 
 
-def serial_and_parallel(body: Callable) -> Driver:
-    """Compile a loop over slots, written with `numba.prange`, as a `Driver`."""
-    return Driver(body)
+serial_and_parallel = Driver  # as a decorator
 
 
 def _run_in_turn(kernel: Callable, work: Work, arguments: tuple, n_threads: int) -> None:
@@ -216,10 +214,6 @@ def _run_in_turn(kernel: Callable, work: Work, arguments: tuple, n_threads: int)
     for first_round in range(0, work.n_rounds, rounds_per_call):
         for first_slot in range(0, work.n_slots, slots_per_call):
             interrupt.check()
-            kernel(
-                Part(
-                    first_slot, min(first_slot + slots_per_call, work.n_slots), work.n_slots,
-                    first_round, first_round + rounds_per_call, work.begins and first_round == 0,
-                ),
-                *arguments,
-            )  # fmt: skip
+            end_slot, begins = min(first_slot + slots_per_call, work.n_slots), work.begins and first_round == 0
+            part = Part(first_slot, end_slot, work.n_slots, first_round, first_round + rounds_per_call, begins)
+            kernel(part, *arguments)

@@ -5,10 +5,8 @@ from numba import prange
 
 from .activations import activate
 from .compile import jit, prefer_512bit, serial_and_parallel
-from .layout import (
-    ACTIVATION, BLOCK, CONTRACTED, LINE, NEXT, N_IN, N_OUT, OFFSET, SETS, SOURCE, STALE, START, TO_OUTPUTS, UNITS,
-    VECTOR, block_starts, first_output, matrix_at, n_padded, n_units_in,
-)  # fmt: skip
+from .layout import ACTIVATION, BLOCK, CONTRACTED, LINE, NEXT, N_IN, N_OUT, OFFSET, SETS, SOURCE, STALE, START
+from .layout import TO_OUTPUTS, UNITS, VECTOR, block_starts, first_output, matrix_at, n_padded, n_units_in
 from .tiles import add_gram
 
 

@@ -10,14 +10,14 @@ from .bundles import Buffers, GramTables, NetworkArrays, RowData
 from .compile import MAX_ROUNDS, Part, clock, jit
 from .damping import ACCEPTED, LATE, REJECTED, Trial, acceptable_cost, decide, is_flat
 from .gram import accumulate_gram_products, finish_linearization
-from .layout import total_of_slots
+from .layout import TO_SECOND, total_of_slots
 from .linalg import is_finite, norm
 from .output_layer import accumulate_output_products, finish_output_layer
-from .second_order import accumulate_curvature, finish_gradient
+from .second_order import accumulate_along, finish_gradient
 from .steps import add_acceleration, damped_step
 
 _accumulate_output, _accumulate_gram = accumulate_output_products.serial, accumulate_gram_products.serial
-_accumulate_curvature = accumulate_curvature.serial
+_accumulate_along = accumulate_along.serial
 
 # Columns of `records`, one row per accepted step: F, norm of its gradient, the damping after it, its gain ratio, trials
 # so far; seconds since the call began, and those of its trials in three phases (equations, steps, trial points).
@@ -68,9 +68,8 @@ def iterate(
             n_trials += 1
             if moves and accelerates and not is_flat(cost, predicted_reduction):
                 # new_gradient is not needed yet.
-                _accumulate_curvature(
-                    everything, rows, NetworkArrays(theta, layout), step, Buffers(current, is_current, scratch, sums)
-                )  # fmt: skip
+                network, buffers = NetworkArrays(theta, layout), Buffers(current, is_current, scratch, sums)
+                _accumulate_along(everything, rows, network, step, TO_SECOND, buffers)
                 finish_gradient(layout, total_of_slots(sums), new_gradient)
                 is_current = True
                 add_acceleration(L, new_gradient, diagonal, max_ratio, step, moved)
@@ -85,18 +84,11 @@ def iterate(
             evaluate += now - before
             # A NaN fails this comparison, as it should.
             if (moves and trial_cost < acceptable_cost(cost, predicted_reduction)) or not solves:
-                network = NetworkArrays(trial, layout)
-                _accumulate_gram(
-                    everything, rows, network, tables, Buffers(other, solves or is_other, scratch, gram_sums)
-                )
+                network, buffers = NetworkArrays(trial, layout), Buffers(other, solves or is_other, scratch, gram_sums)
+                _accumulate_gram(everything, rows, network, tables, buffers)
+                total = total_of_slots(gram_sums)
                 new_cost = finish_linearization(
-                    network,
-                    tables,
-                    total_of_slots(gram_sums),
-                    penalty_diag,
-                    squares[n_accepted],
-                    new_gradient,
-                    new_gram,
+                    network, tables, total, penalty_diag, squares[n_accepted], new_gradient, new_gram
                 )
                 if not solves:  # F alone would take half as long as all of it
                     trial_cost = new_cost
@@ -107,9 +99,8 @@ def iterate(
         # Gradient and Gram matrix can overflow where F does not.
         finite = math.isfinite(new_cost) and is_finite(new_gradient, new_gram)
         new_norm = norm(new_gradient) if finite else math.nan
-        status, gain_ratio, mu, growth = decide(
-            cost, gradient_norm, Trial(predicted_reduction, trial_cost, new_cost, new_norm, finite), mu, growth, rule
-        )
+        tried = Trial(predicted_reduction, trial_cost, new_cost, new_norm, finite)
+        status, gain_ratio, mu, growth = decide(cost, gradient_norm, tried, mu, growth, rule)
         if status == ACCEPTED:
             cost, gradient_norm = new_cost, new_norm
             for j in range(theta.size):

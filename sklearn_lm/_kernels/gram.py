@@ -5,10 +5,8 @@ from numba import prange
 from .backward import add_gradient, backward_block, multiply_by_residuals, scatter_gradient, set_output_deltas
 from .compile import jit, serial_and_parallel
 from .forward import forward_rows, total_cost
-from .layout import (
-    AT, BLOCK, DELTA_PANEL, D_END, D_FIRST, INPUT_PANEL, IS_SAME, LINE, N_IN, OFFSET, P_END, P_FIRST, START,
-    TO_OUTPUTS, block_starts, matrix_at, n_padded, n_units_in,
-)  # fmt: skip
+from .layout import AT, BLOCK, DELTA_PANEL, D_END, D_FIRST, INPUT_PANEL, IS_SAME, LINE, N_IN, OFFSET, P_END, P_FIRST
+from .layout import START, TO_OUTPUTS, block_starts, matrix_at, n_padded, n_units_in
 from .output_layer import add_output_products
 from .tiles import add_products, multiply_lines
 

@@ -14,11 +14,6 @@ def obey(is_over: threading.Event | None) -> None:
     _local.is_over = is_over
 
 
-def obeyed() -> threading.Event | None:
-    """Return the event that ends this thread, if there is one."""
-    return getattr(_local, "is_over", None)
-
-
 def check() -> None:
     """Raise an error if this thread shall end.
 
@@ -27,6 +22,6 @@ def check() -> None:
     KeyboardInterrupt
         If the thread shall end: all that holds for an interrupt of the main thread holds here too.
     """
-    is_over = obeyed()
+    is_over = getattr(_local, "is_over", None)
     if is_over is not None and is_over.is_set():
         raise KeyboardInterrupt

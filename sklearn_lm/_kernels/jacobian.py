@@ -5,8 +5,8 @@ import numpy as np
 from .backward import backward_block, set_output_deltas
 from .compile import jit
 from .forward import forward_rows, load_root_weights, total_cost
-from .layout import BLOCK, LINE, N_IN, N_OUT, OFFSET, SOURCE, STALE, TO_OUTPUTS, first_output, n_units_in
-from .second_order import second_derivatives
+from .layout import BLOCK, LINE, N_IN, N_OUT, OFFSET, SOURCE, STALE, TO_OUTPUTS, TO_SECOND, first_output, n_units_in
+from .second_order import derivatives_along
 
 
 @jit()
@@ -82,7 +82,7 @@ def dual_curvature(rows, network, direction, curvature):
     first_derivative, second = np.zeros_like(units), np.zeros_like(units)
     for first in range(0, X.shape[0], BLOCK):
         count, padded = forward_rows(X, first, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
-        second_derivatives(theta, direction, layout, units, first_derivative, second, padded)
+        derivatives_along(theta, direction, layout, units, first_derivative, second, TO_SECOND, padded)
         for o in range(n_outputs):
             line = second[first_output(layout) + o]
             for s in range(count):

@@ -50,7 +50,7 @@ UNIT_LINE, INPUT_LINE, PARAMETER, SIZE, PLACE = range(5)
 # is compiled once more for it, with all that it calls; these have the type of any other number or flag.
 START, NEXT = np.int64(0), np.int64(1)
 STALE, SETS, TO_HIDDEN = np.bool_(False), np.bool_(False), np.bool_(False)
-ADDS, ALL_OF_IT, TO_OUTPUTS = np.bool_(True), np.bool_(True), np.bool_(True)
+ADDS, ALL_OF_IT, TO_OUTPUTS, TO_SECOND = np.bool_(True), np.bool_(True), np.bool_(True), np.bool_(True)
 
 # Numbers for indices that are never negative, see `tiles.tile`.
 UNSIGNED = np.uint64

@@ -1,60 +1,13 @@
-"""Products of the Gram matrix with a vector, and its diagonal, without the matrix."""
+"""Gradient and diagonal of the Gram matrix, without the matrix; products with it are in `second_order.py`."""
 
 from numba import prange
 
-from .activations import multiply_by_slope
 from .backward import add_gradient, backward_block, multiply_by_residuals, scatter_gradient, set_output_deltas
 from .compile import jit, serial_and_parallel
-from .forward import combine_units, forward_rows, load_residuals, load_root_weights, total_cost
-from .layout import (
-    ACTIVATION, ADDS, BLOCK, LINE, N_IN, N_OUT, OFFSET, SETS, SOURCE, START, TO_HIDDEN, TO_OUTPUTS, UNITS,
-    block_starts, first_output, matrix_at, n_gradient_sums, n_padded, n_units_in,
-)  # fmt: skip
+from .forward import forward_rows, load_residuals, load_root_weights, total_cost
+from .layout import BLOCK, LINE, N_IN, N_OUT, SOURCE, START, TO_OUTPUTS
+from .layout import block_starts, first_output, matrix_at, n_gradient_sums, n_padded, n_units_in
 from .tiles import add_gram
-
-
-@jit()
-def _first_derivatives(theta, direction, layout, units, first, count):
-    """Compute the derivative of every unit along `direction`: z' = W a' + V [a, 1], as in `second_derivatives`."""
-    for layer in range(layout.shape[0]):
-        n_weights, source = layout[layer, N_IN] + 1, layout[layer, SOURCE]
-        for tile in range(0, layout[layer, N_OUT], UNITS):
-            at, begin = source + n_weights + tile, layout[layer, OFFSET] + tile * n_weights
-            z, n = first[at:], min(UNITS, layout[layer, N_OUT] - tile)
-            combine_units(direction, begin, n_weights, units[source:], n_weights, SETS, z, n, count)
-            if layer > 0:
-                combine_units(theta, begin, n_weights, first[source:], n_weights - 1, ADDS, z, n, count)
-            for j in range(n):
-                multiply_by_slope(layout[layer, ACTIVATION], units[at + j], z[j], count)
-
-
-@serial_and_parallel
-def accumulate_gram_times(part, rows, network, direction, buffers):
-    """Add the parts of J'W J direction, by J v and J'u over blocks of rows: neither J nor J'J exists.
-
-    `buffers.sums` is (n_slots, n_gradient_sums) for all layers.
-    """
-    X, Y, root_weight, x_scaling, _ = rows
-    theta, layout = network
-    all_units, is_fresh, all_scratch, all_sums = buffers
-    n_outputs, n_lines = Y.shape[1], n_padded(n_units_in(layout))
-    for slot in prange(part.first_slot, part.end_slot):
-        scratch, sums = all_scratch[slot], all_sums[slot]
-        first, weight_line = scratch[:n_lines], scratch[n_lines]
-        if part.begins:
-            sums[:] = 0.0
-        for start in block_starts(slot, part, X.shape[0]):
-            units = all_units[start // BLOCK % all_units.shape[0]]
-            count, padded = forward_rows(X, start, x_scaling, theta, layout, units, is_fresh, TO_HIDDEN)
-            _first_derivatives(theta, direction, layout, units, first, padded)
-            # J'W u is the gradient of a sum of squares whose residuals are u = J v: outputs first, then backward.
-            load_root_weights(root_weight, start, count, padded, weight_line)
-            for output in range(n_outputs):
-                u = first[first_output(layout) + output]
-                for s in range(padded):
-                    u[s] *= weight_line[s] * weight_line[s]
-            backward_block(theta, layout, units, first, padded)
-            add_gradient(layout, layout.shape[0], first, units, padded, sums)
 
 
 @jit()

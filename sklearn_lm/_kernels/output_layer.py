@@ -51,9 +51,8 @@ def accumulate_output_products(part, rows, network, buffers):
         for first in block_starts(slot, part, X.shape[0]):
             units = all_units[first // BLOCK % all_units.shape[0]]
             count, padded = forward_rows(X, first, x_scaling, theta, layout, units, is_fresh, TO_OUTPUTS)
-            add_output_products(
-                Y, root_weight, first, layout, units, scratch[slot], count, padded, ALL_OF_IT, gram
-            )  # fmt: skip
+            basis = scratch[slot]
+            add_output_products(Y, root_weight, first, layout, units, basis, count, padded, ALL_OF_IT, gram)
 
 
 @jit(inline="always")

@@ -7,9 +7,8 @@ from .backward import backward_block, set_output_deltas
 from .compile import jit, serial_and_parallel
 from .forward import forward_rows
 from .jacobian import jacobian_lines
-from .layout import (
-    BLOCK, LINE, STALE, START, STRIP, TO_OUTPUTS, VECTOR, block_starts, first_output, n_padded, n_units_in,
-)  # fmt: skip
+from .layout import BLOCK, LINE, STALE, START, STRIP, TO_OUTPUTS, VECTOR
+from .layout import block_starts, first_output, n_padded, n_units_in
 from .linalg import dot_of_first, multiply_by_inverse_factor
 
 
@@ -34,9 +33,8 @@ def _block_variances(block, X, x_scaling, theta, layout, inverse_factor, f, prod
     rows = np.zeros((n_padded(STRIP * n_outputs), width))
     z = np.zeros((rows.shape[0], n_padded(width)))
     for first in range(block, min(block + BLOCK, X.shape[0]), STRIP):
-        count, padded = forward_rows(
-            X[first : first + STRIP], START, x_scaling, theta, layout, units, STALE, TO_OUTPUTS
-        )
+        strip = X[first : first + STRIP]
+        count, padded = forward_rows(strip, START, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
         for output in range(n_outputs):
             set_output_deltas(layout, output, ones, deltas, padded)
             backward_block(theta, layout, units, deltas, padded)

@@ -4,7 +4,6 @@ import numpy as np
 
 from .. import _kernels
 from .._data.rows import Table
-from .._kernels.buffers import aligned_zeros
 from .topology import Network
 
 # The activations of all rows are kept between the evaluations at one point if they, twice, take no more than this:
@@ -28,10 +27,9 @@ class ActivationCache:
         is_small = 2 * n_blocks * n_lines * _kernels.LINE * 8 <= (MAX_KEPT_FOR_PRODUCTS if has_products else MAX_KEPT)
         self.is_kept = is_small and isinstance(X, np.ndarray)
         n_buffers = n_blocks if self.is_kept else _kernels.n_slots_for(n_rows)
+        shape = n_buffers, _kernels.n_padded(n_lines), _kernels.LINE
         # The point visited last comes last.
-        self._buffers = [
-            aligned_zeros(n_buffers, _kernels.n_padded(n_lines), _kernels.LINE) for _ in range(1 + self.is_kept)
-        ]
+        self._buffers = [_kernels.aligned_zeros(*shape) for _ in range(1 + self.is_kept)]
         self._keys: list[bytes | None] = [None] * len(self._buffers)
         self._pending: bytes | None = None  # key of the pass that has not been committed
         self._n_hidden = int(network.layout[-1, _kernels.OFFSET])

@@ -11,8 +11,6 @@ import numpy as np
 
 from .. import _kernels
 from .._data.rows import Rows, Table
-from .._kernels.buffers import aligned_zeros
-from .._kernels.compile import Driver
 from .activation_cache import ActivationCache
 from .gram_tables import make_gram_tables
 from .topology import Network
@@ -57,12 +55,12 @@ class Workspace:
     def scratch(self, n_lines: int) -> np.ndarray:
         """Return a buffer (n_slots, n_lines, LINE)."""
         if n_lines not in self._scratch:
-            self._scratch[n_lines] = aligned_zeros(_kernels.n_slots_for(len(self.X)), n_lines, _kernels.LINE)
+            self._scratch[n_lines] = _kernels.aligned_zeros(_kernels.n_slots_for(len(self.X)), n_lines, _kernels.LINE)
         return self._scratch[n_lines]
 
     def reduce(
-        self, driver: Driver, rows: Rows, theta: np.ndarray, multiply_adds: float, n_sums: int, *arguments: object,
-        n_lines: int = 0,
+        self, driver: _kernels.Driver, rows: Rows, theta: np.ndarray, multiply_adds: float, n_sums: int,
+        *arguments: object, n_lines: int = 0,
     ) -> np.ndarray:  # fmt: skip
         """Return the total of the cross products that a driver adds up.
 
@@ -111,20 +109,13 @@ def output_products(rows: Rows, workspace: Workspace, theta: np.ndarray) -> np.n
     return workspace.reduce(_kernels.accumulate_output_products, rows, theta, rows.Y.shape[1], n_sums)
 
 
-def curvature_sums(rows: Rows, workspace: Workspace, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Return the sums that make J'W r_vv."""
-    workspace = workspace.of(rows)
-    return workspace.reduce(
-        _kernels.accumulate_curvature, rows, theta, 4 * rows.Y.shape[1], n_gradient(workspace.network), direction
-    )
-
-
-def gram_times_sums(rows: Rows, workspace: Workspace, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Return the sums that make J'W J direction."""
-    workspace = workspace.of(rows)
-    return workspace.reduce(
-        _kernels.accumulate_gram_times, rows, theta, 5, n_gradient(workspace.network), direction
-    )  # fmt: skip
+def sums_along(
+    rows: Rows, workspace: Workspace, theta: np.ndarray, direction: np.ndarray, to_second: bool
+) -> np.ndarray:
+    """Return the sums that make J'W J direction or, if `to_second`, J'W r_vv."""
+    workspace, multiply_adds = workspace.of(rows), 4 * rows.Y.shape[1] if to_second else 5
+    n_sums = n_gradient(workspace.network)
+    return workspace.reduce(_kernels.accumulate_along, rows, theta, multiply_adds, n_sums, direction, to_second)
 
 
 def first_order_sums(

@@ -14,7 +14,7 @@ from .. import _kernels
 from .._data.rows import Rows
 from .._kernels import N_IN, N_OUT, OFFSET, PLACE, SIZE, SOURCE, n_padded
 from .._optimize.linearization import OperatorLinearization
-from .cross_products import Workspace, first_order_sums, gram_times_sums
+from .cross_products import Workspace, first_order_sums, sums_along
 from .topology import Network
 
 KEPT_BLOCKS = 4  # blocks of rows, evenly spread, from which the preconditioner takes correlations
@@ -69,7 +69,7 @@ def gram_times(
 ) -> np.ndarray:
     """Return H v at theta."""
     product = np.empty_like(v)
-    _kernels.finish_gradient(workspace.network.layout, rows.total(gram_times_sums, workspace, theta, v), product)
+    _kernels.finish_gradient(workspace.network.layout, rows.total(sums_along, workspace, theta, v, False), product)
     return product + penalty_diag * v
 
 

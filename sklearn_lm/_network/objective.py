@@ -25,7 +25,7 @@ from .._data.rows import KernelRows, Rows, is_distributed, read_only
 from .._data.scaling import Scaling
 from .._optimize.linearization import GramLinearization, JacobianLinearization, Linearization
 from .._optimize.objective import Objective
-from .cross_products import Workspace, curvature_sums, gram_products, output_products, sum_of_squares
+from .cross_products import Workspace, gram_products, output_products, sum_of_squares, sums_along
 from .fused_loop import FusedLoop, Iterations, n_ahead
 from .gram_tables import make_gram_tables
 from .matrix_free import linearize_without_matrix
@@ -144,7 +144,7 @@ class NetworkObjective(Objective):
             _kernels.dual_curvature(self._data(), self.network.at(theta), direction, curvature)
             return curvature
         gradient = np.empty_like(theta)
-        total = self.rows.total(curvature_sums, self._workspace, theta, direction)
+        total = self.rows.total(sums_along, self._workspace, theta, direction, True)
         _kernels.finish_gradient(self.network.layout, total, gradient)
         return gradient
 

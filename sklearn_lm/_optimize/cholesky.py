@@ -3,7 +3,6 @@
 import numpy as np
 
 from .. import _kernels
-from .._kernels.buffers import aligned_zeros
 
 
 def factor_buffer(n: int) -> np.ndarray:
@@ -12,7 +11,7 @@ def factor_buffer(n: int) -> np.ndarray:
     Rows are an odd number of cache lines apart: rows a power of two apart would evict each other from the cache.
     """
     n_padded = _kernels.n_padded(n)
-    return aligned_zeros(n_padded, _kernels.VECTOR * (-(-n_padded // _kernels.VECTOR) | 1))
+    return _kernels.aligned_zeros(n_padded, _kernels.VECTOR * (-(-n_padded // _kernels.VECTOR) | 1))
 
 
 def factor(gram: np.ndarray, mu: float, diagonal: np.ndarray) -> np.ndarray | None:
