@@ -47,5 +47,5 @@ def steps(objective, theta, mu, diagonal, max_acceleration=1e9):
     damped = solver.solve(point, mu, diagonal, theta)
     plain = damped.trial.copy()
     with patch.object(linear_solvers, "MAX_ACCELERATION", max_acceleration):
-        solver.add_acceleration(point, diagonal, objective.curvature(theta, damped.step), damped)
+        solver.add_acceleration(point, objective.curvature(theta, damped.step), damped)
     return damped.predicted_reduction, damped.step, plain, damped.trial

@@ -21,14 +21,9 @@ FORMAT = 1
 # Attributes that are not plain data, and the NamedTuples that they are made of, by their names in saved models.
 PACKED = ("_loo", "_noise_models", "_posterior", "_precisions", "_snapshot", "x_power_")
 KINDS = {
-    **TUPLES,
-    "dual": JacobianLinearization,
-    "factor": Factor,
-    "loo": LooScore,
-    "noise": NoiseModel,
-    "normal": GramLinearization,
-    "posterior": PosteriorState,
-}
+    **TUPLES, "dual": JacobianLinearization, "factor": Factor, "loo": LooScore, "noise": NoiseModel,
+    "normal": GramLinearization, "posterior": PosteriorState,
+}  # fmt: skip
 
 
 class PersistenceMixin:

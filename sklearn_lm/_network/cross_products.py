@@ -97,9 +97,8 @@ def gram_products(rows: Rows, workspace: Workspace, theta: np.ndarray, has_gram:
     workspace = workspace.of(rows)
     tables = make_gram_tables(workspace.network.layout, has_gram)
     multiply_adds = theta.size / 2 if has_gram else 3 * rows.Y.shape[1]
-    return workspace.reduce(
-        _kernels.accumulate_gram_products, rows, theta, multiply_adds, tables.n_products, tables
-    )  # fmt: skip
+    driver = _kernels.accumulate_gram_products
+    return workspace.reduce(driver, rows, theta, multiply_adds, tables.n_products, tables)
 
 
 def output_products(rows: Rows, workspace: Workspace, theta: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from .._data.reductions import combined, squares_of_columns, weighted_sum
 from .._data.rows import Rows
 from .._optimize.cholesky import factor_buffer, inverse
 from .._optimize.linear_solvers import woodbury_buffers
-from .._optimize.linearization import OperatorLinearization, change_penalty
+from .._optimize.linearization import OperatorLinearization
 from .cross_products import Workspace
 from .matrix_free import gram_times
 
@@ -101,7 +101,7 @@ class SubsampledLinearization(_SubsampledFields, OperatorLinearization):
 
     def with_penalty(self, theta: np.ndarray, old: np.ndarray, new: np.ndarray) -> "SubsampledLinearization":
         """Return the linearization at the same theta under another penalty: no row is read again."""
-        cost, gradient = change_penalty(self, theta, old, new)
+        cost, gradient = self.under_penalty(theta, old, new)
         gram = None if self.gram is None else self.gram.copy()  # others may hold the old one
         if gram is not None:
             gram[np.diag_indices(len(gram))] += new - old

@@ -47,7 +47,5 @@ class DampingScale:
 
     def rule(self, name: str, increase: float, decrease: float, mu_max: float) -> DampingRule:
         """Return a rule as kernels take it, with the range of mu: it never falls to zero, for the same reason."""
-        least = max(MIN_MU * self.unit, TINY)
-        return DampingRule(
-            _kernels.DAMPING_RULES[name], float(increase), float(decrease), least, float(mu_max * self.unit)
-        )
+        least, greatest = max(MIN_MU * self.unit, TINY), float(mu_max * self.unit)
+        return DampingRule(_kernels.DAMPING_RULES[name], float(increase), float(decrease), least, greatest)

@@ -17,7 +17,7 @@ from .._kernels import DampingRule, Trial
 from .damping import Damping
 from .linear_solvers import MAX_ACCELERATION, DampedStep
 from .objective import Objective
-from .state import Ahead, OptimizerSettings, OptimizerState, Record, Rejection, Seconds, Step, is_finite
+from .state import Ahead, OptimizerSettings, OptimizerState, Record, Rejection, Seconds, Step
 from .termination import OF_STATUS, Ending, check_termination, is_late
 
 
@@ -25,13 +25,10 @@ from .termination import OF_STATUS, Ending, check_termination, is_late
 # iterations, since it costs as much as the arithmetic of a small one.
 @np.errstate(over="ignore", invalid="ignore")
 def advance(
-    objective: Objective,
-    state: OptimizerState,
-    settings: OptimizerSettings,
-    listen: Callable[[Record], Ending | None] = lambda record: None,
-    pause_at: int | None = None,
+    objective: Objective, state: OptimizerState, settings: OptimizerSettings,
+    listen: Callable[[Record], Ending | None] = lambda record: None, pause_at: int | None = None,
     on_reject: Callable[[Rejection], None] | None = None,
-) -> Ending | None:
+) -> Ending | None:  # fmt: skip
     """Iterate until something ends the fit, or until iteration `pause_at`.
 
     Parameters
@@ -83,12 +80,9 @@ def advance(
 
 
 def _search_step(
-    objective: Objective,
-    state: OptimizerState,
-    settings: OptimizerSettings,
-    rule: DampingRule,
+    objective: Objective, state: OptimizerState, settings: OptimizerSettings, rule: DampingRule,
     on_reject: Callable[[Rejection], None] | None,
-) -> Ending | None:
+) -> Ending | None:  # fmt: skip
     """Make one iteration: try steps, each more damped than the one before, until one reduces the objective."""
     clock, spent, objective = time.perf_counter, np.zeros(3), objective.with_loss_scale(state.scale)
     while True:
@@ -106,7 +100,7 @@ def _search_step(
             if cost < _kernels.acceptable_cost(state.point.cost, damped.predicted_reduction):
                 moved = objective.rescaled(theta)
                 new = moved.linearize(theta)
-                trial = Trial(*trial[:2], new.cost, _kernels.norm(new.gradient), is_finite(new))
+                trial = Trial(*trial[:2], new.cost, _kernels.norm(new.gradient), new.is_finite())
             state.n_evaluations += 1
         spent += clock() - evaluated, solved - start, evaluated - solved
         # 3 decide
@@ -138,7 +132,7 @@ def _evaluate(
     """
     if settings.acceleration and not _kernels.is_flat(state.point.cost, damped.predicted_reduction):
         curvature = objective.curvature(state.theta, damped.step)
-        state.solver.add_acceleration(state.point, state.damping_scale.diagonal, curvature, damped)
+        state.solver.add_acceleration(state.point, curvature, damped)
     trial = damped.trial
     return objective.solve_output(trial) if settings.solve_output else (trial, objective.cost(trial))
 
@@ -156,7 +150,7 @@ def _next_step_ahead(
             state.accept(ahead.steps[i])
             return None
         state.ahead = None
-        if OF_STATUS[ahead.status] is not None:
+        if ahead.status in OF_STATUS:
             state.damping, state.n_evaluations = ahead.damping, ahead.n_evaluations
             return OF_STATUS[ahead.status]
 

@@ -30,6 +30,7 @@ class DampedStep(NamedTuple):
     step: np.ndarray  # (n_parameters,), d
     trial: np.ndarray  # (n_parameters,), theta + d
     predicted_reduction: float  # of F by the quadratic model; infinite if there is no such step
+    diagonal: np.ndarray  # (n_parameters,), of D
 
 
 class LinearSolver(Protocol):
@@ -38,7 +39,7 @@ class LinearSolver(Protocol):
     def solve(self, point: Any, mu: float, diagonal: np.ndarray, theta: np.ndarray) -> DampedStep:
         """Return the step from theta, with D = diag(diagonal) and `point` the linearization at theta."""
 
-    def add_acceleration(self, point: Any, diagonal: np.ndarray, curvature: np.ndarray, damped: DampedStep) -> None:
+    def add_acceleration(self, point: Any, curvature: np.ndarray, damped: DampedStep) -> None:
         """Add a / 2 to the trial point of the last step, (H + mu D) a = -curvature, unless a is too long."""
 
 
@@ -52,13 +53,11 @@ class CholeskySolver:
         """See `LinearSolver.solve`."""
         step, trial = np.empty_like(theta), np.empty_like(theta)
         reduction = _kernels.damped_step(point.gram, point.gradient, mu, diagonal, self.factor, theta, step, trial)
-        return DampedStep(step, trial, reduction)
+        return DampedStep(step, trial, reduction, diagonal)
 
-    def add_acceleration(
-        self, point: "GramLinearization", diagonal: np.ndarray, curvature: np.ndarray, damped: DampedStep
-    ) -> None:
+    def add_acceleration(self, point: "GramLinearization", curvature: np.ndarray, damped: DampedStep) -> None:
         """See `LinearSolver.add_acceleration`; `curvature` is J'r_vv and is overwritten."""
-        _kernels.add_acceleration(self.factor, curvature, diagonal, MAX_ACCELERATION, damped.step, damped.trial)
+        _kernels.add_acceleration(self.factor, curvature, damped.diagonal, MAX_ACCELERATION, damped.step, damped.trial)
 
 
 class WoodburySolver:
@@ -76,14 +75,12 @@ class WoodburySolver:
             point.jacobian, point.residual, point.penalty_diag, self._damping, mu, diagonal, self._scaled, self._gram,
             self._factor, point.gradient, theta, step, trial,
         )  # fmt: skip
-        return DampedStep(step, trial, reduction)
+        return DampedStep(step, trial, reduction, diagonal)
 
-    def add_acceleration(
-        self, point: "JacobianLinearization", diagonal: np.ndarray, curvature: np.ndarray, damped: DampedStep
-    ) -> None:
+    def add_acceleration(self, point: "JacobianLinearization", curvature: np.ndarray, damped: DampedStep) -> None:
         """See `LinearSolver.add_acceleration`; `curvature` is r_vv, times root weights, and is overwritten."""
         _kernels.add_dual_acceleration(
-            point.jacobian, self._damping, diagonal, self._factor, curvature, MAX_ACCELERATION, *damped[:2]
+            point.jacobian, self._damping, damped.diagonal, self._factor, curvature, MAX_ACCELERATION, *damped[:2]
         )
 
 
@@ -131,16 +128,14 @@ class TruncatedCGSolver:
         step = self._iterate(point, mu * diagonal, -point.gradient, self._preconditioner.forcing)
         trial = theta.copy()
         if not step.any():
-            return DampedStep(step, trial, math.inf if point.gradient.any() else 0.0)
-        return DampedStep(step, trial, _kernels.take_step(point.gradient, mu, diagonal, theta, step, trial))
+            return DampedStep(step, trial, math.inf if point.gradient.any() else 0.0, diagonal)
+        return DampedStep(step, trial, _kernels.take_step(point.gradient, mu, diagonal, theta, step, trial), diagonal)
 
-    def add_acceleration(
-        self, point: "OperatorLinearization", diagonal: np.ndarray, curvature: np.ndarray, damped: DampedStep
-    ) -> None:
+    def add_acceleration(self, point: "OperatorLinearization", curvature: np.ndarray, damped: DampedStep) -> None:
         """See `LinearSolver.add_acceleration`; a is a truncated solution."""
         forcing = self._preconditioner.acceleration_forcing
-        acceleration = self._iterate(point, self._mu * diagonal, -curvature, forcing)
-        _kernels.add_half(acceleration, diagonal, MAX_ACCELERATION, damped.step, damped.trial)
+        acceleration = self._iterate(point, self._mu * damped.diagonal, -curvature, forcing)
+        _kernels.add_half(acceleration, damped.diagonal, MAX_ACCELERATION, damped.step, damped.trial)
 
     def _iterate(
         self, point: "OperatorLinearization", damping: np.ndarray, right: np.ndarray, forcing: float

@@ -8,6 +8,7 @@ Each class holds H in another form and offers the same methods, so no caller ask
 products with H in place of a matrix, are in `_network/matrix_free.py` and `_network/subsample.py`.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -41,8 +42,8 @@ class Linearization:
         raise NotImplementedError
 
     def is_finite(self) -> bool:
-        """Return whether gradient and diagonal of H are finite."""
-        return bool(np.isfinite(self.gradient).all() and np.isfinite(self.diagonal()).all())
+        """Return whether F, gradient and diagonal of H are finite."""
+        return bool(np.isfinite(self.cost) and np.isfinite(self.gradient).all() and np.isfinite(self.diagonal()).all())
 
     def make_solver(self) -> LinearSolver:
         """Return a solver of (H + mu D) d = -g, for this and later linearizations of the same objective."""
@@ -51,6 +52,11 @@ class Linearization:
     def with_penalty(self, theta: np.ndarray, old: np.ndarray, new: np.ndarray) -> "Linearization":
         """Return the linearization at the same theta under another diagonal of the penalty; no row is read again."""
         raise NotImplementedError
+
+    def under_penalty(self, theta: np.ndarray, old: np.ndarray, new: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return F and its gradient at the same theta under another diagonal of the penalty."""
+        cost = 0.5 * float(self.squares.sum()) + 0.5 * float(np.dot(new, theta * theta))
+        return cost, self.gradient + (new - old) * theta
 
     def curvature(self, penalty_diag: np.ndarray) -> Curvature:
         """Return log det H and gamma."""
@@ -78,8 +84,8 @@ class GramLinearization(_GramFields, Linearization):
         return self.gram.diagonal()
 
     def is_finite(self) -> bool:
-        """Return whether gradient and H are finite."""
-        return _kernels.is_finite(self.gradient, self.gram)
+        """Return whether F, gradient and H are finite."""
+        return math.isfinite(self.cost) and _kernels.is_finite(self.gradient, self.gram)
 
     def make_solver(self) -> CholeskySolver:
         """Return a solver with a factor of n_parameters rows."""
@@ -89,7 +95,7 @@ class GramLinearization(_GramFields, Linearization):
         """Return the linearization at the same theta under another penalty: no row is read again."""
         gram = self.gram.copy()  # others may hold the old one
         gram[np.diag_indices(len(gram))] += new - old
-        cost, gradient = change_penalty(self, theta, old, new)
+        cost, gradient = self.under_penalty(theta, old, new)
         return self._replace(cost=cost, gradient=gradient, gram=gram)
 
     def curvature(self, penalty_diag: np.ndarray) -> Curvature:
@@ -137,7 +143,7 @@ class JacobianLinearization(_JacobianFields, Linearization):
 
     def with_penalty(self, theta: np.ndarray, old: np.ndarray, new: np.ndarray) -> "JacobianLinearization":
         """Return the linearization at the same theta under another penalty."""
-        cost, gradient = change_penalty(self, theta, old, new)
+        cost, gradient = self.under_penalty(theta, old, new)
         return self._replace(cost=cost, gradient=gradient, penalty_diag=new)
 
     def curvature(self, penalty_diag: np.ndarray) -> Curvature:
@@ -187,14 +193,6 @@ class OperatorLinearization(Linearization):
     def make_solver(self) -> TruncatedCGSolver:
         """Return a solver by conjugate gradients."""
         return TruncatedCGSolver(self)
-
-
-def change_penalty(
-    linearization: Linearization, theta: np.ndarray, old: np.ndarray, new: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Return F and its gradient at theta under another diagonal of the penalty."""
-    cost = 0.5 * float(linearization.squares.sum()) + 0.5 * float(np.dot(new, theta * theta))
-    return cost, linearization.gradient + (new - old) * theta
 
 
 class _PassedFields(NamedTuple):

@@ -112,13 +112,9 @@ class OptimizerState:
     """State of a fit: `advance` changes it, and goes on from it as if it had never paused."""
 
     def __init__(
-        self,
-        objective: Objective,
-        theta: np.ndarray,
-        settings: OptimizerSettings,
-        start_time: float | None = None,
+        self, objective: Objective, theta: np.ndarray, settings: OptimizerSettings, start_time: float | None = None,
         snapshot: OptimizerSnapshot | None = None,
-    ):
+    ):  # fmt: skip
         """Linearise at `theta`, or restore the state of `snapshot`.
 
         Raises
@@ -141,7 +137,7 @@ class OptimizerState:
             objective = objective.rescaled(self.theta) if scale is None else objective.with_loss_scale(scale)
             self.point, self.scale = objective.linearize(self.theta), objective.loss_scale
         self.solver = self.point.make_solver()
-        if not is_finite(self.point):
+        if not self.point.is_finite():
             raise ValueError(
                 "The objective is not finite at the starting point: residuals or their derivatives overflow. "
                 "Scale the data, or start from smaller weights."
@@ -215,8 +211,3 @@ class OptimizerState:
     def damped_step(self) -> DampedStep:
         """Return the step d with (H + mu D) d = -g from the current point."""
         return self.solver.solve(self.point, self.damping.mu, self.damping_scale.diagonal, self.theta)
-
-
-def is_finite(point: Linearization) -> bool:
-    """Return whether F, its gradient and H are finite."""
-    return math.isfinite(point.cost) and point.is_finite()

@@ -4,8 +4,7 @@ import enum
 import math
 import time
 
-from .. import _kernels
-from .._kernels import RESOLUTION
+from .._kernels import LATE, NO_DIGITS, NO_STEP, RESOLUTION
 from .objective import Objective
 from .state import OptimizerSettings, OptimizerState
 
@@ -37,14 +36,8 @@ class Ending(enum.Enum):
         return not self.remedy
 
 
-# Endings by the status of a trial, see `_kernels.damping.decide`.
-OF_STATUS = {
-    _kernels.ACCEPTED: None,
-    _kernels.REJECTED: None,
-    _kernels.NO_DIGITS: Ending.PRECISION,
-    _kernels.NO_STEP: Ending.DAMPING,
-    _kernels.LATE: Ending.MAX_TIME,
-}
+# Endings by the status of the last trial, see `_kernels.damping.decide`.
+OF_STATUS = {NO_DIGITS: Ending.PRECISION, NO_STEP: Ending.DAMPING, LATE: Ending.MAX_TIME}
 
 
 def check_termination(objective: Objective, state: OptimizerState, settings: OptimizerSettings) -> Ending | None:

@@ -46,13 +46,9 @@ class Tasks(StartListener):
     """
 
     def __init__(
-        self,
-        estimator: SklearnObject,
-        problem: Problem,
-        n_iterations: int,
-        data: dict[str, object],
+        self, estimator: SklearnObject, problem: Problem, n_iterations: int, data: dict[str, object],
         attributes: Callable[[Problem, np.ndarray], dict[str, object]],
-    ):
+    ):  # fmt: skip
         """Create tasks that have not begun."""
         self._estimator, self._problem, self._data, self._attributes = estimator, problem, data, attributes
         self._is_stopped = False
@@ -117,8 +113,7 @@ class Tasks(StartListener):
             problem, theta = run.solution()
             return self._attributes(problem or self._problem, theta)
 
+        reconstruction = attributes if run.monitor.last else None
         self._is_stopped |= task.call_on_fit_task_end(
-            estimator=self._estimator,
-            **self._data,
-            reconstruction_attributes=attributes if run.monitor.last else None,
+            estimator=self._estimator, **self._data, reconstruction_attributes=reconstruction
         )

@@ -25,18 +25,10 @@ Json = Any  # what the json module reads and writes
 FORMAT = 3
 # Classes that a file may hold, by name: reading makes these and nothing else.
 TUPLES: dict[str, type] = {
-    "best": BestEvidence,
-    "damping": Damping,
-    "evidence": EvidenceState,
-    "optimizer": OptimizerSnapshot,
-    "power": PowerTransform,
-    "precisions": Precisions,
-    "run": RunSnapshot,
-    "scaling": Scaling,
-    "scalings": Scalings,
-    "snapshot": Snapshot,
-    "start": Start,
-}
+    "best": BestEvidence, "damping": Damping, "evidence": EvidenceState, "optimizer": OptimizerSnapshot,
+    "power": PowerTransform, "precisions": Precisions, "run": RunSnapshot, "scaling": Scaling, "scalings": Scalings,
+    "snapshot": Snapshot, "start": Start,
+}  # fmt: skip
 
 
 class Checkpoint:
@@ -117,14 +109,9 @@ class Checkpoint:
         """Replace a part, and write the file anew."""
         with self._saving:
             self._put(name, value)
-            content = {
-                "format": FORMAT,
-                "owner": self.owner,
-                "parts": {name: [part, len(arrays)] for name, (part, arrays) in self._parts.items()},
-            }
-            named = {
-                f"{name}/{i}": array for name, (_, arrays) in self._parts.items() for i, array in enumerate(arrays)
-            }
+            parts = {name: [part, len(arrays)] for name, (part, arrays) in self._parts.items()}
+            content = {"format": FORMAT, "owner": self.owner, "parts": parts}
+            named = {f"{name}/{i}": Z for name, (_, arrays) in self._parts.items() for i, Z in enumerate(arrays)}
             with open(self._temporary, "wb") as file:
                 np.savez(file, content=np.array(json.dumps(content)), **named)  # type: ignore[arg-type]
             os.replace(self._temporary, self.path)
@@ -160,12 +147,9 @@ def encode(value: object, arrays: list[np.ndarray], tuples: Mapping[str, type] =
     for name, kind in tuples.items():
         if isinstance(value, tuple) and type(value) is kind:
             return {name: [encode(part, arrays, tuples) for part in value]}
-    if (
-        isinstance(value, list)
-        and value
-        and all(isinstance(row, dict) and row.keys() == value[0].keys() for row in value)
-    ):
-        columns = {name: np.array([row[name] for row in value]) for name in value[0]}
+    rows = value if isinstance(value, list) else []
+    if rows and all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows):
+        columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
         return {"table": [[name, encode(column, arrays, tuples)] for name, column in columns.items()]}
     if isinstance(value, list | tuple):
         return [encode(part, arrays, tuples) for part in value]

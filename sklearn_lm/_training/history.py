@@ -15,6 +15,11 @@ from .._optimize.termination import Ending
 
 Row = dict[str, float]
 Listener = Callable[[Record, Row], Ending | None]
+# Printed columns.
+TITLES = {
+    "train_mse": "train MSE", "validation_mse": "val. MSE", "grad_norm": "gradient", "mu": "mu", "gain_ratio": "gain",
+    "time": "seconds",
+}  # fmt: skip
 
 
 class Monitor:
@@ -46,13 +51,10 @@ class Monitor:
     """
 
     def __init__(
-        self,
-        train_error: Callable[[Linearization], float],
-        held_out_errors: Mapping[str, Callable[[np.ndarray], float]],
-        rules: Sequence[Listener] = (),
-        stopping: "EarlyStopping | None" = None,
-        progress: "Progress | None" = None,
-    ):
+        self, train_error: Callable[[Linearization], float],
+        held_out_errors: Mapping[str, Callable[[np.ndarray], float]], rules: Sequence[Listener] = (),
+        stopping: "EarlyStopping | None" = None, progress: "Progress | None" = None,
+    ):  # fmt: skip
         """Create a monitor without rows."""
         self.train_error, self.held_out_errors = train_error, held_out_errors
         self.rules: list[Listener] = [*rules, *([stopping] if stopping else [])]
@@ -81,19 +83,11 @@ class Monitor:
         """Return the columns of the history for one record."""
         seconds = record.seconds
         return {
-            "loss": record.cost,
-            "train_mse": self.train_error(record.point),
-            **self._held_out(record.theta),
-            "grad_norm": record.grad_norm,
-            "mu": record.mu,
-            "gain_ratio": record.gain_ratio,
-            "n_evaluations": record.n_evaluations,
-            "time": record.time,
-            "time_jacobian": seconds.jacobian,
-            "time_solve": seconds.solve,
-            "time_evaluate": seconds.evaluate,
-            **self.columns,
-        }
+            "loss": record.cost, "train_mse": self.train_error(record.point), **self._held_out(record.theta),
+            "grad_norm": record.grad_norm, "mu": record.mu, "gain_ratio": record.gain_ratio,
+            "n_evaluations": record.n_evaluations, "time": record.time, "time_jacobian": seconds.jacobian,
+            "time_solve": seconds.solve, "time_evaluate": seconds.evaluate, **self.columns,
+        }  # fmt: skip
 
     def _held_out(self, theta: np.ndarray) -> Row:
         return {name: error(theta) for name, error in self.held_out_errors.items()}
@@ -182,15 +176,6 @@ class Progress:
     shows_rejected : bool
     """
 
-    COLUMNS = (
-        ("train_mse", "train MSE"),
-        ("validation_mse", "val. MSE"),
-        ("grad_norm", "gradient"),
-        ("mu", "mu"),
-        ("gain_ratio", "gain"),
-        ("time", "seconds"),
-    )
-
     def __init__(self, is_live: bool = True, shows_rejected: bool = False):
         self.shows_rejected = shows_rejected
         self.lines: list[str] = []
@@ -204,8 +189,8 @@ class Progress:
     def __call__(self, record: Record, row: Row) -> None:
         """Write the line of an iteration, before the first one the titles."""
         if not self.columns:
-            self.columns = [name for name, _ in self.COLUMNS if name in row]
-            self.write("iter" + "".join(f"{title:>12}" for name, title in self.COLUMNS if name in row))
+            self.columns = [name for name in TITLES if name in row]
+            self.write("iter" + "".join(f"{TITLES[name]:>12}" for name in self.columns))
         self.write(f"{record.iteration:4d}" + "".join(f"{row[name]:12.4g}" for name in self.columns))
 
     def on_reject(self, rejection: Rejection) -> None:
