@@ -80,8 +80,9 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         effect.
     scaling : {"auto", "minmax", "standard", "power"} or None, default="auto"
         "minmax" scales inputs to [-1, 1], "standard" to mean 0 and variance 1. "power" is "standard" after a power
-        transform [9]_ of the columns whose skewness exceeds 1. All three standardise the targets; constant columns are
-        only shifted. "auto" is "power" if `alpha` is estimated, otherwise "minmax". None scales nothing.
+        transform [9]_ of the columns with long tails: of a skewness above 1, or a kurtosis above 6. All three
+        standardise the targets; constant columns are only shifted. "auto" is "power" if `alpha` is estimated, but
+        "standard" without nonlinear units, and otherwise "minmax". None scales nothing.
     init : {"nguyen_widrow", "glorot", "small", "centred", "steep", "selected"}, default="nguyen_widrow"
         Family of the first start. "nguyen_widrow": units spread over the range of the data; "glorot": small random
         weights; "small": half of those; "centred": units whose inflection points lie at data points; "steep": the same
@@ -167,7 +168,8 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
     x_offset_, x_scale_ : ndarray of shape (n_features_in_,)
         The network receives ``(X - x_offset_) / x_scale_``, after the power transforms of `x_power_`.
     x_power_ : PowerTransform
-        Power transforms: arrays `column`, `centre`, `spread` and `exponent`, empty if no column is transformed.
+        Power transforms: arrays `column`, `centre`, `spread` and `exponent` (NaN for arcsinh), empty if no column is
+        transformed.
     y_offset_, y_scale_ : ndarray of shape (n_outputs_,)
         Predictions are ``y_offset_ + y_scale_ * output``.
     n_iter_, best_iter_ : int

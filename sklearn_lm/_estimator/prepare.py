@@ -115,17 +115,18 @@ def prepare(
     )  # fmt: skip
     weighting = read_weights(config.weight_type, by_evidence, data.rows, sets["train"])
     sets["train"] = weighting.apply(sets["train"])  # of the other sets only means are used
-    scalings = resume_point.scalings if resume_point else make_scalings(config.scaling, sets["train"], by_evidence)
+    kind = config.scaling
+    if kind == "auto":  # a linear network is linear in the caller's inputs
+        kind = "minmax" if not by_evidence else "power" if network.is_nonlinear else "standard"
+    scalings = resume_point.scalings if resume_point else make_scalings(kind, sets["train"])
     unmapped, sets = sets["train"], {name: part.mapped(scalings.power) for name, part in sets.items()}
     rows = {name: part.rows(scalings.y) for name, part in sets.items()}
     sample_X = rows["train"].sample
     return Prepared(network, by_evidence, scalings, weighting, split_indices, sets, unmapped, rows, sample_X, data)
 
 
-def make_scalings(kind: str | None, train: RowSet, by_evidence: bool) -> Scalings:
-    """Return the scalings of a new fit for the parameter `scaling`."""
-    if kind == "auto":
-        kind = "power" if by_evidence else "minmax"
+def make_scalings(kind: str | None, train: RowSet) -> Scalings:
+    """Return the scalings of a new fit for the parameter `scaling`, not "auto"."""
     if kind != "power":
         return Scalings(identity_power(), *make_scaling(kind, train.columns("X"), train.columns("Y")))
     check_input_range(train.columns("X").range())

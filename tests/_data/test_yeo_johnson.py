@@ -23,6 +23,45 @@ def test_best_exponent_is_scipys(skewed):
     np.testing.assert_allclose(best_exponent(z, np.full(200, 1 / 200)), stats.yeojohnson(z)[1], atol=1e-4)
 
 
+def test_without_an_exponent_the_map_is_arcsinh(rng):
+    z = rng.normal(scale=1e3, size=50)
+    np.testing.assert_array_equal(yeo_johnson(z, np.nan), np.arcsinh(z))
+
+
+def mapped_column(x):
+    """Return the mapped values, standardised."""
+    return stats.zscore(make_power(x[:, None], np.ones(len(x))).forward(x[:, None])[:, 0])
+
+
+@pytest.mark.parametrize("n_decades", [3, 5, 8, 12, 250])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_decades_of_one_sign_become_a_line(n_decades, sign):
+    exponents = np.linspace(-n_decades / 2, n_decades / 2, 50)
+    assert np.corrcoef(mapped_column(sign * 10.0**exponents), sign * exponents)[0, 1] > 0.999
+
+
+def test_decades_on_both_sides_of_a_centre_become_a_line():
+    half = np.logspace(-2, 4, 30)
+    x = np.concatenate([-half, half]) + 7
+    assert np.corrcoef(mapped_column(x), np.arcsinh(10 * (x - 7)))[0, 1] > 0.99
+
+
+def test_zeros_do_not_hide_the_decades_above_them():
+    x = np.append(np.zeros(20), np.logspace(-2, 4, 40))
+    assert np.corrcoef(mapped_column(x), np.log(x + 0.01))[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("n_rows", [100, 20_000])
+@pytest.mark.parametrize("distance", [1e3, -1e9])
+def test_one_far_point_does_not_hide_the_others(n_rows, distance, rng):
+    x = np.append(rng.normal(size=n_rows - 1), distance)
+    assert mapped_column(x)[:-1].std() > 0.5
+
+
+def test_values_that_rounding_errors_separate_are_no_scale():
+    assert mapped_column(np.array([0.3, 0.1 + 0.2, 1.0, 2.0, 50.0]))[2:].std() > 0.5
+
+
 def test_only_skewed_columns_are_mapped(skewed):
     power = make_power(skewed, np.ones(200))
     np.testing.assert_array_equal(power.column, [1, 2])
@@ -41,8 +80,16 @@ def test_units_do_not_matter(skewed):
     np.testing.assert_allclose(other[:, 2], -mapped[:, 2], rtol=1e-5)  # mirrored, and so is the map
 
 
+@pytest.mark.parametrize("unit", [2.0**-600, 0.25, 2.0**600])
+def test_powers_of_two_in_the_units_change_no_bit(unit, rng):
+    X = np.column_stack([np.logspace(-3, 5, 60), rng.standard_cauchy(size=60), rng.exponential(size=60)])
+    mapped, other = (make_power(Z, np.ones(60)).forward(Z) for Z in (X, unit * X))
+    np.testing.assert_array_equal(mapped, other)
+
+
 def test_a_weight_is_a_repeated_row(skewed, rng):
     weight = rng.randint(1, 4, size=200)
+    skewed = np.column_stack([skewed, rng.lognormal(sigma=4, size=200), rng.standard_cauchy(size=200)])
     repeated = np.repeat(skewed, weight, axis=0)
     for a, b in zip(make_power(skewed, weight.astype(float)), make_power(repeated, np.ones(weight.sum())), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
