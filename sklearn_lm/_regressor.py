@@ -412,7 +412,8 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         Warns
         -----
         ConvergenceWarning
-            If `max_iter` or `max_time` ended the fit.
+            If `max_iter` or `max_time` ended the fit while it still improved, or if the fit explains the training rows
+            less well than their nearest neighbours do.
         UserWarning
             If the fit estimated the penalty and the mean of `sample_weight` is below 0.1, with
             ``weight_type="frequency"``.
@@ -428,7 +429,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         fit = fit_networks(FitInputs(data, config, checkpoint, previous, set_result, listener))
         if checkpoint:
             checkpoint.remove()
-        warn_about(fit)
+        warn_about(self, fit)
         return self
 
     def predict(self, X: ArrayLike, return_std: bool | str = False, return_cov: bool | str = False) -> Any:

@@ -287,7 +287,7 @@ def test_test_set_has_no_influence_on_the_fit(overfitting):
 
 # ---- endings ------------------------------------------------------------------------------------------
 def test_unconverged_fit_warns_with_reason_and_remedy(curve):
-    with pytest.warns(ConvergenceWarning, match=r"max_iter iterations were made.*raise max_iter") as caught:
+    with pytest.warns(ConvergenceWarning, match=r"max_iter iterations were made.*Raise max_iter") as caught:
         model = LMRegressor(max_iter=2, random_state=0).fit(*curve)
     assert caught[0].filename == __file__
     assert (model.n_iter_, model.stop_reason_) == (2, "max_iter iterations were made")
@@ -298,7 +298,7 @@ def test_a_penalty_is_the_remedy_only_for_fits_without_one(curve, alpha, is_repo
     with pytest.warns(ConvergenceWarning) as caught:
         LMRegressor(alpha=alpha, max_iter=2, random_state=0).fit(*curve)
     message = str(caught[0].message)
-    assert message.endswith("Fit fewer units, or raise max_iter.")
+    assert message.endswith("Raise max_iter, or fit fewer units.")
     assert ("set alpha='evidence'" in message) == is_reported
 
 

@@ -16,6 +16,8 @@ SHARE = 0.95
 VARIATION = 1e-6
 # Two units of a layer are duplicates if their activations correlate more than this.
 CORRELATION = 0.9999
+# Superfluous units are harmless if leave-one-out R2 exceeds this.
+MIN_LOO_SCORE = 0.999
 
 
 class Finding(NamedTuple):
@@ -26,18 +28,33 @@ class Finding(NamedTuple):
     advice: str
 
 
-def diagnose(network: NetworkPredictor, n_residuals: int, has_penalty: bool) -> list[Finding]:
-    """Return the findings for a fitted network, which has `n_residuals` training rows times outputs."""
-    remedy = "fit fewer units" if has_penalty else "fit fewer units, or set alpha > 0"
+def diagnose(network: NetworkPredictor, n_residuals: int, penalty: str, loo_score: float) -> list[Finding]:
+    """Return the findings for a fitted network.
+
+    Parameters
+    ----------
+    network : NetworkPredictor
+    n_residuals : int
+        Number of training rows times outputs.
+    penalty : {"estimated", "fixed", "none"}
+        An estimated penalty makes superfluous units harmless.
+    loo_score : float
+        Leave-one-out R2, or NaN.
+    """
+    remedy = fewer = "fit fewer units"
+    if penalty == "estimated":
+        remedy = fewer = "harmless, because the penalty is estimated"
+    elif loo_score > MIN_LOO_SCORE and n_residuals >= network.network.n_parameters:
+        remedy = fewer = f"harmless, because leave-one-out R2 is {loo_score:.5g}"
+    elif penalty == "none":
+        remedy = "fit fewer units, or set alpha > 0"
     layers = list(zip(network.network.activations, hidden_units(network), strict=False))
     return [
         _rank(network, remedy),
-        _size(n_residuals / network.network.n_parameters, remedy, has_penalty),
+        _size(network, n_residuals / network.network.n_parameters, remedy, penalty),
         _units("saturated units", layers, is_saturated, f"act as steps or not at all; {remedy}"),
-        _units("constant units", layers, is_constant, "do no more than a bias; fit fewer units"),
-        _units(
-            "duplicate units", layers, is_duplicate, "much the same as another unit of their layer; fit fewer units"
-        ),
+        _units("constant units", layers, is_constant, f"do no more than a bias; {fewer}"),
+        _units("duplicate units", layers, is_duplicate, f"much the same as another unit of their layer; {fewer}"),
     ]
 
 
@@ -71,13 +88,15 @@ def _rank(predictor: NetworkPredictor, remedy: str) -> Finding:
     return Finding(name, f"{rank} of {network.n_parameters}", advice)
 
 
-def _size(ratio: float, remedy: str, has_penalty: bool) -> Finding:
+def _size(predictor: NetworkPredictor, ratio: float, remedy: str, penalty: str) -> Finding:
     """Return the number of residuals per parameter."""
     advice = "enough data for this network"
-    if ratio < 1:
+    if ratio < 3 and penalty == "estimated" and predictor.posterior is not None:
+        advice = f"the estimated penalty leaves {predictor.posterior.n_effective:.3g} effective parameters"
+    elif ratio < 1:
         advice = f"fewer residuals than parameters: noise can be fitted exactly; {remedy}"
     elif ratio < 3:
-        hint = "" if has_penalty else ": on noisy data set alpha='evidence', or use early_stopping=True"
+        hint = "" if penalty != "none" else ": on noisy data set alpha='evidence', or use early_stopping=True"
         advice = f"few residuals for so many parameters{hint}"
     return Finding("residuals per parameter", f"{ratio:.3g}", advice)
 

@@ -18,8 +18,9 @@ from .._uncertainty.ensemble import mix
 from .._uncertainty.predictive import Errors, LooScore, NoiseModels, score_left_out
 from .config import FitConfig
 from .fit import Fit, FittedNetwork
-from .prediction import Attributes
+from .prediction import Attributes, Predictor
 from .prepare import Prepared
+from .quality import REMEDY, better_neighbours, is_unconverged
 
 # Weights of a smaller mean are rather shares, or inverse variances, than numbers of rows. On 200 rows of a noisy sine a
 # mean of 0.1 still finds the curve, and one of 0.05 explains most of it as noise.
@@ -28,6 +29,7 @@ MIN_MEAN_WEIGHT = 0.1
 OCCASIONAL = (
     "n_features_in_", "feature_names_in_", "loss_weights_", "loss_scale_", "alpha_", "log_evidence_",
     "feature_relevance_", "growth_", "estimators_", "_precisions", "_snapshot", "_loo",
+    "_neighbour_score",
 )  # fmt: skip
 
 
@@ -165,8 +167,10 @@ def warm_start_attributes(fitted: Attributes, config: FitConfig) -> list[Attribu
     return [vars(member) for member in members] if len(members) == config.n_networks else []
 
 
-def warn_about(fit: Fit) -> None:
-    """Warn of weights that the evidence takes for too few rows, and of the first network that did not converge."""
+def warn_about(model: BaseEstimator, fit: Fit) -> None:
+    """Warn of weights that the evidence takes for too few rows, of the first network that did not converge, and of a
+    fit that explains less than nearest neighbours do.
+    """
     best = fit.best
     if best.precisions is not None and best.posterior is not None:
         mean = best.posterior.state.weight / fit.prepared.set_sizes["train"]
@@ -177,7 +181,8 @@ def warn_about(fit: Fit) -> None:
                 UserWarning,
                 stacklevel=4,  # the line that called fit
             )
-    for ending in [network.ending for network in fit.begun if not network.ending.converged][:1]:
+    unconverged = [network.ending for network in fit.begun if is_unconverged(fit.prepared, network)]
+    for ending in unconverged[:1]:
         is_unpenalized = ending is Ending.MAX_ITER and fit.config.alpha == 0
         penalty = "If the data are noisy, set alpha='evidence'. " if is_unpenalized else ""
         warnings.warn(  # last, because a caller may turn it into an error
@@ -185,3 +190,7 @@ def warn_about(fit: Fit) -> None:
             ConvergenceWarning,
             stacklevel=4,
         )
+    better = None if unconverged else better_neighbours(fit, Predictor.from_attributes(vars(model)).mean)
+    if better is not None:
+        vars(model)["_neighbour_score"] = better.neighbours
+        warnings.warn(f"{better.sentence} {REMEDY}.", ConvergenceWarning, stacklevel=4)

@@ -8,8 +8,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .diagnostics import diagnose
+from .diagnostics import Finding, diagnose
 from .prediction import Attributes, NetworkPredictor
+from .quality import REMEDY
 
 
 class Table(NamedTuple):
@@ -115,8 +116,13 @@ def _errors(fitted: Attributes) -> Table:
 def _health(fitted: Attributes) -> Table:
     """Return the table of diagnostics."""
     n_residuals = fitted["_set_sizes"]["train"] * fitted["n_outputs_"]
-    has_penalty = "alpha_" in fitted or (not isinstance(fitted["alpha"], str) and fitted["alpha"] > 0)
-    findings = diagnose(NetworkPredictor.from_attributes(fitted), n_residuals, has_penalty)
+    is_fixed = not isinstance(fitted["alpha"], str) and fitted["alpha"] > 0
+    penalty, loo = "estimated" if "alpha_" in fitted else "fixed" if is_fixed else "none", fitted.get("_loo")
+    predictor = NetworkPredictor.from_attributes(fitted)
+    findings = diagnose(predictor, n_residuals, penalty, np.nan if loo is None else loo.score)
+    if (score := fitted.get("_neighbour_score")) is not None:
+        advice = f"better than the fit. {REMEDY}"
+        findings.insert(0, Finding("R2 of nearest neighbours", f"{score:.3g}", advice))
     return Table("Health", ("", "", ""), findings, ends_in_words=True)
 
 

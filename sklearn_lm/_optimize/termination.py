@@ -22,7 +22,7 @@ class Ending(enum.Enum):
     GOAL = "the training error reached goal", ""
     EVIDENCE = "the evidence of the data did not rise any more", ""
     PATIENCE = "the validation error did not fall for n_iter_no_change iterations", ""
-    MAX_ITER = "max_iter iterations were made", "Fit fewer units, or raise max_iter"
+    MAX_ITER = "max_iter iterations were made", "Raise max_iter, or fit fewer units"
     MAX_TIME = "max_time seconds have passed", "Raise max_time"
     CALLBACK = "a callback asked to stop", ""
     INTERRUPTED = "interrupted", ""
