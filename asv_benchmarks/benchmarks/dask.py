@@ -65,7 +65,7 @@ class Counting:
         return [function(*of_block) for of_block in zip(*handles, strict=True)]
 
     def reduce(self, function: Callable, handles: Sequence[Any], merge: Callable = np.add) -> Any:
-        result = merge_tree([function(handle) for handle in handles], merge)
+        result = merge_tree(merge, *(function(handle) for handle in handles))
         self.n_bytes += len(pickle.dumps(function, protocol=5)) + len(pickle.dumps(result, protocol=5))
         return result
 

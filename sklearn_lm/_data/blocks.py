@@ -156,7 +156,7 @@ class BlockSet:
         summaries = [summary for summary in summaries if summary.n_rows > 0]
         if not summaries:
             raise ValueError("X has 0 rows: a minimum of 1 is required.")
-        self.summary: Summary = merge_tree(summaries, Summary.merge)
+        self.summary: Summary = merge_tree(Summary.merge, *summaries)
         self.ends = np.cumsum([0] + [summary.n_rows for summary in summaries])  # block i: rows ends[i] to ends[i + 1]
         self.X = Extent(self.summary.n_rows, len(self.summary.x_range[0]))
         self.Y = Extent(self.summary.n_rows, len(self.summary.y_range[0]))

@@ -103,12 +103,8 @@ def task(function: Callable, *handles: Handle) -> Delayed:
 def _tree(level: list[Delayed], merge: Callable[..., object]) -> Delayed:
     """Return one task that merges the results of many: each task merges `FAN_IN` neighbours of the level below."""
     while len(level) > 1:
-        level = [task(partial(_merge, merge), *level[i : i + FAN_IN]) for i in range(0, len(level), FAN_IN)]
+        level = [task(partial(merge_tree, merge), *level[i : i + FAN_IN]) for i in range(0, len(level), FAN_IN)]
     return level[0]
-
-
-def _merge(merge: Callable[..., T], *parts: T) -> T:
-    return merge_tree(parts, merge)
 
 
 def make_row_blocks(X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike) -> RowBlocks:

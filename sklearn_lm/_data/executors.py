@@ -47,10 +47,11 @@ def _listed(function: Callable[..., T], block: Handle) -> list[T]:
     return [function(block)]
 
 
-def merge_tree(parts: Sequence[T], merge: Callable[..., T]) -> T:
+def merge_tree(merge: Callable[..., T], *parts: T) -> T:
     """Merge neighbours, then neighbours of the results; the last of an odd number waits for the next level."""
     while len(parts) > 1:
-        parts = [merge(*parts[i : i + 2]) if i + 1 < len(parts) else parts[i] for i in range(0, len(parts), 2)]
+        pairs = (parts[i : i + 2] for i in range(0, len(parts), 2))
+        parts = tuple(merge(*pair) if len(pair) == 2 else pair[0] for pair in pairs)
     return parts[0]
 
 

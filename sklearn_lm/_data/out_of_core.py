@@ -16,7 +16,6 @@ from .._kernels.interrupt import check
 
 ArrayLike = Any  # what the caller passed: an array, a table, a Dask collection, a list
 Transform = Callable[[np.ndarray], np.ndarray]
-Part = tuple[np.ndarray, np.ndarray, np.ndarray]
 Range = tuple[np.ndarray, np.ndarray]  # smallest and largest value of each column
 
 TURN = MAX_SLOTS * BLOCK  # rows that the slots of a kernel take in one turn
@@ -130,19 +129,16 @@ def part_rows(n_columns: int) -> int:
     return max(1, PART_BYTES // (8 * max(1, n_columns) * TURN)) * TURN
 
 
-def parts(X: np.ndarray | Source, Y: np.ndarray, root_weight: np.ndarray) -> "tuple[Part, ...] | Iterator[Part]":
-    """Return (X, Y, root weights) for the kernels, part by part; all rows at once if X is an array."""
-    return ((X, Y, root_weight),) if isinstance(X, np.ndarray) else _read_parts(X, Y, root_weight)
-
-
-def _read_parts(X: Source, Y: np.ndarray, root_weight: np.ndarray) -> Iterator[Part]:
-    """Yield the parts of a source."""
-    n_rows, step = len(X), part_rows(X.shape[1])
-    for first in range(0, n_rows, step):
-        last = min(first + step, n_rows)
-        rows = X[first:last]
+def parts(X: np.ndarray | Source, *beside: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield the parts of X, with the same rows of the arrays beside it; all rows at once if X is an array."""
+    if isinstance(X, np.ndarray):
+        yield X, *beside
+        return
+    step = part_rows(X.shape[1])
+    for first in range(0, len(X), step):
+        rows = X[first : first + step]
         rows.flags.writeable = False  # one compiled variant of the kernels for all rows
-        yield rows, Y[first:last], root_weight[first:last]
+        yield rows, *(Z[first : first + step] for Z in beside)
 
 
 def sweep(Z: np.ndarray | Source) -> Iterator[np.ndarray]:

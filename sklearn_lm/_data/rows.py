@@ -4,14 +4,14 @@ Each protocol has two implementations: rows that this process reads (`DataSet`, 
 read in parts), and rows in blocks that may be on a cluster (`blocks.BlockSet`, `blocks.BlockRows`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from .._kernels import Driver, RowData, total_of_slots, work_on_rows
 from .hashing import distinct_rows, fingerprint, thin_rows
-from .out_of_core import Extent, Part, Source, is_range, parts, sample_of, sweep_together
+from .out_of_core import Extent, Source, is_range, parts, sample_of, sweep_together
 from .reductions import weighted_sum
 from .scaling import ArrayColumns, Columns, Scaling
 from .yeo_johnson import PowerTransform
@@ -153,10 +153,6 @@ class Rows(NamedTuple):
     def sample(self) -> np.ndarray:
         return sample_of(self.X)
 
-    def parts(self) -> Iterable[Part]:
-        """Return what the kernels take, one part after the other; all rows at once if they are in memory."""
-        return parts(self.X, self.Y, self.root_weight)
-
     def total(self, function: Callable[..., np.ndarray], *arguments: object) -> np.ndarray:
         return function(self, *arguments)
 
@@ -176,7 +172,7 @@ class Rows(NamedTuple):
         x_scaling : ndarray of shape (2, n_inputs)
         """
         first = 0
-        for X, Y, root_weight in self.parts():
+        for X, Y, root_weight in parts(self.X, self.Y, self.root_weight):
             data = RowData(X, Y, root_weight, x_scaling, first)
             driver(work_on_rows(len(X), len(sums), multiply_adds, first == 0), data, *arguments)
             first += len(X)

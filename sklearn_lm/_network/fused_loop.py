@@ -6,31 +6,24 @@ reported one by one. Which problems are small follows from the shape alone, so t
 same steps.
 """
 
-from typing import NamedTuple
+import time
+from typing import cast
 
 import numpy as np
 
 from .. import _kernels
 from .._data.rows import Rows
 from .._kernels import compile
+from .._optimize.damping import Damping
+from .._optimize.linear_solvers import CholeskySolver
 from .._optimize.linearization import GramLinearization, PassedPoint
+from .._optimize.state import Ahead, OptimizerState, Seconds, Step
 from .cross_products import Workspace, n_gradient
 from .gram_tables import make_gram_tables
 
 # Iterations that one call makes at most, and the multiply-adds of all of them: a fit that ends before the last has made
 # some in vain, and with more arithmetic in each iteration there is less to be gained.
 MAX_AHEAD, MAX_WORK = 8, 400_000
-
-
-class Iterations(NamedTuple):
-    """Iterations of one call: an entry for each accepted step, and the state after them."""
-
-    thetas: np.ndarray
-    points: list  # `PassedPoint`, and the linearization for the last of them
-    records: list[list[float]]  # columns as `_kernels` names them
-    status: int  # of the last trial, as `_kernels.damping` names it
-    damping: tuple[float, float]  # mu and its growth
-    n_trials: int
 
 
 def n_ahead(y_shape: tuple[int, ...], n_parameters: int) -> int:
@@ -63,25 +56,28 @@ class FusedLoop:
         self._activations = workspace.activations
 
     def iterate(
-        self, rows: Rows, penalty_diag: np.ndarray, start: tuple, control: tuple, n_max: int, seconds: float
-    ) -> Iterations:
-        """Make up to `n_max` accepted steps; `start` and the others are those of `Objective.iterate`."""
-        theta, point, diagonal, solver = start
-        current, is_current, other = self._activations.acquire_two(theta)
+        self, rows: Rows, penalty_diag: np.ndarray, state: OptimizerState, control: tuple, n_max: int, seconds: float
+    ) -> Ahead:
+        """Make up to `n_max` accepted steps, see `Objective.iterate`."""
+        start = time.perf_counter()
+        point, solver = cast(GramLinearization, state.point), cast(CholeskySolver, state.solver)
+        current, is_current, other = self._activations.acquire_two(state.theta)
         # Others may hold the old arrays.
-        theta, gradient, gram = theta.copy(), point.gradient.copy(), point.gram.copy()
+        theta, gradient, gram = state.theta.copy(), point.gradient.copy(), point.gram.copy()
         made, new = self._call(
             rows, penalty_diag, (current, is_current, other, False),
-            (solver.factor, theta, point.cost, gradient, gram, diagonal), control, min(n_max, self._n_ahead), seconds,
+            (solver.factor, theta, point.cost, gradient, gram, state.damping_scale.diagonal), control,
+            min(n_max, self._n_ahead), seconds,
         )  # fmt: skip
         n, status, mu, growth, n_trials, _, is_current = made
-        _, _, thetas, squares, table = new
-        records = table[:n].tolist()
+        _, _, thetas, squares, records = new
         self._activations.commit_two(theta if is_current else None, n % 2 == 1)
-        points: list = [PassedPoint(record[_kernels.COST], squares[i]) for i, record in enumerate(records)]
-        if points:
-            points[-1] = GramLinearization(points[-1].cost, gradient, gram, points[-1].squares)
-        return Iterations(thetas[:n], points, records, status, (mu, growth), n_trials)
+        steps = []
+        for i, (cost, norm, mu_after, ratio, n_tried, at, *phases) in enumerate(records[:n].tolist()):
+            here = PassedPoint(cost, squares[i]) if i < n - 1 else GramLinearization(cost, gradient, gram, squares[i])
+            how = Damping(mu_after), state.n_evaluations + int(n_tried), Seconds(*phases), start + at
+            steps.append(Step(thetas[i], here, norm, ratio, *how))
+        return Ahead(state.iteration, steps, status, Damping(mu, growth), state.n_evaluations + n_trials)
 
     def solve_output(self, rows: Rows, penalty_diag: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, float]:
         """Return what `NetworkObjective.solve_output` does."""

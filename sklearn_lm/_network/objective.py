@@ -19,14 +19,14 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from .. import _kernels
-from .._data import out_of_core
-from .._data.out_of_core import Source
+from .._data.out_of_core import Source, parts
 from .._data.rows import KernelRows, Rows, is_distributed, read_only
 from .._data.scaling import Scaling
 from .._optimize.linearization import GramLinearization, JacobianLinearization, Linearization
 from .._optimize.objective import Objective
+from .._optimize.state import Ahead
 from .cross_products import Workspace, gram_products, output_products, sum_of_squares, sums_along
-from .fused_loop import FusedLoop, Iterations, n_ahead
+from .fused_loop import FusedLoop, n_ahead
 from .gram_tables import make_gram_tables
 from .matrix_free import linearize_without_matrix
 from .penalty import Penalty
@@ -43,10 +43,8 @@ MAX_PROJECTION = 1000
 def mean_squared_error(rows: KernelRows, squares: np.ndarray, y_scaling: Scaling) -> float:
     """Return the weighted mean over rows and outputs, in squared units of the target, from `sum_of_squares`."""
     # In Python's own numbers: NumPy takes longer to begin with so few.
-    total = sum(
-        square * scale * scale for square, scale in zip(squares.tolist(), y_scaling.scale.tolist(), strict=True)
-    )
-    return total / (rows.weight * len(squares))
+    pairs = zip(squares.tolist(), y_scaling.scale.tolist(), strict=True)
+    return sum(square * scale * scale for square, scale in pairs) / (rows.weight * len(squares))
 
 
 def is_matrix_free(solver: str, network: Network, n_residuals: int) -> bool:
@@ -55,22 +53,18 @@ def is_matrix_free(solver: str, network: Network, n_residuals: int) -> bool:
     return solver == "cg" or (solver == "auto" and n_numbers > MAX_MATRIX)
 
 
-class SubsampleSizes(NamedTuple):
-    """Numbers of rows of the subsamples that steps are found with, see `_network/subsample.py`."""
+def subsample_sizes(solver: str, network: Network, rows: KernelRows) -> tuple[int, int]:
+    """Return the numbers of rows of the small and of the large subsample, see `_network/subsample.py`.
 
-    small: int  # 0 if there is none
-    large: int  # 0 if there is none, or if it is all rows beside a small one
-
-
-def subsample_sizes(solver: str, network: Network, rows: KernelRows) -> SubsampleSizes:
-    """Return the sizes of the subsamples, zeros if steps are found without."""
+    Each is 0 if there is none, and that of the large one if it is all rows beside a small one.
+    """
     (n_rows, n_outputs), p = rows.Y.shape, network.n_parameters
     if solver in ("gram", "cholesky") or p * p > MAX_MATRIX:
-        return SubsampleSizes(0, 0)
+        return 0, 0
     if solver == "cg":  # by products, whatever the time
-        return SubsampleSizes(0, n_large_subsample(n_rows, n_outputs, p))
+        return 0, n_large_subsample(n_rows, n_outputs, p)
     large = n_large_subsample(n_rows, n_outputs, p) if is_quicker(n_rows, n_outputs, p) else 0
-    return SubsampleSizes(n_small_subsample(n_rows, n_outputs, p, network.sizes[0]), large)
+    return n_small_subsample(n_rows, n_outputs, p, network.sizes[0]), large
 
 
 class NetworkObjective(Objective):
@@ -149,7 +143,7 @@ class NetworkObjective(Objective):
         return gradient
 
     @property
-    def iterate(self) -> Callable[..., Iterations] | None:
+    def iterate(self) -> Callable[..., Ahead] | None:
         """Several iterations in one call, for problems so small that calls of kernels count; None for others."""
         return partial(self._fused.iterate, self.rows, self.penalty.penalty_diag) if self._fused else None
 
@@ -310,7 +304,7 @@ def predict(
     n_slots = _kernels.n_slots_for(len(X))
     if isinstance(X, Source):
         X = X.in_place()
-    for X_part, f_part, _ in out_of_core.parts(X, f, f):
+    for X_part, f_part in parts(X, f):
         work = _kernels.work_on_rows(len(X_part), n_slots, network.n_parameters)
         _kernels.predict(work, read_only(X_part), x_scaling.table(), y_scaling.table(), network.at(theta), f_part)
     return f

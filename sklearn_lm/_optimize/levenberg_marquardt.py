@@ -17,7 +17,7 @@ from .._kernels import DampingRule, Trial
 from .damping import Damping
 from .linear_solvers import MAX_ACCELERATION, DampedStep
 from .objective import Objective
-from .state import Ahead, OptimizerSettings, OptimizerState, Record, Rejection, Seconds, Step
+from .state import OptimizerSettings, OptimizerState, Record, Rejection, Seconds, Step
 from .termination import OF_STATUS, Ending, check_termination, is_late
 
 
@@ -144,7 +144,12 @@ def _next_step_ahead(
     """Make one iteration, of those that the objective makes in one call."""
     while True:
         if state.ahead is None:
-            state.ahead = _make_ahead(objective, state, settings, rule, pause_at)
+            assert objective.iterate is not None
+            last = settings.max_iter if pause_at is None else min(pause_at, settings.max_iter)
+            used = time.perf_counter() - state.start_time
+            seconds = math.inf if settings.max_time is None else settings.max_time - used
+            control = *state.damping, rule, settings.acceleration, settings.solve_output, MAX_ACCELERATION
+            state.ahead = objective.iterate(state, control, max(1, last - state.iteration), seconds)
         ahead, i = state.ahead, state.iteration - state.ahead.first
         if i < len(ahead.steps):
             state.accept(ahead.steps[i])
@@ -153,24 +158,3 @@ def _next_step_ahead(
         if ahead.status in OF_STATUS:
             state.damping, state.n_evaluations = ahead.damping, ahead.n_evaluations
             return OF_STATUS[ahead.status]
-
-
-def _make_ahead(
-    objective: Objective, state: OptimizerState, settings: OptimizerSettings, rule: DampingRule, pause_at: int | None
-) -> Ahead:
-    """Return the iterations that the objective makes in one call from the current point."""
-    assert objective.iterate is not None
-    start = time.perf_counter()
-    last = settings.max_iter if pause_at is None else min(pause_at, settings.max_iter)
-    seconds = math.inf if settings.max_time is None else settings.max_time - (start - state.start_time)
-    begin = state.theta, state.point, state.damping_scale.diagonal, state.solver
-    control = *state.damping, rule, settings.acceleration, settings.solve_output, MAX_ACCELERATION
-    made = objective.iterate(begin, control, max(1, last - state.iteration), seconds)
-    steps = [
-        Step(theta, point, norm, ratio, Damping(mu), state.n_evaluations + int(n_trials), Seconds(*phases), start + at)
-        for theta, point, (_, norm, mu, ratio, n_trials, at, *phases) in zip(
-            made.thetas, made.points, made.records, strict=True
-        )
-    ]
-    n_evaluations = state.n_evaluations + made.n_trials
-    return Ahead(state.iteration, steps, made.status, Damping(*made.damping), n_evaluations)

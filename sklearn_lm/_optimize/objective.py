@@ -37,9 +37,9 @@ class Objective:
     def iterate(self) -> Callable[..., Any] | None:
         """Several iterations in one call, see `_network/fused_loop.py`; None if the objective has no such loop.
 
-        The callable takes `start`: theta, its linearization, the diagonal of D and the solver; `control`: mu, its
-        growth and rule, whether to accelerate and to solve for the output layer, and the largest ratio of acceleration
-        to step; the largest number of accepted steps; and the seconds that are left.
+        It takes the state of the optimizer; `control`: mu, its growth and rule, whether to accelerate and to solve for
+        the output layer, and the largest ratio of acceleration to step; the largest number of accepted steps; and the
+        seconds that are left. It returns what `_optimize.state.Ahead` describes.
         """
         return None
 

@@ -89,7 +89,7 @@ class InProcess:
         return [function(*of_block) for of_block in zip(*handles, strict=True)]
 
     def reduce(self, function, handles, merge=np.add):
-        return merge_tree([function(handle) for handle in handles], merge)
+        return merge_tree(merge, *(function(handle) for handle in handles))
 
 
 def in_memory(X, y, weight, n_blocks=N_BLOCKS):

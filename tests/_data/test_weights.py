@@ -16,7 +16,7 @@ class InProcess:
         return [function(*blocks) for blocks in zip(*handles, strict=True)]
 
     def reduce(self, function, handles, merge=np.add):
-        return merge_tree([function(block) for block in handles], merge)
+        return merge_tree(merge, *(function(block) for block in handles))
 
 
 UNITS = [1.0, 1e4, 0.1, 1e-13, 1 / 3, 7e12]

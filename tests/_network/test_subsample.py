@@ -440,6 +440,6 @@ def test_same_bits_for_any_number_of_threads(rng):
 def test_the_solver_decides(rng):
     network, rows, _, _ = problem(rng)
     assert subsample_sizes("cg", network, rows) == (0, n_large_subsample(400, 2, network.n_parameters))
-    assert subsample_sizes("cg", network, rows).large > 0
+    assert subsample_sizes("cg", network, rows)[1] > 0
     assert subsample_sizes("auto", network, rows) == (0, 0)  # too few parameters to be worth it
     assert subsample_sizes("cholesky", network, rows) == (0, 0)
