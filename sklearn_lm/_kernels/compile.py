@@ -162,7 +162,6 @@ def _twin(function: Callable, suffix: str) -> Callable:
     """Return the function under another name: the disk cache of numba tells functions apart by name and line only."""
     twin = FunctionType(function.__code__, function.__globals__, function.__name__ + suffix, function.__defaults__)
     twin.__qualname__ = function.__qualname__ + suffix
-    twin.__module__ = function.__module__
     return twin
 
 

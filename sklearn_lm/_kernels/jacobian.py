@@ -10,7 +10,7 @@ from .second_order import derivatives_along
 
 
 @jit()
-def jacobian_lines(layout, units, deltas, jacobian, count):
+def _jacobian_lines(layout, units, deltas, jacobian, count):
     """Compute lines of sqrt(w) J for one output: delta * [a, 1] for the parameters of each unit."""
     for layer in range(layout.shape[0]):
         n_weights, source = layout[layer, N_IN] + 1, layout[layer, SOURCE]
@@ -24,6 +24,24 @@ def jacobian_lines(layout, units, deltas, jacobian, count):
 
 
 @jit()
+def jacobian_of_block(network, units, weight_line, deltas, lines, J, first, count, padded):
+    """Compute the rows of sqrt(w) J for a block after its forward pass: row (first + s) n_outputs + o for sample s.
+
+    `deltas` and `lines` are buffers: lines of units and of parameters.
+    """
+    theta, layout = network
+    n_outputs = layout[layout.shape[0] - 1, N_OUT]
+    for output in range(n_outputs):
+        set_output_deltas(layout, output, weight_line, deltas, padded)
+        backward_block(theta, layout, units, deltas, padded)
+        _jacobian_lines(layout, units, deltas, lines, padded)
+        for s in range(count):
+            row = J[(first + s) * n_outputs + output]
+            for j in range(theta.size):
+                row[j] = lines[j, s]
+
+
+@jit()
 def _jacobian_block(X, root_weight, first, x_scaling, network, buffers, J):
     """Compute the rows of sqrt(w) J for the block that begins at row `first` of X; return its number of rows.
 
@@ -31,16 +49,10 @@ def _jacobian_block(X, root_weight, first, x_scaling, network, buffers, J):
     """
     theta, layout = network
     units, deltas, lines = buffers
-    n_outputs, weight_line = layout[layout.shape[0] - 1, N_OUT], np.empty(LINE)
+    weight_line = np.empty(LINE)
     count, padded = forward_rows(X, first, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
     load_root_weights(root_weight, first, count, padded, weight_line)
-    for output in range(n_outputs):
-        set_output_deltas(layout, output, weight_line, deltas, padded)
-        backward_block(theta, layout, units, deltas, padded)
-        jacobian_lines(layout, units, deltas, lines, padded)
-        for s in range(count):
-            for j in range(theta.size):
-                J[(first + s) * n_outputs + output, j] = lines[j, s]
+    jacobian_of_block(network, units, weight_line, deltas, lines, J, first, count, padded)
     return count
 
 

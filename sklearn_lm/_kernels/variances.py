@@ -3,10 +3,9 @@
 import numpy as np
 from numba import prange
 
-from .backward import backward_block, set_output_deltas
 from .compile import jit, serial_and_parallel
 from .forward import forward_rows
-from .jacobian import jacobian_lines
+from .jacobian import jacobian_of_block
 from .layout import BLOCK, LINE, STALE, START, STRIP, TO_OUTPUTS, VECTOR
 from .layout import block_starts, first_output, n_padded, n_units_in
 from .linalg import dot_of_first, multiply_by_inverse_factor
@@ -18,15 +17,15 @@ def prediction_variances(part, X, x_scaling, network, inverse_factor, f, product
 
     `inverse_factor` is V with zeros around it: n_padded(p) rows and a multiple of VECTOR columns.
     """
-    theta, layout = network
     for slot in prange(part.first_slot, part.end_slot):
         for block in block_starts(slot, part, X.shape[0]):
-            _block_variances(block, X, x_scaling, theta, layout, inverse_factor, f, products)
+            _block_variances(block, X, x_scaling, network, inverse_factor, f, products)
 
 
 @jit(inline="always")
-def _block_variances(block, X, x_scaling, theta, layout, inverse_factor, f, products):
+def _block_variances(block, X, x_scaling, network, inverse_factor, f, products):
     """Compute both for one block of rows, `STRIP` rows at a time."""
+    theta, layout = network
     n_outputs, width = products.shape[1], inverse_factor.shape[1]
     units, ones = np.empty((n_units_in(layout), LINE)), np.ones(LINE)
     deltas, lines = np.empty_like(units), np.empty((theta.size, STRIP + VECTOR))
@@ -35,14 +34,7 @@ def _block_variances(block, X, x_scaling, theta, layout, inverse_factor, f, prod
     for first in range(block, min(block + BLOCK, X.shape[0]), STRIP):
         strip = X[first : first + STRIP]
         count, padded = forward_rows(strip, START, x_scaling, theta, layout, units, STALE, TO_OUTPUTS)
-        for output in range(n_outputs):
-            set_output_deltas(layout, output, ones, deltas, padded)
-            backward_block(theta, layout, units, deltas, padded)
-            jacobian_lines(layout, units, deltas, lines, padded)
-            for s in range(count):
-                row = rows[s * n_outputs + output]
-                for j in range(theta.size):
-                    row[j] = lines[j, s]
+        jacobian_of_block(network, units, ones, deltas, lines, rows, START, count, padded)
         multiply_by_inverse_factor(inverse_factor, theta.size, rows, count * n_outputs, z)
         for s in range(count):
             for o in range(n_outputs):

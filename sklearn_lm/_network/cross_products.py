@@ -117,9 +117,7 @@ def sums_along(
     return workspace.reduce(_kernels.accumulate_along, rows, theta, multiply_adds, n_sums, direction, to_second)
 
 
-def first_order_sums(
-    rows: Rows, workspace: Workspace, theta: np.ndarray, every: int, kept: np.ndarray
-) -> np.ndarray:  # fmt: skip
+def first_order_sums(rows: Rows, workspace: Workspace, theta: np.ndarray, every: int, kept: np.ndarray) -> np.ndarray:
     """Return the sums that make squares, gradient and diagonal of J'J; fill `kept` as `accumulate_first_order` says."""
     workspace = workspace.of(rows)
     layout = workspace.network.layout

@@ -132,24 +132,21 @@ class SubsamplePreconditioner:
         self._buffers = None if small is None else woodbury_buffers(small)
         self._factor = factor_buffer(len(linearization.gradient))
         self._jacobian: np.ndarray | None = None  # of the small subsample, if M is made of it
-        self._damping = np.empty(0)
+        self._damping = self._gram = np.empty(0)
         self._linearization: SubsampledLinearization | None = None
-        self._gram: np.ndarray | None = None
 
     def factor(self, linearization: SubsampledLinearization, mu: float, diagonal: np.ndarray) -> None:
         """Choose the subsample and factor, by the point and its damping alone.
 
         So a fit that is restored in the middle of its trials makes the same steps.
         """
-        if self._linearization is not linearization:
-            self._linearization, self._gram = linearization, linearization.gram
         self._jacobian = self._small_factor(linearization, mu, diagonal)
         if self._jacobian is not None:
             self.forcing = self.acceleration_forcing = SMALL_FORCING
             return
         self.forcing, self.acceleration_forcing = SAMPLE_FORCING, SAMPLE_ACCELERATION_FORCING
-        if self._gram is None:
-            self._gram = linearization.make_gram()
+        if self._linearization is not linearization:
+            self._linearization, self._gram = linearization, linearization.make_gram()
         if not _kernels.cholesky(self._gram, mu, diagonal, self._factor):
             # Rounding left no factor: as with blocks, the diagonal alone takes its place.
             self._factor[:] = 0.0

@@ -149,9 +149,7 @@ class OptimizerState:
         self.costs = [self.point.cost]
         self.norm = _kernels.norm(self.point.gradient)
         self.moment = time.perf_counter()  # when this iteration was made
-        self.gain_ratio = math.nan
-        self.n_evaluations = 1
-        self.iteration = 0
+        self.gain_ratio, self.n_evaluations, self.iteration = math.nan, 1, 0
         self.seconds_before = 0.0  # of earlier calls of `fit`
         self.is_reported = False
         self.ahead: Ahead | None = None
