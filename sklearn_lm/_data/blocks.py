@@ -1,8 +1,8 @@
 """Rows in blocks that may be elsewhere: every pass over them is a function of one block, and a sum over the blocks.
 
 `RowBlocks` are blocks as the caller passes them, `BlockSet` the checked rows, `BlockRows` the same ready for the
-kernels; both answer as rows in memory do (`rows.RowSet`, `rows.KernelRows`). An `Executor` decides which process
-computes, such as `dask.DaskExecutor`.
+kernels; the latter two have the methods of rows in memory (`rows.DataSet`, `rows.Rows`), which say what they do. An
+`Executor` decides which process computes, such as `dask.DaskExecutor`.
 """
 
 import hashlib
@@ -136,7 +136,7 @@ def _weighted_sums(
 
 
 class BlockSet:
-    """A set of rows in the caller's own units; see `rows.RowSet`.
+    """A set of rows in the caller's own units, with the methods of `rows.DataSet`.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def _pick_together(pick: Callable[[DataSet], DataSet], a: DataSet, b: DataSet) -
 
 
 class BlockRows(NamedTuple):
-    """A set of rows ready for the kernels; see `rows.KernelRows`."""
+    """A set of rows ready for the kernels, with the methods of `rows.Rows`."""
 
     executor: Executor
     handles: Sequence[Handle]  # blocks that are `Rows`
@@ -270,3 +270,12 @@ def _on_one_thread(function: Callable[..., np.ndarray], arguments: tuple, block:
 
 def _mean_power(block: Rows, weight: float, centre: np.ndarray, power: int) -> np.ndarray:
     return block._replace(weight=weight).mean_power(centre, power)
+
+
+RowSet = DataSet | BlockSet  # rows in the caller's units
+KernelRows = Rows | BlockRows  # rows ready for the kernels
+
+
+def is_distributed(rows: RowSet | KernelRows) -> bool:
+    """Return whether the rows may be in other processes."""
+    return isinstance(rows, BlockSet | BlockRows)

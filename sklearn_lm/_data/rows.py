@@ -1,11 +1,11 @@
-"""Sets of rows: in the caller's units (`RowSet`), and ready for the kernels (`KernelRows`).
+"""Sets of rows that this process reads: in the caller's units (`DataSet`), and ready for the kernels (`Rows`).
 
-Each protocol has two implementations: rows that this process reads (`DataSet`, `Rows`; an array, or a `Source` that is
-read in parts), and rows in blocks that may be on a cluster (`blocks.BlockSet`, `blocks.BlockRows`).
+X is an array, or a `Source` that is read in parts. Rows in blocks that may be on a cluster have the same methods
+(`blocks.BlockSet`, `blocks.BlockRows`), so that no caller asks which of the two it has (`RowSet`, `KernelRows`).
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,95 +13,26 @@ from .._kernels import Driver, RowData, total_of_slots, work_on_rows
 from .hashing import distinct_rows, fingerprint, thin_rows
 from .out_of_core import Extent, Source, is_range, parts, sample_of, sweep_together
 from .reductions import weighted_sum
-from .scaling import ArrayColumns, Columns, Scaling
+from .scaling import ArrayColumns, Scaling
 from .yeo_johnson import PowerTransform
 
 Table = np.ndarray | Source | Extent
 T = TypeVar("T")
 
 
-class AnyRows(Protocol):
-    """Common part of `RowSet` and `KernelRows`."""
-
-    @property
-    def X(self) -> Table: ...
-
-    @property
-    def Y(self) -> Table: ...
-
-
-class RowSet(AnyRows, Protocol):
-    """Rows with their targets and weights, in the caller's units."""
-
-    def columns(self, name: str) -> Columns:
-        """Return the columns of "X" or "Y", for sums over the rows."""
-
-    def take(self, rows: np.ndarray) -> "RowSet":
-        """Return some of the rows, by ascending numbers."""
-
-    def total_weight(self) -> float:
-        """Return the sum of the weights."""
-
-    def weighted_rows(self) -> np.ndarray:
-        """Return the numbers of the rows whose weight is not zero."""
-
-    def reduce(self, function: Callable[["DataSet"], T], merge: Callable[[T, T], T]) -> T:
-        """Return the results of a function of one block of rows, merged over the blocks."""
-
-    def converted(self, function: Callable[["DataSet"], "DataSet"]) -> "RowSet":
-        """Return the rows that a function makes of each block."""
-
-    def mapped(self, power: PowerTransform) -> "RowSet":
-        """Return the rows with transformed inputs."""
-
-    def distinct(self, n_max: int) -> "DataSet":
-        """Return at most `n_max` distinct rows, chosen by their hashes, each with the weight of all its copies."""
-
-    def thinned(self, n_max: int) -> "DataSet":
-        """Return at most `n_max` rows, chosen by their hashes."""
-
-    def local(self, n_max: int) -> "DataSet":
-        """Return all rows if this process reads them, else at most `n_max` of them."""
-
-    def rows(self, y_scaling: Scaling) -> "KernelRows":
-        """Return the rows ready for the kernels."""
-
-    def fingerprint(self) -> str:
-        """Return a digest that is the same for equal rows, and practically never for others."""
-
-
-class KernelRows(AnyRows, Protocol):
-    """Rows with scaled targets and square roots of weights, ready for the kernels."""
-
-    @property
-    def weight(self) -> float: ...
-
-    @property
-    def sample(self) -> np.ndarray:
-        """Inputs of some rows, evenly spread, for the model to keep."""
-
-    def total(self, function: Callable[..., np.ndarray], *arguments: object) -> np.ndarray:
-        """Return the sum over the blocks of the array that the function makes of each, given the arguments."""
-
-    def rescaled(self, factor: np.ndarray) -> "KernelRows":
-        """Return the rows with targets multiplied by a factor for each output."""
-
-    def mean_power(self, centre: np.ndarray, power: int) -> np.ndarray:
-        """Return the weighted mean of (y - centre)^power over the rows."""
-
-
 class DataSet(NamedTuple):
-    """Rows that this process reads, in the caller's units; see `RowSet`."""
+    """Rows with their targets and weights, in the caller's units."""
 
     X: np.ndarray | Source  # (n_rows, n_inputs) float64, C order
     Y: np.ndarray  # (n_rows, n_outputs) float64
     weight: np.ndarray  # (n_rows,)
 
     def columns(self, name: str) -> ArrayColumns:
+        """Return the columns of "X" or "Y", for sums over the rows."""
         return ArrayColumns(self.X if name == "X" else self.Y, self.weight)
 
     def take(self, rows: np.ndarray) -> "DataSet":
-        """Return some of the rows. No copy is made of neighbouring rows, nor of a source."""
+        """Return some of the rows, by ascending numbers. No copy is made of neighbouring rows, nor of a source."""
         if len(rows) == len(self.X):
             return self
         where = slice(int(rows[0]), int(rows[-1]) + 1) if is_range(rows) else rows
@@ -109,39 +40,49 @@ class DataSet(NamedTuple):
         return DataSet(X, self.Y[where], self.weight[where])
 
     def total_weight(self) -> float:
+        """Return the sum of the weights."""
         return float(self.weight.sum())
 
     def weighted_rows(self) -> np.ndarray:
+        """Return the numbers of the rows whose weight is not zero."""
         return np.flatnonzero(self.weight > 0)
 
     def reduce(self, function: Callable[["DataSet"], T], merge: Callable[[T, T], T]) -> T:
+        """Return the results of a function of one block of rows, merged over the blocks."""
         return function(self)
 
     def converted(self, function: Callable[["DataSet"], "DataSet"]) -> "DataSet":
+        """Return the rows that a function makes of each block."""
         return function(self)
 
     def mapped(self, power: PowerTransform) -> "DataSet":
+        """Return the rows with transformed inputs."""
         return self._replace(X=power.forward(self.X))
 
     def distinct(self, n_max: int) -> "DataSet":
+        """Return at most `n_max` distinct rows, chosen by their hashes, each with the weight of all its copies."""
         rows, weight = distinct_rows(*self, n_max)
         return DataSet(self.X[rows], self.Y[rows], weight)
 
     def thinned(self, n_max: int) -> "DataSet":
+        """Return at most `n_max` rows, chosen by their hashes."""
         return self.take(thin_rows(self.X, self.Y, n_max))
 
     def local(self, n_max: int) -> "DataSet":
+        """Return all rows if this process reads them, else at most `n_max` of them."""
         return self
 
     def rows(self, y_scaling: Scaling) -> "Rows":
+        """Return the rows ready for the kernels."""
         return make_rows(*self, y_scaling)
 
     def fingerprint(self) -> str:
+        """Return a digest that is the same for equal rows, and practically never for others."""
         return fingerprint(self)
 
 
 class Rows(NamedTuple):
-    """Rows that this process reads, ready for the kernels (`make_rows`); see `KernelRows`."""
+    """Rows with scaled targets and square roots of weights, ready for the kernels (`make_rows`)."""
 
     # (n_rows, n_inputs), as the caller gave it: kernels scale it block by block, and a source is read part by part
     X: np.ndarray | Source
@@ -151,9 +92,11 @@ class Rows(NamedTuple):
 
     @property
     def sample(self) -> np.ndarray:
+        """Inputs of some rows, evenly spread, for the model to keep."""
         return sample_of(self.X)
 
     def total(self, function: Callable[..., np.ndarray], *arguments: object) -> np.ndarray:
+        """Return the sum over the blocks of the array that the function makes of each, given the arguments."""
         return function(self, *arguments)
 
     def reduce(
@@ -179,9 +122,11 @@ class Rows(NamedTuple):
         return total_of_slots(sums)
 
     def rescaled(self, factor: np.ndarray) -> "Rows":
+        """Return the rows with targets multiplied by a factor for each output."""
         return self._replace(Y=read_only(self.Y * factor))
 
     def mean_power(self, centre: np.ndarray, power: int) -> np.ndarray:
+        """Return the weighted mean of (y - centre)^power over the rows."""
         sums = np.zeros_like(centre)
         for Y, root_weight in sweep_together(self.Y, self.root_weight):
             sums += weighted_sum(root_weight**2 / self.weight, (Y - centre) ** power)
@@ -197,11 +142,6 @@ def make_rows(X: np.ndarray | Source, Y: np.ndarray, weight: np.ndarray, y_scali
     if isinstance(X, np.ndarray):
         X = read_only(X)
     return Rows(X, read_only(Y), read_only(np.sqrt(weight)), float(weight.sum()))
-
-
-def is_distributed(rows: AnyRows) -> bool:
-    """Return whether the rows may be in other processes."""
-    return isinstance(rows.X, Extent)
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

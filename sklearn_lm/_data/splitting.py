@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .rows import RowSet
+from .blocks import RowSet
 
 SETS = ("train", "validation", "test")
 

@@ -20,10 +20,10 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from .blocks import RowBlocks, is_dask
+from .blocks import RowBlocks, RowSet, is_dask
 from .out_of_core import ArrayLike, Source, column_range, is_source, sweep
 from .ranges import check_overflow, check_weight_range, check_weight_sign
-from .rows import DataSet, RowSet
+from .rows import DataSet
 
 # Later releases of scikit-learn refuse weights that are all zero; `check_weight_range` names the remedy.
 ALLOW_ZEROS = (

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .rows import DataSet, RowSet
+from .blocks import RowSet
+from .rows import DataSet
 
 # Weights up to so many times the smallest one, and whole multiples of it, are read as repetitions: a bootstrap sample
 # has a row more often once in 10^8 rows. But precisions of two sensors may have such a ratio, too, and then the

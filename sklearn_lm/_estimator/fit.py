@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
+from .._data.blocks import is_distributed
 from .._data.executors import LostWorkersError
-from .._data.rows import DataSet, Rows, is_distributed
+from .._data.rows import DataSet, Rows
 from .._data.scaling import Scaling
 from .._data.yeo_johnson import Scalings
 from .._network.objective import Problem

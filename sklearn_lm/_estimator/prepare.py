@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from .._data.blocks import KernelRows, RowSet, is_distributed
 from .._data.hashing import fingerprint
 from .._data.out_of_core import ArrayLike
 from .._data.ranges import check_input_range
-from .._data.rows import KernelRows, RowSet, is_distributed
 from .._data.scaling import Scaling, make_scaling
 from .._data.splitting import divide
 from .._data.validation import check_rows, check_validation_set

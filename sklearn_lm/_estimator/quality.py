@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._data.rows import is_distributed
+from .._data.blocks import is_distributed
 from .._optimize.termination import Ending
 from .fit import Fit, FittedNetwork
 from .prepare import Prepared

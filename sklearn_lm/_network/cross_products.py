@@ -1,6 +1,6 @@
 """Sums over the rows that an evaluation of F needs: all that passes over the rows, and all that travels from a cluster.
 
-Each function is a reduction for `KernelRows.total`: it returns the sums of cross products over the rows it is given,
+Each function is a reduction for `Rows.total`: it returns the sums of cross products over the rows it is given,
 which may be all rows or one block of them. Of the total, a kernel `finish_...` makes gradient, Gram matrix or output
 layer in the process of the fit. For a Gram matrix about p^2 / 4 numbers travel from each block, with one hidden layer.
 """

@@ -19,8 +19,9 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from .. import _kernels
+from .._data.blocks import KernelRows, is_distributed
 from .._data.out_of_core import Source, parts
-from .._data.rows import KernelRows, Rows, is_distributed, read_only
+from .._data.rows import Rows, read_only
 from .._data.scaling import Scaling
 from .._optimize.linearization import GramLinearization, JacobianLinearization, Linearization
 from .._optimize.objective import Objective

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .._data.rows import DataSet, Rows, RowSet
+from .._data.blocks import RowSet
+from .._data.rows import DataSet, Rows
 from .._network.initialization import Sample, draw, mix
 from .._network.objective import Problem
 from .._network.topology import Network

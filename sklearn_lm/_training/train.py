@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._data.rows import RowSet
+from .._data.blocks import RowSet
 from .._network.objective import Problem, is_matrix_free
 from .._network.penalty import Groups, make_groups
 from .._optimize.state import OptimizerSettings
