@@ -34,9 +34,5 @@ class Robustness:
     def track_silent_failures(self, rows):
         return n_failures(rows)
 
-    def track_wrong_coverages(self, rows):
-        return sum(row.miscovers() for row in rows)
-
     track_median_ratio.unit = "error / error of the best peer"  # type: ignore[attr-defined]
     track_silent_failures.unit = "problems"  # type: ignore[attr-defined]
-    track_wrong_coverages.unit = "problems"  # type: ignore[attr-defined]

@@ -57,6 +57,8 @@ MORE: dict[str, list[dict[str, Any]]] = {
     "linear, 50 x 5": [units(())],
     "lognormal x, line": [units(())],
     "Vandermonde": [units(())],
+    "25 rows x 40": [units(())],
+    "30 rows x 60, sparse curve": [units(())],
     "weights 1/sigma^2": [{"weight_type": "inverse_variance"}],
     "weights of 1e13": [{"weight_type": "inverse_variance"}],
     "outliers": ROBUST,
