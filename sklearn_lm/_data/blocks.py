@@ -174,9 +174,8 @@ class BlockSet:
             return self
         parts = np.split(rows, np.searchsorted(rows, self.ends[1:-1]))
         # Every block receives its own row numbers only.
-        taken = [
-            _compact(part - begin, end - begin) for part, (begin, end) in zip(parts, pairwise(self.ends), strict=True)
-        ]
+        blocks = zip(parts, pairwise(self.ends), strict=True)
+        taken = [_compact(part - begin, end - begin) for part, (begin, end) in blocks]
         return BlockSet(self.executor, self.executor.persist(_take, self.handles, taken))
 
     def total_weight(self) -> float:

@@ -108,13 +108,11 @@ def output_products(rows: Rows, workspace: Workspace, theta: np.ndarray) -> np.n
     return workspace.reduce(_kernels.accumulate_output_products, rows, theta, rows.Y.shape[1], n_sums)
 
 
-def sums_along(
-    rows: Rows, workspace: Workspace, theta: np.ndarray, direction: np.ndarray, to_second: bool
-) -> np.ndarray:
-    """Return the sums that make J'W J direction or, if `to_second`, J'W r_vv."""
+def sums_along(rows: Rows, workspace: Workspace, theta: np.ndarray, v: np.ndarray, to_second: bool) -> np.ndarray:
+    """Return the sums that make J'W J v or, if `to_second`, J'W r_vv."""
     workspace, multiply_adds = workspace.of(rows), 4 * rows.Y.shape[1] if to_second else 5
     n_sums = n_gradient(workspace.network)
-    return workspace.reduce(_kernels.accumulate_along, rows, theta, multiply_adds, n_sums, direction, to_second)
+    return workspace.reduce(_kernels.accumulate_along, rows, theta, multiply_adds, n_sums, v, to_second)
 
 
 def first_order_sums(rows: Rows, workspace: Workspace, theta: np.ndarray, every: int, kept: np.ndarray) -> np.ndarray:

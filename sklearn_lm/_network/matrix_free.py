@@ -48,7 +48,7 @@ class MatrixFreeLinearization(_MatrixFreeFields, OperatorLinearization):
 
     def times(self, v: np.ndarray) -> np.ndarray:
         """Return H v."""
-        return gram_times(self.workspace, self.rows, self.penalty_diag, self.theta, v)
+        return gram_times(self.workspace, self.rows, self.theta, v) + self.penalty_diag * v
 
 
 def linearize_without_matrix(
@@ -64,13 +64,11 @@ def linearize_without_matrix(
     return MatrixFreeLinearization(cost, gradient, squares, diagonal, penalty_diag, theta, rows, kept, workspace)
 
 
-def gram_times(
-    workspace: Workspace, rows: Rows, penalty_diag: np.ndarray, theta: np.ndarray, v: np.ndarray
-) -> np.ndarray:
-    """Return H v at theta."""
+def gram_times(workspace: Workspace, rows: Rows, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Return J'W J v at theta."""
     product = np.empty_like(v)
     _kernels.finish_gradient(workspace.network.layout, rows.total(sums_along, workspace, theta, v, False), product)
-    return product + penalty_diag * v
+    return product
 
 
 class BlockPreconditioner:

@@ -163,7 +163,7 @@ class NetworkObjective(Objective):
         gram = None if small else self._sample.gram(rows, penalty_diag, theta)
         return SubsampledLinearization(
             linearization.cost, linearization.gradient, gram, jacobian, linearization.squares, theta, rows,
-            penalty_diag, self._workspace, self._sample,
+            penalty_diag, self._workspace, self._sample.gram,
         )  # fmt: skip
 
     def linearize_by_gram(self, theta: np.ndarray) -> GramLinearization:

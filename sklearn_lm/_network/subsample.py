@@ -15,7 +15,8 @@ rows, with 681 and 701 parameters and one input.)
 """
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,9 +29,6 @@ from .._optimize.linear_solvers import woodbury_buffers
 from .._optimize.linearization import OperatorLinearization
 from .cross_products import Workspace
 from .matrix_free import gram_times
-
-if TYPE_CHECKING:
-    from .objective import Subsample
 
 # Residuals of the large subsample for each parameter: at least so many, and up to twice as many if that is no more than
 # this share of all. Two products solve a system then.
@@ -77,7 +75,7 @@ class _SubsampledFields(NamedTuple):
     rows: Rows
     penalty_diag: np.ndarray  # (n_parameters,), S
     workspace: Workspace
-    sample: "Subsample"
+    large_gram: Callable[[Rows, np.ndarray, np.ndarray], np.ndarray]  # H of the large subsample
 
 
 class SubsampledLinearization(_SubsampledFields, OperatorLinearization):
@@ -109,11 +107,11 @@ class SubsampledLinearization(_SubsampledFields, OperatorLinearization):
 
     def times(self, v: np.ndarray) -> np.ndarray:
         """Return H v, with H = J'W J + S of all rows."""
-        return gram_times(self.workspace, self.rows, self.penalty_diag, self.theta, v)
+        return gram_times(self.workspace, self.rows, self.theta, v) + self.penalty_diag * v
 
     def make_gram(self) -> np.ndarray:
         """Return H of the large subsample, also if the small one took its place."""
-        return self.sample.gram(self.rows, self.penalty_diag, self.theta) if self.gram is None else self.gram
+        return self.large_gram(self.rows, self.penalty_diag, self.theta) if self.gram is None else self.gram
 
 
 class SubsamplePreconditioner:
@@ -132,36 +130,37 @@ class SubsamplePreconditioner:
         self._buffers = None if small is None else woodbury_buffers(small)
         self._factor = factor_buffer(len(linearization.gradient))
         self._jacobian: np.ndarray | None = None  # of the small subsample, if M is made of it
-        self._damping = self._gram = np.empty(0)
-        self._linearization: SubsampledLinearization | None = None
+        self._damping = np.empty(0)
+        self._point: SubsampledLinearization | None = None
+        self._gram: np.ndarray | None = None  # of the point
 
-    def factor(self, linearization: SubsampledLinearization, mu: float, diagonal: np.ndarray) -> None:
+    def factor(self, point: SubsampledLinearization, mu: float, diagonal: np.ndarray) -> None:
         """Choose the subsample and factor, by the point and its damping alone.
 
         So a fit that is restored in the middle of its trials makes the same steps.
         """
-        self._jacobian = self._small_factor(linearization, mu, diagonal)
+        if self._point is not point:
+            self._point, self._gram = point, point.gram
+        self._jacobian = self._small_factor(point, mu, diagonal)
         if self._jacobian is not None:
             self.forcing = self.acceleration_forcing = SMALL_FORCING
             return
         self.forcing, self.acceleration_forcing = SAMPLE_FORCING, SAMPLE_ACCELERATION_FORCING
-        if self._linearization is not linearization:
-            self._linearization, self._gram = linearization, linearization.make_gram()
+        if self._gram is None:
+            self._gram = point.make_gram()
         if not _kernels.cholesky(self._gram, mu, diagonal, self._factor):
             # Rounding left no factor: as with blocks, the diagonal alone takes its place.
             self._factor[:] = 0.0
-            np.fill_diagonal(self._factor, np.sqrt(linearization.diagonal() + mu * diagonal))
+            np.fill_diagonal(self._factor, np.sqrt(point.diagonal() + mu * diagonal))
 
-    def _small_factor(
-        self, linearization: SubsampledLinearization, mu: float, diagonal: np.ndarray
-    ) -> np.ndarray | None:
+    def _small_factor(self, point: SubsampledLinearization, mu: float, diagonal: np.ndarray) -> np.ndarray | None:
         """Factor by the small subsample; return its Jacobian, or None if it is too small or there is none."""
-        jacobian = linearization.small_jacobian
+        jacobian = point.small_jacobian
         if jacobian is None or self._buffers is None:
             return None
         scaled, gram, L = self._buffers
-        least = DUAL_RIDGE * linearization.data_diagonal.max()
-        self._damping = np.maximum(linearization.penalty_diag + mu * diagonal, least)
+        least = DUAL_RIDGE * point.data_diagonal.max()
+        self._damping = np.maximum(point.penalty_diag + mu * diagonal, least)
         if not _kernels.dual_factor(jacobian, self._damping, scaled, gram, L):
             return None
         n = len(jacobian)

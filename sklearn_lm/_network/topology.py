@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._kernels import ACTIVATIONS, NetworkArrays
+from .._kernels import ACTIVATIONS, OFFSET, NetworkArrays
 
 
 class Network(NamedTuple):
@@ -55,12 +55,8 @@ def _make_network(sizes: tuple[int, ...], names: tuple[str, ...]) -> Network:
 
 def layer_matrices(network: Network, theta: np.ndarray) -> list[np.ndarray]:
     """Return views [W_l | b_l] of theta, one matrix (n_out, n_in + 1) per layer."""
-    matrices, offset = [], 0
-    for n_in, n_out in zip(network.sizes[:-1], network.sizes[1:], strict=True):
-        end = offset + n_out * (n_in + 1)
-        matrices.append(theta[offset:end].reshape(n_out, n_in + 1))
-        offset = end
-    return matrices
+    layers = network.layout[:, : OFFSET + 1].tolist()
+    return [theta[at : at + n_out * (n_in + 1)].reshape(n_out, n_in + 1) for n_in, n_out, at in layers]
 
 
 def pack(coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,14 +1,14 @@
 """The contract between an objective and the optimizer."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from .linearization import Linearization
 
 
-class Objective:
+class Objective(Protocol):
     """Nonlinear least-squares objective F, with defaults for what not every objective has."""
 
     weight: float  # sum of the weights that F is a sum over (1 if it is no sum): gradients are reported per unit of it
@@ -16,22 +16,18 @@ class Objective:
 
     def cost(self, theta: np.ndarray) -> float:
         """Return F at a trial point."""
-        raise NotImplementedError
 
     def linearize(self, theta: np.ndarray) -> Linearization:
         """Return F, its gradient and a form of H = J'J + penalty."""
-        raise NotImplementedError
 
     def solve_output(self, theta: np.ndarray) -> tuple[np.ndarray, float]:
         """Return theta with its linear part replaced by the minimiser, and its F; for the setting of this name."""
-        raise NotImplementedError
 
     def curvature(self, theta: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """Return J'r_vv, r_vv the second derivative of the residuals along `direction`; for geodesic acceleration.
 
         A Jacobian in place of the Gram matrix takes r_vv itself.
         """
-        raise NotImplementedError
 
     @property
     def iterate(self) -> Callable[..., Any] | None:
