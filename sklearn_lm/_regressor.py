@@ -120,7 +120,8 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
     tol : float, default=1e-10
         The fit stops when F decreased by less than this fraction over five iterations.
     min_grad : float, default=1e-10
-        The fit stops when the norm of the gradient of F, divided by the sum of the weights, is at most this value.
+        The fit stops when the norm of the gradient of F, divided by the sum of the weights, is at most this value. A
+        network without hidden layers goes on until F changes by no more than its rounding error.
     goal : float, default=0.0
         The fit stops when the mean squared training error, in squared units of y, is at most this value.
     max_time : float or None, default=None

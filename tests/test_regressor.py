@@ -46,6 +46,20 @@ def test_linear_network_is_linear_regression(linear_data, hidden, activation, sc
     np.testing.assert_allclose(model.predict(X), peer.predict(X), rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.parametrize(("alpha", "n_powers", "tolerance"), [("auto", 7, 0.01), (0.0, 7, 1e-6), (0.0, 10, 0.1)])
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_powers_of_an_input_are_fitted_as_by_an_orthogonal_factorisation(alpha, n_powers, tolerance, is_weighted, rng):
+    x = np.linspace(0, 1, 60)
+    X, Y = x[:, None] ** np.arange(1, n_powers + 1), np.column_stack([np.cos(3 * x), np.exp(x) * 1e6])
+    root = np.sqrt(rng.uniform(0.1, 2, size=60)) if is_weighted else np.ones(60)
+    design = np.column_stack([np.ones(60), X])
+    best = np.linalg.lstsq(root[:, None] * design, root[:, None] * Y)[0]
+    for y, theta in zip((*Y.T, Y), (*best.T, best), strict=True):
+        f = fit(X, y, hidden=(), alpha=alpha, sample_weight=root**2).predict(X)
+        least, squares = (root**2 @ (y - g) ** 2 for g in (design @ theta, f))
+        assert (squares <= (1 + tolerance) * least).all()
+
+
 @pytest.mark.parametrize("alpha", [1e-3, 1.0, 100.0])
 def test_network_without_hidden_layers_is_ridge(linear_data, alpha):
     X, Y, weight = linear_data

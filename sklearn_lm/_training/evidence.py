@@ -34,7 +34,7 @@ from .._optimize.linearization import Curvature, Linearization
 from .._optimize.objective import Objective
 from .._optimize.state import DataChangedError, OptimizerSettings, OptimizerState
 from .._optimize.termination import Ending, check_limits
-from .evidence_formulas import MAX_BETA, log_evidence, near, updated
+from .evidence_formulas import MAX_BETA, MAX_LINEAR_BETA, log_evidence, near, updated
 from .history import Monitor
 from .linear_baseline import evidence_of_linear
 from .snapshot import BestEvidence, EvidenceState, Start
@@ -87,6 +87,8 @@ class EvidenceSearch:
         self.problem = self._first = problem._replace(penalty=penalty_of(start.precisions, groups))
         may_restart = start.family == "varied" and problem.network.is_nonlinear
         self.state = EvidenceState(start.precisions, n_restarts=0 if may_restart else MAX_RESTARTS, pause=FIRST)
+        is_determined = len(problem.network.sizes) == 2 and len(problem.rows["train"].Y) > problem.network.sizes[0] + 1
+        self._unit = math.sqrt(MAX_BETA / MAX_LINEAR_BETA) if is_determined else 1.0
         self._best_problem: Problem | None = None
         self.best_point: Linearization | None = None
         self._min_evidence: float | None = None  # less is a failure
@@ -201,7 +203,7 @@ class EvidenceSearch:
         alpha, betas = updated(
             old, self.groups, curvature.gamma, state.theta, point.squares,
             _gamma_of_outputs(self.problem.network, curvature.gamma), self.problem.rows["train"].weight,
-            np.prod(self.state.rescalings, axis=0),
+            np.prod(self.state.rescalings, axis=0) * self._unit,
         )  # fmt: skip
         if (known := self._known_betas()) is not None:  # approached as the others are: the first one is no trap
             betas = near(known, np.full(len(betas), old.beta))

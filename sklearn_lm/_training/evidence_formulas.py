@@ -37,6 +37,9 @@ MIN_ALPHA, MAX_ALPHA = 1e-5, 1e6
 # The least noise is 3e-6 of the spread of y. If rows are reproduced exactly it would fall without end, and the fit
 # would depend on rounding errors: equal data, divided into other blocks, would give another network.
 MAX_BETA = 1e11
+# Without hidden layers, and with more rows than parameters, there is one minimum, which rounding errors hardly move:
+# the least noise is 1e-12 of the spread.
+MAX_LINEAR_BETA = 1e24
 # The noise keeps at least this share of the degrees of freedom.
 MIN_FREEDOM = 0.1
 

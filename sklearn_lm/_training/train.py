@@ -77,6 +77,10 @@ def make_multistart(
     n_starts = n_starts or len(starts)
     # A linear network is one least-squares problem: solving a part of it first would leave nothing to iterate.
     optimizer = settings.optimizer._replace(solve_output=settings.optimizer.solve_output and problem.projects)
+    if len(problem.network.sizes) == 2:
+        # The gradient of small residuals is below any threshold long before they are orthogonal to the columns: the
+        # steps refine the solution of the normal equations until it is that of an orthogonal factorisation.
+        optimizer = optimizer._replace(min_grad=0.0)
     if settings.warm_start and hooks.save is None:
         hooks = hooks._replace(save=_discard)
     screening = None

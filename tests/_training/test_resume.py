@@ -89,7 +89,8 @@ def test_screening_is_continued_exactly(data, monkeypatch):
 @pytest.mark.parametrize(
     ("parameters", "reason"),
     [
-        ({"hidden_layer_sizes": ()}, "gradient"),
+        ({"hidden_layer_sizes": 2, "activation": "identity"}, "gradient"),
+        ({"hidden_layer_sizes": ()}, "rounding error"),
         ({"tol": 0.05}, "fell by less than tol"),
         ({"mu": 1e-5, "mu_max": 1e-4}, "mu_max"),
         (EVIDENCE, "evidence"),
