@@ -50,8 +50,8 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
     alpha : float, "auto" or "evidence", default="auto"
         L2 penalty parameter, in sum form as in :class:`~sklearn.linear_model.Ridge`. "evidence" estimates one penalty
         parameter for each group of parameters, and the noise variance, by maximising the evidence of the training rows
-        [7]_ [8]_. "auto" is "evidence", except that it is 0 with a validation set, with a robust loss, and for
-        networks too large for a Gram matrix.
+        [7]_ [8]_. "auto" is "evidence", except that it is 0 with a validation set, and for networks too large for a
+        Gram matrix.
     penalty_groups : {"input", "layer", "single"}, default="input"
         Parameters that share one penalty parameter if `alpha` is estimated. "single": all of them. "layer": the weights
         of each layer, and the biases of each hidden layer. "input": as "layer", but the first layer has one group for
@@ -69,8 +69,8 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         they reduce the influence of outliers, "cauchy" most of all.
     loss_scale : float or None, default=None
         Residual at which a robust loss starts to differ from the squared error (`f_scale` in SciPy), in units of y, or
-        of the scaled y with several outputs. None: estimated from the median of the residuals, for an efficiency of
-        95 % under normal noise.
+        of the scaled y with several outputs. None: estimated from the median of the residuals, or from the noise
+        variance if `alpha` is estimated, for an efficiency of 95 % under normal noise.
     weight_type : {"auto", "frequency", "precision", "inverse_variance"}, default="auto"
         Meaning of `sample_weight`. "frequency": numbers of repetitions of a row. "precision": relative precisions, one
         row each; they are divided by their mean over the training rows. "inverse_variance": the same, with the known
@@ -196,7 +196,8 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
     noise_variance_ : float or ndarray of shape (n_outputs_,)
         Noise variance of a row of weight 1 in squared units of y: weighted sum of squared residuals over n - gamma,
         where n is the sum of the weights. If weights are precisions, that of a row of the mean weight (see
-        `weight_type`). With a robust loss, estimated from the median of the absolute residuals.
+        `weight_type`). With a robust loss it is estimated from the median of the absolute residuals, or by Huber's
+        Proposal 2 if `alpha` is estimated.
     n_effective_parameters_ : float
         Effective number of parameters, gamma = tr(H^-1 J'J) with H = J'J + penalty ([7]_, eq. 4.9).
     loss_weights_ : ndarray of shape (n_samples,)

@@ -18,6 +18,8 @@ from .reductions import weighted_sum
 MIN_VARIANCE = 1e-100
 # Scale of a target that is zero in all rows: practically zero, and squares of other targets, divided by it, are finite.
 ZERO_SCALE = 1e-60
+# Values of a target beyond so many sigma play no part in the scaling under a robust loss.
+MAX_SIGMA = 5.0
 
 
 class Scaling(NamedTuple):
@@ -116,6 +118,19 @@ def target_scaling(columns: Columns, range_: Range) -> Scaling:
     return Scaling(
         offset, np.where(high / 2 - low / 2 <= rounding, np.where(rounding > 0, rounding, ZERO_SCALE), scale)
     )
+
+
+def without_outliers(Z: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return columns whose values are at most `MAX_SIGMA` times the spread from the median.
+
+    The spread is half the distance of the quantiles that lie at one sigma in normal data.
+    """
+    order = np.argsort(Z, axis=0, kind="stable")
+    reached = np.cumsum(weight[order], axis=0)
+    ranks = ((reached < q * reached[-1]).sum(axis=0) for q in (0.159, 0.5, 0.841))
+    low, middle, high = (np.take_along_axis(Z, order, axis=0)[rank, np.arange(Z.shape[1])] for rank in ranks)
+    reach = np.where(high > low, MAX_SIGMA * (high / 2 - low / 2), np.inf)
+    return np.clip(Z, middle - reach, middle + reach)
 
 
 def make_scaling(scaling: str | None, inputs: Columns, targets: Columns) -> tuple[Scaling, Scaling]:

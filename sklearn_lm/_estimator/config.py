@@ -45,8 +45,8 @@ class FitConfig(NamedTuple):
     warm_start: bool
     random_state: int | np.random.RandomState | None
 
-    def objective_type(self, y_scaling: Scaling) -> Callable[..., Objective]:
-        """Return the class of objectives with this loss."""
+    def objective_type(self, y_scaling: Scaling, are_counts: bool) -> Callable[..., Objective]:
+        """Return the class of objectives with this loss; `are_counts` as in `Loss`."""
         if self.loss == "squared_error":
             return NetworkObjective
         unit = y_scaling.scale[0] if len(y_scaling.scale) == 1 else 1.0
@@ -57,7 +57,7 @@ class FitConfig(NamedTuple):
                 f"loss_scale={self.loss_scale!r} is {scale:.3g} in units of the scaled y: squares of residuals, in "
                 "units of it, overflow or underflow float64. Set it to the size of usual residuals, or to None."
             )
-        return Loss(self.loss, scale).objective
+        return Loss(self.loss, scale, are_counts).objective
 
 
 def make_config(parameters: Parameters, has_validation_set: bool, has_dask_rows: bool) -> FitConfig:
@@ -80,7 +80,7 @@ def make_config(parameters: Parameters, has_validation_set: bool, has_dask_rows:
     alpha, is_squared = parameters["alpha"], parameters["loss"] == "squared_error"
     has_known_noise = parameters["weight_type"] == "inverse_variance"
     validates = parameters["early_stopping"] or has_validation_set
-    is_free = alpha == "auto" and not validates and is_squared and parameters["solver"] != "cg"
+    is_free = alpha == "auto" and not validates and parameters["solver"] != "cg"
     finds_penalty, searches_size = alpha == "evidence" or is_free, isinstance(parameters["hidden_layer_sizes"], str)
     for message in _conflicts(parameters, validates, has_dask_rows, searches_size and not finds_penalty):
         raise ValueError(message)
@@ -129,11 +129,6 @@ def _conflicts(parameters: Parameters, validates: bool, has_dask_rows: bool, sea
         yield (
             "early_stopping=True, or X_val, with alpha='evidence': the evidence stops the fit by the training rows "
             "alone. Leave the validation set out (test_fraction only watches), or set alpha to a number."
-        )
-    if alpha == "evidence" and loss != "squared_error":
-        yield (
-            f"loss={loss!r} with alpha='evidence': the evidence is that of normal noise. Set alpha to a number, or "
-            "loss='squared_error'."
         )
     if searches_size and solver == "cg":
         yield (

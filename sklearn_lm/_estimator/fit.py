@@ -136,7 +136,7 @@ def make_problem(prepared: Prepared, config: FitConfig) -> Problem:
     """Return the least-squares problem of one network."""
     network, scalings = prepared.network, prepared.scalings
     penalty = fixed_l2(0.0 if isinstance(config.alpha, str) else config.alpha, is_weight(network))
-    kind = config.objective_type(scalings.y)
+    kind = config.objective_type(scalings.y, prepared.weighting.are_counts)
     noise_precision = prepared.weighting.noise_precision
     return Problem(network, scalings.x, scalings.y, prepared.rows, penalty, kind, config.solver, noise_precision)
 
@@ -206,17 +206,21 @@ def _uncertainty(
     linearization: Linearization | None = None
     if run.scale is not None:
         objective = problem.objective(with_matrix=True).with_loss_scale(run.scale)
+        if run.evidence is not None:
+            objective.change_to(problem.rows["train"], problem.penalty, run.evidence.precisions.beta)
         if may_linearize:
             linearization, train = objective.linearize(theta), objective.weighted_rows(theta)
             noise = objective.sigma(theta) ** 2
         unit = problem.y_scaling.scale[0] if n_outputs == 1 else 1.0
-        robust_loss = RobustLoss(float(run.scale * unit), objective.row_weights(theta))
+        robust_loss = RobustLoss(float(objective.loss_scale * unit), objective.row_weights(theta))
     elif run.evidence is not None:
-        noise, linearization = np.full(n_outputs, 1 / run.evidence.precisions.beta), run.evidence.best_point
+        linearization = run.evidence.best_point
         if linearization is None and run.state is not None:
             linearization = run.state.point
     elif run.state is not None and run.state.iteration == run.best()[1]:  # else the solution is an earlier iteration
         linearization = run.state.point
+    if run.evidence is not None:
+        noise = np.full(n_outputs, 1 / run.evidence.precisions.beta)
     is_direct = linearization is not None and linearization.is_direct
     if may_linearize and (linearization is None or (problem.has_matrix and not is_direct)):
         with suppress(LostWorkersError):  # the weights are known without a posterior

@@ -12,7 +12,8 @@ from .._data.blocks import KernelRows, RowSet, is_distributed
 from .._data.hashing import fingerprint
 from .._data.out_of_core import ArrayLike
 from .._data.ranges import check_input_range
-from .._data.scaling import Scaling, make_scaling
+from .._data.rows import DataSet
+from .._data.scaling import ArrayColumns, Scaling, make_scaling, without_outliers
 from .._data.splitting import divide
 from .._data.validation import check_rows, check_validation_set
 from .._data.weights import Weighting, read_weights
@@ -115,25 +116,28 @@ def prepare(
     )  # fmt: skip
     weighting = read_weights(config.weight_type, by_evidence, data.rows, sets["train"])
     sets["train"] = weighting.apply(sets["train"])  # of the other sets only means are used
-    kind = config.scaling
+    kind, is_robust = config.scaling, by_evidence and config.loss != "squared_error"
     if kind == "auto":  # a linear network is linear in the caller's inputs
         kind = "minmax" if not by_evidence else "power" if network.is_nonlinear else "standard"
-    scalings = resume_point.scalings if resume_point else make_scalings(kind, sets["train"])
+    scalings = resume_point.scalings if resume_point else make_scalings(kind, sets["train"], is_robust)
     unmapped, sets = sets["train"], {name: part.mapped(scalings.power) for name, part in sets.items()}
     rows = {name: part.rows(scalings.y) for name, part in sets.items()}
     sample_X = rows["train"].sample
     return Prepared(network, by_evidence, scalings, weighting, split_indices, sets, unmapped, rows, sample_X, data)
 
 
-def make_scalings(kind: str | None, train: RowSet) -> Scalings:
-    """Return the scalings of a new fit for the parameter `scaling`, not "auto"."""
+def make_scalings(kind: str | None, train: RowSet, is_robust: bool) -> Scalings:
+    """Return the scalings of a new fit for the parameter `scaling`, not "auto"; `is_robust`: outliers of y are cut."""
+    targets = train.columns("Y")
+    if is_robust and isinstance(train, DataSet):
+        targets = ArrayColumns(without_outliers(train.Y, train.weight), train.weight)
     if kind != "power":
-        return Scalings(identity_power(), *make_scaling(kind, train.columns("X"), train.columns("Y")))
+        return Scalings(identity_power(), *make_scaling(kind, train.columns("X"), targets))
     check_input_range(train.columns("X").range())
     subsample = train.thinned(POWER_ROWS)
     power = make_power(subsample.X[:], subsample.weight)
     train = train.mapped(power)
-    return Scalings(power, *make_scaling("standard", train.columns("X"), train.columns("Y")))
+    return Scalings(power, *make_scaling("standard", train.columns("X"), targets))
 
 
 def check_network_size(network: Network) -> None:

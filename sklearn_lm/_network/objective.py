@@ -112,8 +112,8 @@ class NetworkObjective(Objective):
         other.change_to(rows, penalty)
         return other
 
-    def change_to(self, rows: KernelRows, penalty: Penalty) -> None:
-        """Take other targets or weights of the same rows, or another penalty."""
+    def change_to(self, rows: KernelRows, penalty: Penalty, beta: float | None = None) -> None:
+        """Take other targets or weights of the same rows, or another penalty; the noise precision plays no part."""
         self.rows, self.penalty = (rows._replace(X=self.rows.X) if isinstance(rows, Rows) else rows), penalty
 
     def cost(self, theta: np.ndarray) -> float:

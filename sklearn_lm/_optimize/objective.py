@@ -46,3 +46,11 @@ class Objective(Protocol):
     def rescaled(self, theta: np.ndarray) -> Self:
         """Return the objective with the scale that its robust loss has at theta: itself, if it has none."""
         return self
+
+    def noise_squares(self, theta: np.ndarray, point: Linearization, beta: float) -> np.ndarray:
+        """Return for each output the sum of squares from which the noise precision, now `beta`, is estimated."""
+        return point.squares
+
+    def evidence_cost(self, theta: np.ndarray, point: Linearization, beta: float) -> float:
+        """Return F with the loss that the evidence has for a noise precision `beta`."""
+        return point.cost

@@ -195,10 +195,10 @@ class OptimizerState:
         self.seconds, self.moment, self.scale = step.seconds, step.moment, step.scale
         self.costs, self.iteration, self.is_reported = [*self.costs, step.point.cost], self.iteration + 1, False
 
-    def replace(self, theta: np.ndarray, point: Linearization) -> None:
-        """Move to a point of another objective: its F cannot be compared with earlier ones."""
+    def replace(self, theta: np.ndarray, point: Linearization, scale: float | None) -> None:
+        """Move to a point of another objective, with its loss scale: its F cannot be compared with earlier ones."""
         self.theta, self.point, self.norm = theta, point, _kernels.norm(point.gradient)
-        self.costs = [point.cost]
+        self.costs, self.scale = [point.cost], scale
 
     def settle(self, objective: Objective) -> None:
         """Forget the steps that were made ahead and not reported, and linearise the current point if it is passed."""

@@ -25,6 +25,7 @@ import numpy as np
 
 from .._data.blocks import BlockRows
 from .._data.rows import Rows
+from .._network.losses import RobustObjective
 from .._network.objective import NetworkObjective, Problem
 from .._network.penalty import Groups, Precisions, penalty_of
 from .._network.subsample import is_quicker
@@ -124,7 +125,7 @@ class EvidenceSearch:
         first, *moved = best.hyperparameter_history
         problem = _rescaled(self._first, best.rescalings)._replace(penalty=penalty_of(first, self.groups))
         with np.errstate(over="ignore", invalid="ignore"):  # as in `advance`
-            point = problem.objective(with_matrix=True).linearize(best.theta)
+            point = _linearize_with_matrix(problem, first.beta, best.theta)
         for precisions in moved:
             penalty = penalty_of(precisions, self.groups)
             point = point.with_penalty(best.theta, problem.penalty.penalty_diag, penalty.penalty_diag)
@@ -136,13 +137,15 @@ class EvidenceSearch:
         # A linear network may need no iteration between two updates: their number is limited too.
         while self.state.n_evaluations < settings.max_iter:
             ending = advance(objective, state, settings, self.monitor, self.state.pause, self.monitor.on_reject)
-            point = self._with_matrix(state)
+            point = state.point
+            if not point.is_direct:
+                point = _linearize_with_matrix(self.problem, self.state.precisions.beta, state.theta)
             curvature = point.curvature(self.problem.penalty.penalty_diag)
             if state.iteration != self._history_at or point is not state.point:
                 self._history, self._history_at = [self.state.precisions], state.iteration
             is_settled = state.iteration >= self.state.restart_iteration + SETTLED or ending is not None
             if is_settled and self._has_known_noise():
-                self._keep_better(state, point, curvature)
+                self._keep_better(objective, state, point, curvature)
             is_stuck = ending is Ending.DAMPING
             if ending in AT_MINIMUM:  # no end, unless iterations or time are used up
                 ending = check_limits(state, settings)
@@ -171,17 +174,14 @@ class EvidenceSearch:
         known, unit = self.problem.known_beta, np.prod(self.state.rescalings, axis=0)
         return None if known is None else np.minimum(known, MAX_BETA / np.square(unit))
 
-    def _with_matrix(self, state: OptimizerState) -> Linearization:
-        """Return the linearization at theta with the Gram matrix of all rows, which the evidence needs."""
-        if state.point.is_direct:
-            return state.point
-        return self.problem.objective(with_matrix=True).linearize(state.theta)
-
-    def _keep_better(self, state: OptimizerState, point: Linearization, curvature: Curvature) -> None:
+    def _keep_better(
+        self, objective: Objective, state: OptimizerState, point: Linearization, curvature: Curvature
+    ) -> None:
         """Keep the solution if no evidence was larger, and count evaluations since the last rise."""
         problem, known = self.problem, self.state
         n = problem.rows["train"].weight * problem.network.sizes[-1]
-        evidence = log_evidence(state.point.cost, known.precisions, problem.penalty.penalty_diag, curvature.log_det, n)
+        cost = objective.evidence_cost(state.theta, state.point, known.precisions.beta)
+        evidence = log_evidence(cost, known.precisions, problem.penalty.penalty_diag, curvature.log_det, n)
         self.monitor.columns = {"log_evidence": evidence, "n_effective_parameters": float(curvature.gamma.sum())}
         rounding = RESOLUTION * abs(evidence) if math.isfinite(evidence) else 0.0
         largest = -math.inf if known.best is None else known.best.log_evidence
@@ -201,7 +201,7 @@ class EvidenceSearch:
             return False
         old, point = self.state.precisions, state.point
         alpha, betas = updated(
-            old, self.groups, curvature.gamma, state.theta, point.squares,
+            old, self.groups, curvature.gamma, state.theta, objective.noise_squares(state.theta, point, old.beta),
             _gamma_of_outputs(self.problem.network, curvature.gamma), self.problem.rows["train"].weight,
             np.prod(self.state.rescalings, axis=0) * self._unit,
         )  # fmt: skip
@@ -214,15 +214,16 @@ class EvidenceSearch:
         change = np.max(np.abs(np.log(np.concatenate([alpha / old.alpha, betas / old.beta]))))
         penalty = penalty_of(precisions, self.groups)
         problem, theta, rescalings = self.problem._replace(penalty=penalty), state.theta, self.state.rescalings
-        if len(betas) == 1:
-            point = point.with_penalty(theta, self.problem.penalty.penalty_diag, penalty.penalty_diag)
-            self._move(objective, state, problem, theta, point)
-            self._history = [*self._history, precisions]
+        if len(betas) == 1 and objective.loss_scale is None:  # F changes by its penalty alone
+            known_point = point.with_penalty(theta, self.problem.penalty.penalty_diag, penalty.penalty_diag)
+            history = [*self._history, precisions]
         else:
-            theta, rescalings = theta.copy(), [*rescalings, factor]
+            known_point, history = None, [precisions]
+        if len(betas) > 1:
+            theta, rescalings, problem = theta.copy(), [*rescalings, factor], problem.rescaled(factor)
             layer_matrices(problem.network, theta)[-1][:] *= factor[:, None]
-            self._move(objective, state, problem.rescaled(factor), theta)
-            self._history = [precisions]
+        self._move(objective, state, problem, beta, theta, known_point)
+        self._history = history
         self.state = self.state._replace(precisions=precisions, rescalings=rescalings)
         return bool(change > ARRIVED)
 
@@ -237,7 +238,8 @@ class EvidenceSearch:
         """Go back to the weights and scales of the start, with less precision of the noise."""
         n_restarts, first = self.state.n_restarts + 1, self._first_precisions
         precisions = first._replace(beta=first.beta * LESS**n_restarts)
-        self._move(objective, state, self._first._replace(penalty=penalty_of(precisions, self.groups)), self._theta)
+        problem = self._first._replace(penalty=penalty_of(precisions, self.groups))
+        self._move(objective, state, problem, precisions.beta, self._theta)
         self._history = [precisions]
         self.state = EvidenceState(
             precisions, restart_iteration=state.iteration, n_restarts=n_restarts,
@@ -249,21 +251,27 @@ class EvidenceSearch:
         objective: Objective,
         state: OptimizerState,
         problem: Problem,
+        beta: float,
         theta: np.ndarray,
         point: Linearization | None = None,
     ) -> None:
-        """Change the penalty or the targets, and theta; `point` is the linearization at it, if that is known.
+        """Change the penalty, the targets or the loss scale, and theta; `point` is the linearization, if it is known.
 
         If it has to be computed, and is lost with the workers, the search stays as it was.
         """
-        self.adjust(objective, problem)
-        state.replace(theta, objective.linearize(theta) if point is None else point)
+        self._adjust(objective, problem, beta)
+        point = objective.linearize(theta) if point is None else point
+        state.replace(theta, point, objective.loss_scale)
         self.problem = problem
 
-    def adjust(self, objective: Objective, problem: Problem) -> None:
-        """Give objective and monitor the penalty and the targets of `problem`."""
-        assert isinstance(objective, NetworkObjective)
-        objective.change_to(problem.rows["train"], problem.penalty)
+    def prepare(self, objective: Objective) -> None:
+        """Give the objective the penalty, the targets and the loss scale as they are now."""
+        self._adjust(objective, self.problem, self.state.precisions.beta)
+
+    def _adjust(self, objective: Objective, problem: Problem, beta: float) -> None:
+        """Give objective and monitor the penalty and the targets of `problem`, and the loss scale of `beta`."""
+        assert isinstance(objective, NetworkObjective | RobustObjective)
+        objective.change_to(problem.rows["train"], problem.penalty, beta)
         self._show(problem)
 
     def _show(self, problem: Problem) -> None:
@@ -296,6 +304,13 @@ def draw_evidence_start(network: Network, groups: Groups, rng: np.random.RandomS
     for matrix in layer_matrices(network, alpha):
         matrix[:, :-1] = math.sqrt(matrix.shape[1] - 1)
     return Start("varied", theta, Precisions(groups.sums(alpha) / groups.size, beta))
+
+
+def _linearize_with_matrix(problem: Problem, beta: float, theta: np.ndarray) -> Linearization:
+    """Return the linearization with the Gram matrix of all rows, which the evidence needs."""
+    objective = problem.objective(with_matrix=True)
+    objective.change_to(problem.rows["train"], problem.penalty, beta)
+    return objective.linearize(theta)
 
 
 def _rescaled(problem: Problem, rescalings: Sequence[np.ndarray]) -> Problem:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .._network.objective import Problem
+from .._network.objective import NetworkObjective, Problem
 from .._network.penalty import Groups, Penalty, Precisions, make_groups, penalty_of
 from .._network.topology import make_network
 from .._optimize.linearization import GramLinearization
@@ -26,7 +26,9 @@ def evidence_of_linear(problem: Problem, kind: str) -> float:
     n_inputs, *_, n_outputs = problem.network.sizes
     network = make_network(n_inputs, (), n_outputs, ())
     theta = np.zeros(network.n_parameters)
-    objective = problem._replace(network=network, penalty=Penalty(theta), solver="gram").objective()
+    objective = problem._replace(
+        network=network, penalty=Penalty(theta), kind=NetworkObjective, solver="gram"
+    ).objective()
     zero = objective.linearize(theta)
     assert isinstance(zero, GramLinearization)
     # The outputs have no parameter in common, and each has precisions of its own.

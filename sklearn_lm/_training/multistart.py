@@ -132,7 +132,7 @@ class StartRun:
             return
         if self.state is None:
             if self.evidence is not None:
-                self.evidence.adjust(objective, self.evidence.problem)
+                self.evidence.prepare(objective)
             try:
                 self.state = OptimizerState(objective, self.theta, settings, start_time, self.snapshot.optimizer)
             except ValueError as failure:

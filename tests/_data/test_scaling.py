@@ -3,7 +3,14 @@ import pytest
 
 from sklearn_lm._data.out_of_core import column_range
 from sklearn_lm._data.ranges import check_underflow
-from sklearn_lm._data.scaling import ArrayColumns, identity_scaling, make_scaling, minmax_scaling, standard_scaling
+from sklearn_lm._data.scaling import (
+    ArrayColumns,
+    identity_scaling,
+    make_scaling,
+    minmax_scaling,
+    standard_scaling,
+    without_outliers,
+)  # fmt: skip
 
 
 def columns(*arrays):
@@ -93,3 +100,18 @@ def test_the_scale_of_a_constant_target_is_a_rounding_error(value):
     assert (scaling.scale[:2] <= max(1e-14 * abs(value), 1e-60)).all()
     assert scaling.scale[2] == pytest.approx(np.arange(6).std())
     assert (np.abs(scaling.forward(Y)[:, :2]) <= 1).all()
+
+
+def test_outliers_are_cut_off_and_other_values_kept(rng):
+    Z = rng.normal(size=(200, 2)) * [1.0, 1e-5]
+    np.testing.assert_array_equal(without_outliers(Z, np.ones(200)), Z)
+    spoilt = Z.copy()
+    spoilt[:20, 0] = 1e12
+    cut = without_outliers(spoilt, np.ones(200))
+    np.testing.assert_array_equal(cut[20:], Z[20:])
+    assert 3 < cut[0, 0] < 10
+    weight = rng.randint(0, 3, size=200)
+    repeated = without_outliers(np.repeat(spoilt, weight, axis=0), np.ones(weight.sum()))
+    np.testing.assert_array_equal(np.repeat(without_outliers(spoilt, weight.astype(float)), weight, axis=0), repeated)
+    constant = np.append(np.zeros(199), 7.0)[:, None]  # no spread to go by
+    np.testing.assert_array_equal(without_outliers(constant, np.ones(200)), constant)

@@ -8,7 +8,7 @@ from scipy import optimize, stats
 from sklearn_lm import LMRegressor
 from sklearn_lm._data.rows import make_rows
 from sklearn_lm._data.scaling import identity_scaling
-from sklearn_lm._network.losses import TUNING, Loss, rho, slope, spread
+from sklearn_lm._network.losses import CUT_MEAN, CUT_OFF, TUNING, Loss, contaminated_normal_loss, rho, slope, spread
 from sklearn_lm._network.penalty import fixed_l2
 from sklearn_lm._network.topology import is_weight, make_network
 
@@ -16,7 +16,7 @@ NAMES = sorted(TUNING)
 
 
 def fit(X, y, hidden=(3,), sample_weight=None, **parameters):
-    parameters = {"n_starts": 1, "max_iter": size(200, 60), "random_state": 0, **parameters}
+    parameters = {"alpha": 0.0, "n_starts": 1, "max_iter": size(200, 60), "random_state": 0, **parameters}
     with may_end_early():
         return LMRegressor(hidden, **parameters).fit(X, y, sample_weight)
 
@@ -68,6 +68,38 @@ def test_spread_of_normal_noise_is_its_standard_deviation(n_outputs):
     weight = np.arange(2001) % 3
     repeated = np.repeat(norms, weight)
     assert spread(norms, weight.astype(float), n_outputs) == spread(repeated, np.ones(len(repeated)), n_outputs)
+
+
+def test_cut_squares_of_normal_noise_have_the_mean_of_proposal_2():
+    u = stats.norm.ppf((np.arange(20001) + 0.5) / 20001)
+    assert np.mean(np.minimum(u**2, CUT_OFF**2)) == pytest.approx(CUT_MEAN, rel=1e-4)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2, 3])
+def test_contaminated_noise_has_a_density(n_outputs):
+    """Its integral over all directions is one, and outliers cost a logarithm."""
+    radius = np.concatenate([np.linspace(0, 20, 20001), np.geomspace(20, 1e9, 20001)[1:]])
+    density = np.exp(-contaminated_normal_loss(radius**2, n_outputs) / 2) * (2 * np.pi) ** (-n_outputs / 2)
+    surface = {1: 2, 2: 2 * np.pi, 3: 4 * np.pi}[n_outputs] * radius ** (n_outputs - 1)
+    assert np.trapezoid(density * surface, radius) == pytest.approx(1, rel=1e-4)
+    far = contaminated_normal_loss(np.array([1e8, 1e10]), n_outputs)
+    assert far[1] - far[0] == pytest.approx((n_outputs + 1) * np.log(100), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_precisions_scale_the_residual_and_not_its_loss(name, rng):
+    """A line through points of known sigma: scipy's minimum for the residuals in units of sigma."""
+    x, sigma = np.linspace(-1, 1, 40), rng.uniform(0.05, 1, 40)
+    y = 2 * x + 1 + sigma * rng.normal(size=40)
+    y[::5] += 5 * sigma[::5]
+    mean = np.mean(sigma**-2)
+    model = fit(x[:, None], y, (), sigma**-2, loss=name, loss_scale=1.5 / np.sqrt(mean), scaling=None, tol=0,
+                min_grad=1e-13, weight_type="inverse_variance")  # fmt: skip
+    scipy = optimize.least_squares(
+        lambda p: (p[0] * x + p[1] - y) / sigma, [0.0, 0.0], loss=name, f_scale=1.5, xtol=1e-14, ftol=1e-14, gtol=1e-14
+    )
+    np.testing.assert_allclose([model.coefs_[0][0, 0], model.intercepts_[0][0]], scipy.x, rtol=1e-5)
+    assert model.loss_ * mean == pytest.approx(scipy.cost, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -137,7 +169,7 @@ def test_f_never_grows_although_the_scale_falls(spoilt):
 def test_robust_fits_go_on_exactly(spoilt, n_starts):
     X, y, _ = spoilt
     once = fit(X, y, loss="huber", n_starts=n_starts, max_iter=6)
-    model = LMRegressor((3,), loss="huber", n_starts=n_starts, max_iter=1, random_state=0, warm_start=True)
+    model = LMRegressor((3,), alpha=0.0, loss="huber", n_starts=n_starts, max_iter=1, random_state=0, warm_start=True)
     with may_end_early():
         for _ in range(6):
             model.fit(X, y)

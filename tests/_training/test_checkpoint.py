@@ -64,6 +64,7 @@ CONFIGURATIONS = [
     {**SEVERAL_STARTS, "n_jobs": 2},
     {**SEVERAL_STARTS, "early_stopping": True},
     {**SEVERAL_STARTS, "loss": "cauchy"},
+    {**EVIDENCE, "n_starts": 3, "loss": "huber"},
     {**EVIDENCE, **ONE_START},
     {**EVIDENCE, "n_starts": 3, "test_fraction": 0.1},
     {**EVIDENCE, "n_starts": 3, "n_jobs": 2},

@@ -265,13 +265,11 @@ def test_the_default_is_the_evidence(rng):
     np.testing.assert_array_equal(default.predict(X, return_std=True), named.predict(X, return_std=True))
 
 
-@pytest.mark.parametrize("what", ["early_stopping", "X_val", "loss", "cg", "large"])
+@pytest.mark.parametrize("what", ["early_stopping", "X_val", "cg", "large"])
 def test_the_default_is_no_penalty_if_the_evidence_cannot_be_used(what, rng, monkeypatch):
     """No message either, because it was not asked for."""
     X, y = noisy_data(rng)
-    options = {"loss": {"loss": "huber"}, "cg": {"solver": "cg"}, "early_stopping": {"early_stopping": True}}.get(
-        what, {}
-    )
+    options = {"cg": {"solver": "cg"}, "early_stopping": {"early_stopping": True}}.get(what, {})
     sets = {"X_val": X[:9], "y_val": y[:9]} if what == "X_val" else {}
     if what == "large":
         monkeypatch.setattr(objective, "MAX_MATRIX", 9)

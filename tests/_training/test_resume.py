@@ -65,6 +65,7 @@ def fit_once(data, **parameters):
         {**EVIDENCE, "n_networks": 2},
         {**EVIDENCE, "hidden_layer_sizes": ()},
         {**EVIDENCE, "hidden_layer_sizes": 40},
+        {**EVIDENCE, "loss": "cauchy"},
         TWO_OUTPUTS,
     ],
     ids=str,
