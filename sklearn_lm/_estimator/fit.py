@@ -21,6 +21,7 @@ from .._network.topology import Network, is_weight, layer_matrices, pack
 from .._optimize.linearization import Linearization
 from .._optimize.termination import Ending
 from .._training.checkpoint import Checkpoint, Part
+from .._training.evidence_formulas import MAX_BETA
 from .._training.history import print_starts
 from .._training.multistart import Hooks, Multistart, StartListener, StartRun, summary
 from .._training.snapshot import Snapshot
@@ -209,8 +210,11 @@ def _uncertainty(
         if run.evidence is not None:
             objective.change_to(problem.rows["train"], problem.penalty, run.evidence.precisions.beta)
         if may_linearize:
-            linearization, train = objective.linearize(theta), objective.weighted_rows(theta)
-            noise = objective.sigma(theta) ** 2
+            point, noise = objective.linearize(theta), objective.sigma(theta) ** 2
+            if run.evidence is not None:
+                squares = objective.noise_squares(theta, point, run.evidence.precisions.beta)
+                point = point._replace(squares=squares)
+            linearization, train = point, objective.weighted_rows(theta)
         unit = problem.y_scaling.scale[0] if n_outputs == 1 else 1.0
         robust_loss = RobustLoss(float(objective.loss_scale * unit), objective.row_weights(theta))
     elif run.evidence is not None:
@@ -220,7 +224,8 @@ def _uncertainty(
     elif run.state is not None and run.state.iteration == run.best()[1]:  # else the solution is an earlier iteration
         linearization = run.state.point
     if run.evidence is not None:
-        noise = np.full(n_outputs, 1 / run.evidence.precisions.beta)
+        # Precisions of a fit that was cut short are not those that its last weights would give: perhaps the first ones.
+        noise = np.full(n_outputs, 1 / run.evidence.precisions.beta) if run.ending is Ending.EVIDENCE else None
     is_direct = linearization is not None and linearization.is_direct
     if may_linearize and (linearization is None or (problem.has_matrix and not is_direct)):
         with suppress(LostWorkersError):  # the weights are known without a posterior
@@ -231,6 +236,10 @@ def _uncertainty(
     if problem.known_beta is not None:
         noise, weight = 1 / problem.known_beta, np.inf
     posterior = Posterior.from_linearization(linearization, problem.penalty.penalty_diag, weight, noise)
+    if run.evidence is not None:  # no less noise than the evidence allows, in the units of the targets as they were
+        unit = prepared.scalings.y.scale / problem.y_scaling.scale
+        least = train.weight / MAX_BETA * np.square(unit)
+        posterior.state = posterior.state._replace(squares=np.maximum(posterior.state.squares, least))
     if not may_linearize or left_out is None:
         return posterior, robust_loss, None
     if len(left_out.X) < len(train.X) or is_distributed(train):

@@ -308,6 +308,43 @@ def test_the_least_noise_of_each_output_is_in_its_own_unit(rng, monkeypatch):
     assert precision[1] < 100
 
 
+@pytest.mark.parametrize("how", ["max_iter", "max_time", "interrupted", "goal"])
+@pytest.mark.parametrize("loss", ["squared_error", "huber"])
+def test_a_fit_that_was_cut_short_has_the_noise_of_its_residuals(how, loss, rng, monkeypatch):
+    """Naive: the first noise precision of its start, which is drawn at random."""
+    X, y = noisy_data(rng)
+    limit = {"max_iter": {"max_iter": 3}, "max_time": {"max_time": 1e-9}, "goal": {"goal": 200.0}}.get(how, {})
+    model = regressor(3, n_starts=1, loss=loss, **limit)
+    if how == "interrupted":
+        interrupt_at(monkeypatch, 4)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, y)
+    else:
+        with may_end_early():
+            model.fit(X, y)
+    assert model.stop_reason_ != Ending.EVIDENCE.sentence
+    squares = (y - model.predict(X)) ** 2
+    if loss == "huber":  # Proposal 2, with the loss scale of the fit
+        squares = np.minimum(squares, model.loss_scale_**2) / 0.7101645
+    freedom = len(X) - model.n_effective_parameters_
+    assert model.noise_variance_ == pytest.approx(squares.sum() / freedom, rel=1e-6)
+
+
+@pytest.mark.parametrize("max_iter", [1, 3, 7])
+def test_intervals_of_a_fit_that_was_cut_short_cover_what_they_say(max_iter):
+    covered = []
+    for seed in range(size(8, 2)):
+        rng = np.random.RandomState(seed)
+        X = rng.uniform(-1, 1, size=(400, 3))
+        y = np.sin(3 * X[:, 0]) * X[:, 1] + X[:, 2] ** 2 + 0.1 * rng.normal(size=400)
+        model = LMRegressor(max_iter=max_iter, n_starts=1, noise="constant", random_state=seed)
+        with may_end_early():
+            lower, upper = model.fit(X[:200], y[:200]).predict_interval(X[200:])
+        covered.append(np.mean((lower < y[200:]) & (y[200:] < upper)))
+    assert 0.93 < np.mean(covered) < 0.98
+    assert min(covered) > 0.88
+
+
 def test_units_do_not_matter(rng):
     X, y = noisy_data(rng)
     first, second = regressor().fit(X, y), regressor().fit(X * [1e3, 1e-3] + 7, 1e-3 * y)
