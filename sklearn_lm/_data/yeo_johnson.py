@@ -20,7 +20,7 @@ That z, and not x, is mapped makes it the same whatever the units of x.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -121,28 +121,36 @@ def choose_map(x: np.ndarray, share: np.ndarray, mean: float, deviation: float) 
     if not (is_skewed or has_tails) or not ((z > z.min()) & (z < z.max())).any():
         return None
     values, shares = distinct_values(x, share)
-    tried: list[tuple[Map, float]] = [(Map(mean, deviation, None if is_skewed else 1.0), 0.0)]
+    families: list[Iterable[tuple[Map, float]]] = [[(Map(mean, deviation, None if is_skewed else 1.0), 0.0)]]
     if is_skewed:
         end = float(values[0] if skewness > 0 else values[-1])
-        tried += candidates(values, end, deviation, None)
+        families.append(candidates(values, end, deviation, None))
         if (values[0] > 0 or values[-1] < 0) and abs(end) > 0.01 * np.abs(values - end)[values != end].min():
-            tried.append((Map(end, abs(end), None), MARGIN))
+            families.append([(Map(end, abs(end), None), MARGIN)])
     if has_tails:
         middle = np.searchsorted(np.cumsum(shares), [0.5 - 1e-9, 0.5 + 1e-9])
-        median = float(values[middle].mean())
-        tried += candidates(values, median, deviation, math.nan)
+        families.append(candidates(values, float(values[middle].mean()), deviation, math.nan))
+    least, best = math.inf, Map(mean, deviation, 1.0)
+    for family in families:
+        last = math.inf
+        for tried, margin in family:
+            loss = loss_of(tried, values, shares, deviation) + margin
+            if loss < least:
+                least, best = loss, tried
+            if loss > last:  # and so will that of smaller spreads
+                break
+            last = loss
+    if best.exponent is None:
+        best = best._replace(exponent=best_exponent((x - best.centre) / best.spread, share))
+    return None if best.exponent == 1.0 else best
 
-    def loss(candidate: tuple[Map, float]) -> float:
-        """Return minus the log likelihood of a row, plus the margin."""
-        (centre, spread, exponent), margin = candidate
-        z = (values - centre) / spread
-        exponent = best_exponent(z, shares) if exponent is None else exponent
-        return minus_log_likelihood(z, shares, exponent) + math.log(spread / deviation) + margin
 
-    centre, spread, exponent = min(tried, key=loss)[0]
-    if exponent is None:
-        exponent = best_exponent((x - centre) / spread, share)
-    return None if exponent == 1.0 else Map(centre, spread, exponent)
+def loss_of(tried: Map, values: np.ndarray, shares: np.ndarray, deviation: float) -> float:
+    """Return minus the log likelihood of a row, with values in units of their deviation."""
+    z, exponent = (values - tried.centre) / tried.spread, tried.exponent
+    if exponent is None:  # to an error of a tenth of the largest value
+        exponent = best_exponent(z, shares, 0.1 / (1 + float(np.log1p(np.abs(z).max()))))
+    return minus_log_likelihood(z, shares, exponent) + math.log(tried.spread / deviation)
 
 
 def candidates(
@@ -154,7 +162,8 @@ def candidates(
     """
     distance = np.abs(values - centre)
     is_other = distance > ROUNDING * np.maximum(np.abs(values), abs(centre))
-    nearest, spread = max(distance[is_other].min(), distance.max() / MAX_RATIO), deviation
+    nearest = max(distance[is_other].min(initial=deviation), distance.max() / MAX_RATIO)
+    spread = deviation
     while spread > nearest / STEP:
         spread = max(spread, nearest)
         yield Map(centre, spread, exponent), MARGIN + (SLOPE + 0.5 / len(values)) * math.log(deviation / spread)
@@ -186,11 +195,11 @@ def _power_less_one(logarithm: np.ndarray, exponent: float) -> np.ndarray:
     return logarithm if abs(exponent) < EXPONENT_TOLERANCE else np.expm1(exponent * logarithm) / exponent
 
 
-def best_exponent(z: np.ndarray, share: np.ndarray) -> float:
+def best_exponent(z: np.ndarray, share: np.ndarray, tolerance: float = 1e-5) -> float:
     """Return the exponent that maximises the likelihood of normal values (eq. 3.1), with weights that sum to 1."""
     slope = mean_log_derivative(z, share, 2.0)
     loss = partial(minus_log_likelihood, z, share, slope=slope)
-    return float(minimize_scalar(loss, bounds=EXPONENTS, method="bounded").x)
+    return float(minimize_scalar(loss, bounds=EXPONENTS, method="bounded", options={"xatol": tolerance}).x)
 
 
 def mean_log_derivative(z: np.ndarray, share: np.ndarray, exponent: float) -> float:

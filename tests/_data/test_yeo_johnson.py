@@ -120,3 +120,8 @@ def test_the_callers_array_is_not_changed(skewed):
     original = skewed.copy()
     make_power(skewed, np.ones(200)).forward(skewed)
     np.testing.assert_array_equal(skewed, original)
+
+
+def test_differences_in_the_last_digits_of_large_values(rng):
+    x = 1e16 + np.append(np.zeros(30), [2.0, 4.0, 100.0])
+    assert np.isfinite(mapped_column(x)).all()
