@@ -235,7 +235,8 @@ def _uncertainty(
     weight = train.weight
     if problem.known_beta is not None:
         noise, weight = 1 / problem.known_beta, np.inf
-    posterior = Posterior.from_linearization(linearization, problem.penalty.penalty_diag, weight, noise)
+    groups = None if run.evidence is None else run.evidence.groups
+    posterior = Posterior.from_linearization(linearization, problem.penalty.penalty_diag, weight, noise, groups)
     if run.evidence is not None:  # no less noise than the evidence allows, in the units of the targets as they were
         unit = prepared.scalings.y.scale / problem.y_scaling.scale
         least = train.weight / MAX_BETA * np.square(unit)

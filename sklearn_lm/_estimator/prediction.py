@@ -10,7 +10,6 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 from sklearn.utils.validation import check_is_fitted
 
 from .._data.blocks import is_dask
@@ -79,8 +78,9 @@ class NetworkPredictor(NamedTuple):
         return self.y_scaling.offset + self.y_scaling.scale * f, np.einsum("ioo->io", covariances)
 
     def noise_variance(self) -> np.ndarray:
-        """Return the variance sigma^2 of the noise in squared units of y, (n_outputs,)."""
-        return self.y_scaling.scale**2 * self.required_posterior().noise_variance
+        """Return the variance of the noise in squared units of y, that of Student's distribution, (n_outputs,)."""
+        posterior = self.required_posterior()
+        return self.y_scaling.scale**2 * posterior.noise_variance * posterior.student_variance
 
     def distribution(self, X: np.ndarray | Source) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return f, its variance sigma^2 J H^-1 J', and that of new values of y at X, all (n_rows, n_outputs)."""
@@ -211,7 +211,7 @@ class PredictionMixin:
         -------
         lower : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Lower ends in units of y: prediction minus a quantile of Student's t distribution, with n - gamma degrees of
-            freedom, times the standard deviation.
+            freedom, or less if `alpha` is estimated, times its scale.
         upper : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Upper ends.
 
@@ -225,7 +225,7 @@ class PredictionMixin:
         if not isinstance(coverage, Real) or not 0 < float(coverage) < 1:
             raise ValueError(f"coverage={coverage!r} must lie between 0 and 1, and be a number.")
         mean, std = self.predict(X, return_std="mean" if kind == "confidence" else True)
-        half = stats.t.ppf(0.5 + float(coverage) / 2, vars(self)["_posterior"].degrees_of_freedom) * std
+        half = vars(self)["_posterior"].quantile(0.5 + float(coverage) / 2) * std
         return mean - half, mean + half
 
     def extrapolation_score(self, X):

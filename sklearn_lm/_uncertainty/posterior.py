@@ -9,17 +9,29 @@ Neural Computation 4 (1992), eq. 3.6 and 4.3; for S = 0 the delta method of nonl
 section 5.1). The model keeps V, the inverse of the Cholesky factor of H: V'V = H^-1, and J H^-1 J' = |V J'|^2.
 
 The same factor gives the effective number of parameters and the leverages, and with them leave-one-out residuals.
+
+With an estimated penalty, the noise variance is itself uncertain, and predictions follow Student's distribution. A
+precision estimated for group g, of gamma_g effective parameters, costs gamma_g / (1 + gamma_g) degrees of freedom: one
+if the data determine the group, none if the precision switches it off:
+
+    nu = n - gamma - sum_g gamma_g / (1 + gamma_g),        variance = sigma^2 (1 + J H^-1 J') (n - gamma) / (nu - 2).
+
+Without the last sum, 95 % intervals covered .86 on sets of 6 to 20 rows. (Leave-one-out errors do not show it: given
+the penalty, they agree with their variances.)
 """
 
 import threading
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 from scipy.linalg import solve_triangular
 
 from .. import _kernels
 from .._data.out_of_core import SWEEP, Source, sweep
+from .._data.reductions import squares_of_columns
 from .._data.rows import read_only
+from .._network.penalty import Groups
 from .._network.topology import Network
 from .._optimize import cholesky
 from .._optimize.linearization import Linearization
@@ -28,6 +40,8 @@ EPS = float(np.finfo(np.float64).eps)
 # The noise is estimated from at least this share of the residuals: a network that reproduces its data leaves no
 # residuals to estimate it from, and n - gamma would be zero.
 MIN_FREEDOM = 0.1
+# Smallest degrees of freedom whose variance is that of Student's distribution, which has none up to 2.
+MIN_STUDENT = 2.5
 
 
 class Factor(NamedTuple):
@@ -65,6 +79,7 @@ class PosteriorState(NamedTuple):
     noise_variance: np.ndarray | None  # (n_outputs,), if it is not estimated from the squared residuals
     factor: Factor | None = None
     max_leverage: float | None = None  # of a training row, computed at its first use
+    groups: np.ndarray | None = None  # (n_parameters,), number of the estimated precision of each, -1 for none
 
 
 class Posterior:
@@ -80,9 +95,12 @@ class Posterior:
         penalty_diag: np.ndarray,
         weight: float,
         noise_variance: np.ndarray | None = None,
+        groups: Groups | None = None,
     ) -> "Posterior":
         """Return the posterior at the fitted weights; see `PosteriorState`."""
-        return cls(PosteriorState(linearization, penalty_diag, weight, linearization.squares, noise_variance))
+        label = None if groups is None else np.where(groups.label < len(groups.size), groups.label, -1)
+        squares = linearization.squares
+        return cls(PosteriorState(linearization, penalty_diag, weight, squares, noise_variance, groups=label))
 
     def __reduce__(self) -> tuple:
         return Posterior, (self.state,)
@@ -115,6 +133,35 @@ class Posterior:
         known = self.state.noise_variance
         return self.state.squares / self.degrees_of_freedom if known is None else known
 
+    @property
+    def student_freedom(self) -> float:
+        """nu, the degrees of freedom of predictions (see the top), at least 1; n - gamma with a given penalty.
+
+        Precisions cost at most one degree below the bound by `MIN_FREEDOM`. (No cost: intervals of 25 rows of 40
+        inputs covered .79. More: standard deviations of data without noise become too large.)
+        """
+        groups, freedom = self.state.groups, self.degrees_of_freedom
+        if groups is None:
+            return freedom
+        gamma = 1 - self.state.penalty_diag * squares_of_columns(self.factor.inverse_factor[:, : len(groups)])
+        gamma = np.clip(np.bincount(groups[groups >= 0], gamma[groups >= 0]), 0, None)
+        n_precisions = float((gamma / (1 + gamma)).sum()) / len(self.state.squares)
+        return max(freedom - n_precisions, MIN_FREEDOM * self.state.weight - 1.0, 1.0)
+
+    @property
+    def student_variance(self) -> float:
+        """Variance of Student's distribution in units of sigma^2; 1 with a given penalty, as in the delta method."""
+        if self.state.groups is None or np.isinf(self.state.weight):
+            return 1.0
+        nu = self.student_freedom
+        return max(self.degrees_of_freedom / nu, 1.0) * _student_variance(nu)
+
+    def quantile(self, probability: float) -> float:
+        """Return a quantile of Student's distribution in units of the standard deviation of a prediction."""
+        nu = self.student_freedom
+        root = 1.0 if self.state.groups is None else np.sqrt(_student_variance(nu))
+        return float(stats.t.ppf(probability, nu) / root)
+
     @np.errstate(over="ignore", invalid="ignore")  # as in `objective.predict`
     def linearized(
         self, X: np.ndarray | Source, x_scaling: np.ndarray, network: Network, theta: np.ndarray
@@ -145,6 +192,11 @@ class Posterior:
             read_only(X[:]), np.ones(len(X)), x_scaling, _kernels.NetworkArrays(theta, network.layout), J
         )
         return (J @ self.factor.inverse_factor[:p, :p].T).reshape(len(X), n_outputs, p)
+
+
+def _student_variance(nu: float) -> float:
+    """Return nu / (nu - 2)."""
+    return 1 / (1 - 2 / max(nu, MIN_STUDENT))  # 1 for infinite nu, which known noise has
 
 
 def make_factor(gram: np.ndarray, penalty_diag: np.ndarray) -> Factor:

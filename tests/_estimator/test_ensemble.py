@@ -52,7 +52,7 @@ def test_the_variance_is_that_of_the_noise_and_that_of_the_mean(data, noise):
     rest = covariance - covariance_of_mean  # the noise of two rows is independent
     np.testing.assert_allclose(rest, np.eye(20)[:, :, None] * (std**2 - of_mean**2), atol=1e-9 * covariance.max())
     if noise == "constant":
-        parts = [member.noise_variance_ for member in model.estimators_]
+        parts = [member.noise_variance_ * member._posterior.student_variance for member in model.estimators_]
         assert (np.min(parts, axis=0) <= std**2 - of_mean**2 + 1e-12).all()
         assert (np.max(parts, axis=0) >= std**2 - of_mean**2 - 1e-12).all()
 

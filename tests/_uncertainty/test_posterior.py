@@ -311,3 +311,47 @@ def test_an_estimator_that_is_not_fitted_raises(data):
             method(data[0])
     for name in ("noise_variance_", "n_effective_parameters_", "press_"):
         assert not hasattr(model, name)
+
+
+# ---- an estimated penalty -----------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", ["single", "layer", "input"])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_estimated_precisions_cost_degrees_of_freedom(data, kind, n_outputs):
+    """Groups of explicit inverses: the weights of each input or layer, hidden biases; no output biases."""
+    X, Y = data[0][:30], data[1][:30, :n_outputs]
+    model = fit(X, Y, (3,), alpha="evidence", penalty_groups=kind)
+    J, (W, V) = slow_jacobian(model, X), model.coefs_
+    first = {"single": [0, 0, 0], "layer": [0, 0, 1], "input": [0, 1, 2]}[kind]
+    own = max(first) + (kind != "single")
+    label = np.array(first * W.shape[1] + ([own] * V.shape[0] + [-1 if kind != "single" else 0]) * n_outputs)
+    penalty = np.where(label >= 0, model.alpha_[label], 1e-3 * model._posterior.noise_variance[0])
+    gram = np.einsum("iop,ioq->pq", J, J)
+    gamma = 1 - penalty * np.diag(np.linalg.inv(gram + np.diag(penalty)))
+    of_groups = np.array([gamma[label == group].sum() for group in range(len(model.alpha_))])
+    freedom = 30 - gamma.sum() / n_outputs
+    nu = freedom - (of_groups / (1 + of_groups)).sum() / n_outputs
+    assert model._posterior.student_freedom == pytest.approx(nu, rel=1e-5)
+
+    new = 1.3 * X[:4]
+    P = slow_jacobian(model, new)
+    leverage = np.einsum("iop,pq,ioq->io", P, np.linalg.inv(gram + np.diag(penalty)), P)
+    variance = model.noise_variance_ * (1 + leverage) * freedom / nu
+    mean, std = model.predict(new, return_std=True)
+    np.testing.assert_allclose(std**2, variance * nu / (nu - 2), rtol=1e-4)
+    upper = model.predict_interval(new, 0.9)[1]
+    np.testing.assert_allclose(upper - mean, stats.t.ppf(0.95, nu) * np.sqrt(variance), rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "d"), [(7, 1), (10, 1), (12, 3)])
+def test_intervals_of_few_rows_cover(n, d):
+    """Coverage of 95 % intervals over 60 sets."""
+    covered = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        X, new = rng.uniform(-1, 1, size=(n, d)), rng.uniform(-1, 1, size=(200, d))
+        y, truth = (np.sin(3 * Z[:, 0]) + Z[:, -1] + 0.2 * rng.normal(size=len(Z)) for Z in (X, new))
+        with may_end_early():
+            lower, upper = LMRegressor(random_state=seed).fit(X, y).predict_interval(new)
+        covered.append(np.mean((lower <= truth) & (truth <= upper)))
+    assert 0.9 < np.mean(covered) < 0.99
