@@ -91,9 +91,10 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
     n_starts : int or "auto", default="auto"
         Number of starts. With a fixed `alpha`, successive halving selects among several families: all make 12
         iterations, the best 30 % continue to 40, the best 8 % to 90, and the best 5 % (at least two) until they
-        converge. If `alpha` is estimated, all run until they converge and the largest evidence wins. "auto": as many as
-        a small budget of arithmetic allows, 40 for problems of some hundred rows and 60 parameters, 1 for large ones;
-        if `alpha` is estimated at most 5, and 1 if `n_networks` exceeds 1. Rows count with their weights.
+        converge. If `alpha` is estimated, all run until they converge and the largest evidence wins; starts of other
+        kinds follow if the winner shows a sign of failure. "auto": as many as a small budget of arithmetic allows, 40
+        for problems of some hundred rows and 60 parameters, 1 for large ones; if `alpha` is estimated at most 5, and 1
+        if `n_networks` exceeds 1. Rows count with their weights.
     solve_output : bool, default=True
         Solve for the output layer by linear least squares at every trial point (variable projection [3]_).
     acceleration : bool, default=True
@@ -192,7 +193,8 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         With ``hidden_layer_sizes="auto"``, for each size: `n_units`, `n_parameters`, `train_mse`, `criterion` (log
         evidence, or leave-one-out R2) and `n_iter`.
     starts_ : dict of str to ndarray of shape (n_starts,)
-        For each start: `family`, final `train_mse`, `n_iter` and `fate` (its status).
+        For each start: `family`, final `train_mse`, `n_iter` and `fate` (its status). There are more than `n_starts` if
+        starts of other kinds followed.
     noise_variance_ : float or ndarray of shape (n_outputs_,)
         Noise variance of a row of weight 1 in squared units of y: weighted sum of squared residuals over n - gamma,
         where n is the sum of the weights. If weights are precisions, that of a row of the mean weight (see

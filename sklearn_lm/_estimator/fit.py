@@ -72,6 +72,7 @@ class FittedNetwork(NamedTuple):
     train: DataSet | None  # unmapped training rows for the leave-one-out predictions: all, or a subsample
     left_out: RowsLeftOut | None
     snapshot: Snapshot | None  # with warm_start=True
+    is_surpassed: bool  # whether nearest neighbours predict left-out rows better than the fit reproduces them
 
     @property
     def loss(self) -> float:
@@ -190,6 +191,7 @@ def _result(
         train=left_out,
         left_out=rows_left_out,
         snapshot=multistart.snapshot(theta) if config.training.warm_start else None,
+        is_surpassed=multistart.is_surpassed,
     )
 
 

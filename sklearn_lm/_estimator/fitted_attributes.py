@@ -20,7 +20,7 @@ from .config import FitConfig
 from .fit import Fit, FittedNetwork
 from .prediction import Attributes, Predictor
 from .prepare import Prepared
-from .quality import REMEDY, better_neighbours, is_unconverged
+from .quality import REMEDY, is_unconverged, surpassing_neighbours
 
 # Weights of a smaller mean are rather shares, or inverse variances, than numbers of rows. On 200 rows of a noisy sine a
 # mean of 0.1 still finds the curve, and one of 0.05 explains most of it as noise.
@@ -190,7 +190,7 @@ def warn_about(model: BaseEstimator, fit: Fit) -> None:
             ConvergenceWarning,
             stacklevel=4,
         )
-    better = None if unconverged else better_neighbours(fit, Predictor.from_attributes(vars(model)).mean)
+    better = None if unconverged else surpassing_neighbours(fit, Predictor.from_attributes(vars(model)).mean)
     if better is not None:
         vars(model)["_neighbour_score"] = better.neighbours
         warnings.warn(f"{better.sentence} {REMEDY}.", ConvergenceWarning, stacklevel=4)

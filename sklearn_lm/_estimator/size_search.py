@@ -1,8 +1,10 @@
 """Size search: one hidden layer that grows until more units do not improve the fit.
 
-Each size starts from the solution of the one before. Its units are kept; the new units have output weights of zero, so
-that they change nothing at first, and their transition lies at a row of the data. Sizes are compared by the evidence,
-or by the leave-one-out error if alpha is fixed: both account for the number of parameters without held-out rows.
+Each size has the starts of any fit, and one more: the solution of the best size so far. Its units are kept; the new
+units have output weights of zero, so that they change nothing at first, and their transition lies at a row of the data.
+(This start alone ends with two to four units on many problems, in a minimum from which more units find no way.) Sizes
+are compared by the evidence, or by the leave-one-out error if alpha is fixed: both account for the number of parameters
+without held-out rows.
 """
 
 from typing import NamedTuple
@@ -19,8 +21,9 @@ from .fitted_attributes import leave_one_out_score
 from .prepare import Prepared, prepare
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
-# The search ends after so many sizes in a row without improvement.
-PATIENCE = 2
+# The search ends after so many sizes in a row without improvement, but not before this size: a few units may be no
+# better than a straight line.
+PATIENCE, MIN_UNITS = 2, 8
 # Smallest improvement: a rise of the log evidence, in nats, or a relative fall of the leave-one-out error.
 MIN_RISE, MIN_FALL = 1.0, 0.01
 # Slope of a new unit, in units of the scaled inputs.
@@ -54,17 +57,16 @@ def search_size(inputs: FitInputs) -> Fit:
     seed = int(rng.randint(np.iinfo(np.int32).max))
     steps, best_step = list[Step](), 0
     best: Fit | None = None
-    last: Fit | None = None
     for n_units in SIZES:
         part, member_rng = inputs.part(f"{n_units} units"), np.random.RandomState(seed)
         config = config._replace(hidden=(n_units,))
-        if last is None:
+        if best is None:
             resume_point = inputs.resume_point(part)
             prepared = prepare(inputs.data, config, member_rng, resume_point)
         elif is_too_large(prepared, n_units):
             break
         else:
-            larger = larger_network(last, n_units, rng)
+            larger = larger_network(best, n_units, rng)
             prepared = prepared._replace(network=inputs.data.network(config))
             resume_point = inputs.resume_point(part) or larger
         interrupted = list[FittedNetwork]()
@@ -75,13 +77,16 @@ def search_size(inputs: FitInputs) -> Fit:
             if best or interrupted:
                 inputs.set_result(best or Fit(prepared, config, [*interrupted]))
             raise
-        last = Fit(prepared, config, [fitted])
-        steps.append(_step(last, fitted))
+        fit = Fit(prepared, config, [fitted])
+        steps.append(_step(fit, fitted))
         if verbose:
             print("{:4d} units, {:5d} parameters, train MSE {:.4g}, criterion {:.6g}".format(*steps[-1][:4]))
-        if best is None or is_better(steps[-1], steps[best_step], fitted.precisions is not None):
-            best, best_step = last, len(steps) - 1
-        elif len(steps) - 1 - best_step == PATIENCE:
+        by_evidence = fitted.precisions is not None
+        # With few rows the evidence of a fit that explains nothing may be larger than that of the truth.
+        gained = 0 if best is None else best.best.is_surpassed - fitted.is_surpassed
+        if best is None or gained > 0 or (gained == 0 and is_better(steps[-1], steps[best_step], by_evidence)):
+            best, best_step = fit, len(steps) - 1
+        elif len(steps) - 1 - best_step >= PATIENCE and n_units >= MIN_UNITS and not best.best.is_surpassed:
             break
     assert best is not None
     growth = {name: np.array([getattr(step, name) for step in steps]) for name in Step._fields}
@@ -99,7 +104,7 @@ def search_size(inputs: FitInputs) -> Fit:
 
 
 def larger_network(fit: Fit, n_units: int, rng: np.random.RandomState) -> Snapshot:
-    """Return the solution of a fit with more units, as the start for the next size."""
+    """Return the solution of a fit with more units, as one start of a larger size."""
     (fitted,), prepared = fit.networks, fit.prepared
     assert fitted is not None
     (W, V), (b, c) = unpack(fitted.network, fitted.theta)
@@ -112,7 +117,7 @@ def larger_network(fit: Fit, n_units: int, rng: np.random.RandomState) -> Snapsh
         [np.hstack([W, new]), np.vstack([V, np.zeros((n_new, V.shape[1]))])],
         [np.concatenate([b, -np.einsum("ki,ik->k", centres, new)]), c],
     )
-    return Snapshot(fitted.scalings, prepared.split_indices, theta, fitted.precisions)
+    return Snapshot(fitted.scalings, prepared.split_indices, theta, fitted.precisions, is_extra=True)
 
 
 def distinct_rows(prepared: Prepared) -> np.ndarray:

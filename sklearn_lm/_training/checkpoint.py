@@ -22,7 +22,7 @@ from .._optimize.state import OptimizerSnapshot
 from .snapshot import BestEvidence, EvidenceState, RunSnapshot, Snapshot, Start
 
 Json = Any  # what the json module reads and writes
-FORMAT = 3
+FORMAT = 4
 # Classes that a file may hold, by name: reading makes these and nothing else.
 TUPLES: dict[str, type] = {
     "best": BestEvidence, "damping": Damping, "evidence": EvidenceState, "optimizer": OptimizerSnapshot,

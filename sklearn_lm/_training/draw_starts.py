@@ -18,16 +18,18 @@ def draw_starts(
     if n_starts == "auto":
         n_starts = affordable(problem.network, train)
     assert isinstance(n_starts, int)
-    distinct = train.distinct(SAMPLE_ROWS)
-    assert isinstance(distinct.X, np.ndarray)
-    sample = Sample(
-        problem.x_scaling.forward(distinct.X).T,
-        distinct.weight / distinct.weight.sum(),
-        problem.y_scaling.forward(distinct.Y),
-    )
+    distinct, sample = data_sample(problem, train)
     families = mix(n_starts, problem.network.sizes[0], init)
     starts = [Start(family, draw(problem.network, family, sample, rng)) for family in families]
     return starts, _sample_rows(problem, train, distinct, n_starts)
+
+
+def data_sample(problem: Problem, train: RowSet) -> tuple[DataSet, Sample]:
+    """Return distinct rows, and the same scaled, for starts that are drawn with the data in view."""
+    distinct = train.distinct(SAMPLE_ROWS)
+    assert isinstance(distinct.X, np.ndarray)
+    X, Y = problem.x_scaling.forward(distinct.X), problem.y_scaling.forward(distinct.Y)
+    return distinct, Sample(X.T, distinct.weight / distinct.weight.sum(), Y)
 
 
 def screening_rows(problem: Problem, train: RowSet, n_starts: int) -> Rows | None:

@@ -10,9 +10,8 @@ The formulas stand in `evidence_formulas`. The order of things (after MacKay 199
 3. The state of the largest evidence is kept, and after five evaluations without a larger one the fit ends. For the
    evidence rises and falls: the updates, which take the network for linear around theta, go on to explain noise by
    weights until the estimate of the noise has collapsed. The solution comes from before that.
-4. From a first noise precision that is much too high for the data there is no time before that: noise is taken for
-   structure at once. An evidence below that of a linear network shows it. Then the fit restarts from the same weights,
-   with less precision.
+
+What may go wrong shows at the end: see `fallback`.
 
 Several outputs have a noise precision each. Their targets are brought to scales on which these are equal, so the
 formulas need one beta; the scales are part of what is found.
@@ -37,12 +36,11 @@ from .._optimize.state import DataChangedError, OptimizerSettings, OptimizerStat
 from .._optimize.termination import Ending, check_limits
 from .evidence_formulas import MAX_BETA, MAX_LINEAR_BETA, log_evidence, near, updated
 from .history import Monitor
-from .linear_baseline import evidence_of_linear
 from .snapshot import BestEvidence, EvidenceState, Start
 
-# Iterations before the first evaluation, between two, and before a state may be kept. Evaluations without a larger
-# evidence that end a fit.
-FIRST, EVERY, SETTLED, PATIENCE = 5, 3, 8, 5
+# Iterations between two evaluations, and before a state may be kept. Evaluations without a larger evidence that end a
+# fit.
+EVERY, SETTLED, PATIENCE = 3, 8, 5
 # A rise by less, in nats, is none, unless the network is linear: its maximum is reached to all digits.
 MIN_RISE = 0.1
 # Relative differences of the evidence below this are its rounding errors.
@@ -51,9 +49,6 @@ RESOLUTION = 1e-13
 ARRIVED = 1e-10
 # Endings of the iteration that say no more than: a minimum, for these precisions.
 AT_MINIMUM = (Ending.GRADIENT, Ending.REDUCTION, Ending.PRECISION, Ending.DAMPING)
-# A fit has failed if its evidence is below that of a linear network by more than so many nats a row: where that is the
-# truth, good ones come out a little below, too. It restarts so often, each time with so much less precision.
-SHORTFALL, MAX_RESTARTS, LESS = 0.1, 3, 0.2
 
 
 class EvidenceSearch:
@@ -84,15 +79,13 @@ class EvidenceSearch:
     def __init__(self, start: Start, problem: Problem, groups: Groups, monitor: Monitor):
         """Begin at the precisions of the start."""
         assert start.precisions is not None
-        self._theta, self._first_precisions, self.groups, self.monitor = start.theta, start.precisions, groups, monitor
+        self.groups, self.monitor = groups, monitor
         self.problem = self._first = problem._replace(penalty=penalty_of(start.precisions, groups))
-        may_restart = start.family == "varied" and problem.network.is_nonlinear
-        self.state = EvidenceState(start.precisions, n_restarts=0 if may_restart else MAX_RESTARTS, pause=FIRST)
+        self.state = EvidenceState(start.precisions, pause=start.first_update)
         is_determined = len(problem.network.sizes) == 2 and len(problem.rows["train"].Y) > problem.network.sizes[0] + 1
         self._unit = math.sqrt(MAX_BETA / MAX_LINEAR_BETA) if is_determined else 1.0
         self._best_problem: Problem | None = None
         self.best_point: Linearization | None = None
-        self._min_evidence: float | None = None  # less is a failure
         # As in `BestEvidence`, and the iteration that it belongs to.
         self._history, self._history_at = [start.precisions], -1
         monitor.columns = {"log_evidence": math.nan, "n_effective_parameters": math.nan}
@@ -143,8 +136,7 @@ class EvidenceSearch:
             curvature = point.curvature(self.problem.penalty.penalty_diag)
             if state.iteration != self._history_at or point is not state.point:
                 self._history, self._history_at = [self.state.precisions], state.iteration
-            is_settled = state.iteration >= self.state.restart_iteration + SETTLED or ending is not None
-            if is_settled and self._has_known_noise():
+            if (state.iteration >= SETTLED or ending is not None) and self._has_known_noise():
                 self._keep_better(objective, state, point, curvature)
             is_stuck = ending is Ending.DAMPING
             if ending in AT_MINIMUM:  # no end, unless iterations or time are used up
@@ -152,16 +144,10 @@ class EvidenceSearch:
             if ending is not None:
                 return ending
             if self.state.n_unimproved >= PATIENCE or not self._update(objective, state, curvature):
-                if self.state.n_restarts >= MAX_RESTARTS or not self._has_failed():
-                    break
-                self._restart(objective, state)
-                is_stuck = True
+                break
             if is_stuck:
                 state.damping = state.damping_scale.first_damping(settings.mu)
-            is_restarted = state.iteration == self.state.restart_iteration
-            self.state = self.state._replace(
-                pause=state.iteration + (FIRST if is_restarted else EVERY), n_evaluations=self.state.n_evaluations + 1
-            )
+            self.state = self.state._replace(pause=state.iteration + EVERY, n_evaluations=self.state.n_evaluations + 1)
         return Ending.EVIDENCE
 
     def _has_known_noise(self) -> bool:
@@ -226,25 +212,6 @@ class EvidenceSearch:
         self._history = history
         self.state = self.state._replace(precisions=precisions, rescalings=rescalings)
         return bool(change > ARRIVED)
-
-    def _has_failed(self) -> bool:
-        """Return whether the evidence of a linear network is larger."""
-        if self._min_evidence is None:
-            rows, linear = self._first.rows["train"], evidence_of_linear(self._first, self.groups.kind)
-            self._min_evidence = linear - SHORTFALL * rows.weight * rows.Y.shape[1]
-        return self.state.best is None or self.state.best.log_evidence < self._min_evidence
-
-    def _restart(self, objective: Objective, state: OptimizerState) -> None:
-        """Go back to the weights and scales of the start, with less precision of the noise."""
-        n_restarts, first = self.state.n_restarts + 1, self._first_precisions
-        precisions = first._replace(beta=first.beta * LESS**n_restarts)
-        problem = self._first._replace(penalty=penalty_of(precisions, self.groups))
-        self._move(objective, state, problem, precisions.beta, self._theta)
-        self._history = [precisions]
-        self.state = EvidenceState(
-            precisions, restart_iteration=state.iteration, n_restarts=n_restarts,
-            n_evaluations=self.state.n_evaluations, best=self.state.best,
-        )  # fmt: skip
 
     def _move(
         self,

@@ -1,6 +1,7 @@
-"""Evidence of a linear network on the same rows, below which a fit has failed; see `_training/evidence.py`."""
+"""Linear network on the same rows, whose evidence a fit should reach; see `_training/fallback.py`."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,14 +9,21 @@ from .._network.objective import NetworkObjective, Problem
 from .._network.penalty import Groups, Penalty, Precisions, make_groups, penalty_of
 from .._network.topology import make_network
 from .._optimize.linearization import GramLinearization
-from .evidence_formulas import log_evidence, updated
+from .evidence_formulas import MIN_FREEDOM, log_evidence, updated
 
 # Updates of the precisions of a linear network, which has no other iterations.
 N_LINEAR = 30
 
 
-def evidence_of_linear(problem: Problem, kind: str) -> float:
-    """Return the largest log evidence of a network without hidden layers on the same rows.
+class LinearFit(NamedTuple):
+    """Linear network of the largest evidence."""
+
+    log_evidence: float  # -inf if it has nearly as many effective parameters as there are rows
+    matrix: np.ndarray  # (n_outputs, n_inputs + 1), weights and bias of each output
+
+
+def fit_linear(problem: Problem, kind: str) -> LinearFit:
+    """Return the network without hidden layers that has the largest evidence on the same rows.
 
     Parameters
     ----------
@@ -33,19 +41,21 @@ def evidence_of_linear(problem: Problem, kind: str) -> float:
     assert isinstance(zero, GramLinearization)
     # The outputs have no parameter in common, and each has precisions of its own.
     groups, n = make_groups(make_network(n_inputs, (), 1, ()), kind), n_inputs + 1
-    total = 0.0
+    fits = []
     for o in range(n_outputs):
         own = slice(o * n, (o + 1) * n)
         part = GramLinearization(zero.squares[o] / 2, zero.gradient[own], zero.gram[own, own], zero.squares[o : o + 1])
         known = problem.known_beta
-        total += _max_evidence(part, groups, problem.rows["train"].weight, None if known is None else float(known[o]))
-    return total
+        fits.append(_fit_output(part, groups, problem.rows["train"].weight, None if known is None else float(known[o])))
+    return LinearFit(sum(fit[0] for fit in fits), np.array([fit[1] for fit in fits]))
 
 
-def _max_evidence(zero: GramLinearization, groups: Groups, weight: float, known_beta: float | None) -> float:
-    """Return the largest log evidence of a linear model of one output, from its linearization at theta = 0."""
+def _fit_output(
+    zero: GramLinearization, groups: Groups, weight: float, known_beta: float | None
+) -> tuple[float, np.ndarray]:
+    """Return the largest log evidence of a linear model of one output, and its theta; `zero` is at theta = 0."""
     products = np.tril(zero.gram) + np.tril(zero.gram, -1).T
-    precisions, best = Precisions(np.ones(len(groups.size)), known_beta or 1.0), -math.inf
+    precisions, best = Precisions(np.ones(len(groups.size)), known_beta or 1.0), (-math.inf, zero.gradient)
     for _ in range(N_LINEAR):
         penalty = penalty_of(precisions, groups)
         H = products + np.diag(penalty.penalty_diag)
@@ -53,8 +63,11 @@ def _max_evidence(zero: GramLinearization, groups: Groups, weight: float, known_
         squares = float(zero.squares[0] + 2 * zero.gradient @ theta + theta @ products @ theta)
         cost = 0.5 * squares + penalty.cost(theta)
         curvature = zero._replace(gram=H).curvature(penalty.penalty_diag)
-        best = max(best, log_evidence(cost, precisions, penalty.penalty_diag, curvature.log_det, weight))
+        evidence = log_evidence(cost, precisions, penalty.penalty_diag, curvature.log_det, weight)
         gamma = curvature.gamma
+        # Without freedom the rows are reproduced, the evidence has no maximum, and rounding errors choose the weights.
+        if evidence > best[0] and gamma.sum() < (1 - MIN_FREEDOM) * weight:
+            best = evidence, theta
         alpha, beta = updated(precisions, groups, gamma, theta, np.array([squares]), gamma.sum(keepdims=True), weight)
         precisions = Precisions(alpha, known_beta or float(beta[0]))
     return best

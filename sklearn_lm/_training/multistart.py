@@ -2,14 +2,15 @@
 
 Successive halving (Jamieson & Talwalkar, AISTATS 2016) over starts from several families. If there are many rows, the
 rungs are run on a subsample of them (screening), and only the survivors see all rows. Start runs that find their
-penalty by the evidence all run to the end: their evidence at an early rung says little about the last one.
+penalty by the evidence all run to the end: their evidence at an early rung says little about the last one. If even the
+best of them shows a sign of failure, starts of other kinds follow (`fallback`).
 """
 
 import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -170,6 +171,16 @@ class Hooks(NamedTuple):
     stop: threading.Event | None = None  # ends the fit, from another thread
 
 
+class Fallback(Protocol):
+    """Starts for a fit that has failed (`fallback.EvidenceFallback`)."""
+
+    def starts(self, winner: StartRun) -> list[Start]:
+        """Return starts of other kinds, none if `winner` shows no sign of failure."""
+
+    def explains_less(self, run: StartRun) -> bool:
+        """Return whether nearest neighbours predict left-out rows better than the run fits them."""
+
+
 class Multistart:
     """Start runs against each other.
 
@@ -187,11 +198,15 @@ class Multistart:
         Threads, as in joblib.
     screening : RunFactory, optional
         Of the rungs, if they are not run on all rows.
+    fallback : Fallback, optional
+        Makes further starts if the best run has failed.
 
     Attributes
     ----------
     runs : list of StartRun
         All, in the order of their numbers; with their `status`.
+    is_surpassed : bool
+        Whether nearest neighbours predict left-out rows better than the winner reproduces them.
     """
 
     def __init__(
@@ -203,11 +218,13 @@ class Multistart:
         snapshot: Snapshot,
         n_jobs: int | None = None,
         screening: RunFactory | None = None,
+        fallback: Fallback | None = None,
     ):
         """Create a multistart whose runs are made by `run`."""
         self.factory, self.settings, self.hooks, self.n_jobs = factory, settings, hooks, n_jobs
-        self.screening = screening
+        self.screening, self.fallback = screening, fallback
         self.runs: list[StartRun] = []
+        self.is_surpassed = False
         self._starts, self._snapshot = starts, snapshot
         self._screened: list[StartRun] = []  # the runs of the rungs: all, if there is no screening
         self._entered: list[StartRun] = []
@@ -234,7 +251,7 @@ class Multistart:
                     return self._run([self._restored(run, self._first) for run in self._snapshot.runs])
                 except DataChangedError:
                     self.settings = settings
-                    self._snapshot = self._snapshot._replace(max_iter=0, runs=(), survivors=())
+                    self._snapshot = self._snapshot._replace(max_iter=0, runs=(), later=())
             return self._run([self._enter(StartRun(i, start, self._first)) for i, start in enumerate(self._starts)])
         finally:  # otherwise multistart and runs hold each other, and the rows, until the next garbage collection
             for run in self._entered:
@@ -249,10 +266,16 @@ class Multistart:
             remaining = [self._survivor(run) for run in remaining]
             for run in remaining:
                 self.runs[run.number] = run
-        for run in remaining:
-            self.hooks.listener.final(run)
-        self._run_all(remaining, self.factory, self.settings, None)
-        self._winner = winner = self._best(remaining)
+        self._run_to_end(remaining)
+        winner = self._best(remaining)
+        if self.fallback is not None and self._may_fall_back(winner) and (starts := self.fallback.starts(winner)):
+            further = [self._later_run(len(self.runs) + i, start) for i, start in enumerate(starts)]
+            self.runs += further
+            remaining = remaining + further
+            self._run_to_end(further)
+            winner = self._best([run for run in remaining if not self.fallback.explains_less(run)] or remaining)
+            self.is_surpassed = self.fallback.explains_less(winner)
+        self._winner = winner
         if winner.failure is not None:
             raise winner.failure
         for run in remaining:
@@ -277,13 +300,26 @@ class Multistart:
                 remaining = remaining[:n_kept]
         return remaining
 
+    def _run_to_end(self, runs: Sequence[StartRun]) -> None:
+        for run in runs:
+            self.hooks.listener.final(run)
+        self._run_all(runs, self.factory, self.settings, None)
+
+    def _may_fall_back(self, winner: StartRun) -> bool:
+        """Return whether the best run came to its own end, and there is time left."""
+        return winner.ending is Ending.EVIDENCE and not is_late(self.settings, self.hooks.start_time)
+
     def _survivor(self, run: StartRun) -> StartRun:
         """Return the run on all rows that begins where `run` has ended on the subsample."""
         theta = run.monitor.last[2] if run.monitor.last else run.theta
-        for known in self._snapshot.survivors:
-            if known.number == run.number and np.array_equal(known.start.theta, theta):
+        return self._later_run(run.number, Start(run.family, theta))
+
+    def _later_run(self, number: int, start: Start) -> StartRun:
+        """Return the run on all rows from `start`, restored if it was begun before."""
+        for known in self._snapshot.later:
+            if known.number == number and np.array_equal(known.start.theta, start.theta):
                 return self._restored(known, self.factory)
-        return self._enter(StartRun(run.number, Start(run.family, theta), self.factory))
+        return self._enter(StartRun(number, start, self.factory))
 
     def _best(self, runs: Sequence[StartRun]) -> StartRun:
         """Return the run of the least error, the first of equal ones."""
@@ -348,7 +384,7 @@ class Multistart:
     def _current(self) -> Snapshot:
         return self._snapshot._replace(
             runs=[run.snapshot for run in self._screened],
-            survivors=[run.snapshot for run in self.runs if run not in self._screened],
+            later=[run.snapshot for run in self.runs if run not in self._screened],
         )
 
     def _restored(self, snapshot: RunSnapshot, factory: RunFactory) -> StartRun:

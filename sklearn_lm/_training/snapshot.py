@@ -11,6 +11,9 @@ from .._network.penalty import Precisions
 from .._optimize.state import OptimizerSnapshot
 from .history import Row
 
+# Iterations before the first evaluation of the evidence.
+FIRST = 5
+
 
 class Start(NamedTuple):
     """Starting point of a start run."""
@@ -18,6 +21,7 @@ class Start(NamedTuple):
     family: str
     theta: np.ndarray
     precisions: Precisions | None = None  # the first ones, if they are found by the evidence
+    first_update: int = FIRST  # iterations with these
 
 
 class BestEvidence(NamedTuple):
@@ -42,8 +46,6 @@ class EvidenceState(NamedTuple):
 
     precisions: Precisions
     rescalings: Sequence[np.ndarray] = ()  # factors that the targets of each output were multiplied by, in order
-    restart_iteration: int = 0
-    n_restarts: int = 0
     pause: int = 0  # the iteration of the next evaluation
     n_evaluations: int = 0
     n_unimproved: int = 0  # evaluations since the evidence last rose
@@ -76,4 +78,6 @@ class Snapshot(NamedTuple):
     precisions: Precisions | None = None  # and the precisions to begin with
     max_iter: int = 0  # of the calls of `fit` before
     runs: Sequence[RunSnapshot] = ()
-    survivors: Sequence[RunSnapshot] = ()  # on all rows, if the rungs are run on a subsample
+    later: Sequence[RunSnapshot] = ()  # on all rows after the rungs on a subsample, and from the fallback starts
+    seed: int = 0  # of the fallback starts
+    is_extra: bool = False  # whether theta is one start among new ones, and not the fit that is continued

@@ -12,12 +12,16 @@ from .._network.penalty import Groups, make_groups
 from .._optimize.state import OptimizerSettings
 from .draw_starts import affordable, draw_starts, screening_rows
 from .evidence import EvidenceSearch, draw_evidence_start, solver_between
+from .fallback import STRONG, EvidenceFallback, penalized_start
 from .history import EarlyStopping, Goal, Listener, Monitor, Progress
 from .multistart import Hooks, Multistart, RunFactory
 from .snapshot import Snapshot, Start
 
 # With n_starts="auto", for penalties that are found by the fit.
 MAX_EVIDENCE_STARTS = 5
+# More parameters than this share of the residuals: the only start that can be afforded often fits noise at once, and a
+# second one has a strong penalty.
+MANY_PARAMETERS = 0.25
 
 
 class TrainingSettings(NamedTuple):
@@ -64,15 +68,21 @@ def make_multistart(
         If the evidence is asked for where there is no Gram matrix.
     """
     groups, sample = None, None
-    n_starts = 0 if snapshot.theta is None else max(1, len(snapshot.runs))
+    is_new = not snapshot.runs and (snapshot.theta is None or snapshot.is_extra)
+    n_starts = 0 if is_new else max(1, len(snapshot.runs))
     if settings.by_evidence:
         check_has_gram(problem)
         solver = solver_between(problem.solver, problem.network, problem.rows["train"])
         problem, groups = problem._replace(solver=solver), make_groups(problem.network, settings.penalty_groups)
         starts = _evidence_starts(problem, train, settings, groups, snapshot, rng)
-    elif snapshot.theta is None:
+        if is_new:
+            snapshot = snapshot._replace(seed=int(rng.randint(np.iinfo(np.int32).max)))
+    elif is_new:
         starts, sample = draw_starts(problem, train, settings.n_starts, settings.init, rng)
+        if snapshot.theta is not None:
+            starts = [Start("grown", snapshot.theta), *starts]
     else:
+        assert snapshot.theta is not None
         starts, sample = [Start("warm_start", snapshot.theta)], screening_rows(problem, train, n_starts)
     n_starts = n_starts or len(starts)
     # A linear network is one least-squares problem: solving a part of it first would leave nothing to iterate.
@@ -86,9 +96,10 @@ def make_multistart(
     screening = None
     if sample:  # rows in memory, even if all of them are not
         screening = _run_factory(problem._replace(rows={"train": sample}), settings, None, False)
+    fallback = EvidenceFallback(problem, train, groups, snapshot.seed) if groups else None
     factory = _run_factory(problem, settings, groups, n_starts == 1)
     hooks.listener.begin(n_starts)
-    return Multistart(starts, factory, optimizer, hooks, snapshot, settings.n_jobs, screening)
+    return Multistart(starts, factory, optimizer, hooks, snapshot, settings.n_jobs, screening, fallback)
 
 
 def check_has_gram(problem: Problem) -> None:
@@ -108,18 +119,26 @@ def _evidence_starts(
     snapshot: Snapshot,
     rng: np.random.RandomState,
 ) -> list[Start]:
-    """Return new starts, or the one of a fit that cannot be continued exactly."""
+    """Return new starts, the one of a fit that cannot be continued exactly, or new ones and a known one."""
     n_starts = settings.n_starts
     if n_starts == "auto":
         n_starts = min(MAX_EVIDENCE_STARTS, affordable(problem.network, train))
     assert isinstance(n_starts, int)
     starts = [draw_evidence_start(problem.network, groups, rng) for _ in range(n_starts)]
     if snapshot.theta is None:
+        is_wide = problem.network.n_parameters > MANY_PARAMETERS * problem.rows["train"].Y.size
+        if settings.n_starts == "auto" and n_starts == 1 and is_wide:
+            starts.append(penalized_start(problem, train, groups, STRONG, rng))
         return starts
-    precisions = snapshot.precisions
+    precisions, first = snapshot.precisions, starts[0].precisions
+    assert first is not None
     if precisions is None or precisions.alpha.shape != groups.size.shape:  # of no evidence fit, or of other groups
-        precisions = starts[0].precisions
-    return [Start("warm_start", snapshot.theta, precisions)]
+        precisions = first
+    if not snapshot.is_extra:
+        return [Start("warm_start", snapshot.theta, precisions)]
+    # An input that fewer units could not use was switched off: more units must find it on.
+    precisions = precisions._replace(alpha=np.minimum(precisions.alpha, first.alpha))
+    return [Start("grown", snapshot.theta, precisions), *starts]
 
 
 def _run_factory(problem: Problem, settings: TrainingSettings, groups: Groups | None, is_alone: bool) -> RunFactory:
