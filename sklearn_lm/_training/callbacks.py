@@ -5,7 +5,8 @@ The interface is experimental and came with scikit-learn 1.9. Only this file kno
 
 A fit from one start has a subtask "iteration" for each iteration, the first for the starting point. A fit from several
 starts has a subtask "start" for each of them; those that run to the end have "iteration" subtasks from there on. A
-callback that returns True at the end of a task stops the fit.
+callback that returns True at the end of a task stops the fit. Starts that follow a fit that failed (`fallback`) are
+reported as the others: of a fit from one start they continue its iterations.
 """
 
 from collections.abc import Callable
@@ -59,15 +60,16 @@ class Tasks(StartListener):
         # The optimizer ignores overflows at trial points; what a callback does is none of its trials.
         self._numpy_errors = np.geterr()
 
-    def begin(self, n_starts: int) -> None:
-        """Begin the task of the fit."""
+    def begin(self, n_starts: int, may_grow: bool) -> None:
+        """Begin the task of the fit, whose number of subtasks is not known if starts may be added."""
         estimator, data = self._estimator, self._data
         has_callbacks = "_skl_callbacks" in vars(estimator)  # of its own; or it is part of a fit that may have some
         if not has_callbacks and "_parent_callback_ctx" not in vars(estimator):
             return
         self._has_starts = n_starts > 1
+        n_subtasks = n_starts if self._has_starts else self._n_iterations
         context = estimator._init_callback_context(
-            max_subtasks=n_starts if self._has_starts else self._n_iterations, sequential_subtasks=not self._has_starts
+            max_subtasks=None if may_grow else n_subtasks, sequential_subtasks=not self._has_starts
         )
         if has_callbacks:
             self._root = context.call_on_fit_task_begin(estimator=estimator, **data)

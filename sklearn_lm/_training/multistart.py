@@ -149,8 +149,8 @@ class StartRun:
 class StartListener:
     """Listener to the starts; this one does nothing."""
 
-    def begin(self, n_starts: int) -> None:
-        """Called once, before the first start runs."""
+    def begin(self, n_starts: int, may_grow: bool) -> None:
+        """Called once, before the first start runs; others may follow if `may_grow`."""
 
     def lost(self, run: StartRun) -> None:
         """Called when a run is dropped."""

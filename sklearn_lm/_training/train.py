@@ -98,7 +98,7 @@ def make_multistart(
         screening = _run_factory(problem._replace(rows={"train": sample}), settings, None, False)
     fallback = EvidenceFallback(problem, train, groups, snapshot.seed) if groups else None
     factory = _run_factory(problem, settings, groups, n_starts == 1)
-    hooks.listener.begin(n_starts)
+    hooks.listener.begin(n_starts, may_grow=fallback is not None)
     return Multistart(starts, factory, optimizer, hooks, snapshot, settings.n_jobs, screening, fallback)
 
 

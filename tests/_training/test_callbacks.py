@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import may_end_early, size
+from conftest import COMPILED, may_end_early, size
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -49,12 +49,13 @@ class Listener:
         return context.task_name == "iteration" and context.task_id == self.stop_at
 
 
-def test_a_fit_is_a_task_with_a_subtask_for_each_iteration(data):
+@pytest.mark.parametrize(("alpha", "n_announced"), [(0.0, 9), ("evidence", None)])  # other starts may follow
+def test_a_fit_is_a_task_with_a_subtask_for_each_iteration(data, alpha, n_announced):
     listener = Listener()
-    model = fit(make().set_callbacks(listener), *data)
+    model = fit(make(alpha=alpha).set_callbacks(listener), *data)
     iterations = [(what, "iteration", i) for i in range(model.n_iter_ + 1) for what in ("begin", "end")]
     assert listener.reported == [
-        ("setup", "fit", 9), ("begin", "fit", 0), *iterations, ("end", "fit", 0), ("teardown", "fit", None),
+        ("setup", "fit", n_announced), ("begin", "fit", 0), *iterations, ("end", "fit", 0), ("teardown", "fit", None),
     ]  # fmt: skip
     assert listener.data == data
     assert listener.metadata is None
@@ -197,3 +198,16 @@ def test_an_error_at_the_end_of_the_fit_leaves_a_fitted_model(data, error):
         fit(model, *data)
     assert model.stop_reason_ == "max_iter iterations were made"
     assert np.isfinite(model.loo_score_)
+
+
+@pytest.mark.skipif(not COMPILED, reason="without compilation the fits take a minute")
+@pytest.mark.parametrize("n_starts", [1, 2])
+def test_starts_that_follow_a_fit_that_failed_are_reported(n_starts):
+    """Naive: they exceed the number of subtasks that was announced, which is an error of scikit-learn."""
+    x, listener = np.linspace(0, 1, 100).reshape(-1, 1), Listener()
+    model = LMRegressor(20, n_starts=n_starts, random_state=0).set_callbacks(listener)
+    model.fit(x, np.sin(16 * np.pi * x[:, 0]))
+    n_iterations = sum((what, name) == ("end", "iteration") for what, name, _ in listener.reported)
+    assert len(model.starts_["fate"]) > n_starts
+    assert n_iterations == sum(model.starts_["n_iter"] + 1)
+    np.testing.assert_array_equal(listener.fitted.coefs_[0], model.coefs_[0])
