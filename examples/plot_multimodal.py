@@ -37,6 +37,7 @@ X = x.reshape(-1, 1)
 model = LMRegressor(
     hidden_layer_sizes=(20, 20, 10),
     activation="tanh",
+    alpha=0.0,
     goal=1e-10,
     max_iter=500,
     early_stopping=True,

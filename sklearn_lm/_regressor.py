@@ -50,8 +50,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
     alpha : float, "auto" or "evidence", default="auto"
         L2 penalty parameter, in sum form as in :class:`~sklearn.linear_model.Ridge`. "evidence" estimates one penalty
         parameter for each group of parameters, and the noise variance, by maximising the evidence of the training rows
-        [7]_ [8]_. "auto" is "evidence", except that it is 0 with a validation set, and for networks too large for a
-        Gram matrix.
+        [7]_ [8]_. "auto" is "evidence", except that it is 0 for networks too large for a Gram matrix.
     penalty_groups : {"input", "layer", "single"}, default="input"
         Parameters that share one penalty parameter if `alpha` is estimated. "single": all of them. "layer": the weights
         of each layer, and the biases of each hidden layer. "input": as "layer", but the first layer has one group for
@@ -129,7 +128,9 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         Seconds after which the fit stops with the best weights so far. Each network of `n_networks`, and each size of
         ``hidden_layer_sizes="auto"``, has this time.
     early_stopping : bool, default=False
-        Hold out a validation set, stop when its error no longer decreases and keep the best weights, as with `X_val`.
+        Hold out a validation set, as with `X_val`. With a fixed `alpha` the fit stops when its error no longer
+        decreases, and keeps the best weights. If `alpha` is estimated the evidence decides both, which is more
+        accurate, and the validation error is only recorded.
     validation_fraction : float, default=0.15
         Fraction of the rows in the validation set. Ignored if `X_val` is passed to `fit`.
     split : {"random", "block", "interleaved"}, default="random"
@@ -138,7 +139,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
     test_fraction : float, default=0.0
         Fraction of the rows in a test set. Its error is recorded and has no influence on the fit.
     n_iter_no_change : int, default=6
-        The fit stops after this number of iterations without a new smallest validation error.
+        With a fixed `alpha`, the fit stops after this number of iterations without a new smallest validation error.
     warm_start : bool, default=False
         Continue the previous call of `fit` for `max_iter` more iterations, with its scaling and its sets. On the same
         data, n calls of one iteration give the bits of one call of n iterations. With other data, another `alpha`, or
@@ -186,9 +187,10 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         exist; mean squared errors in squared units of y), `grad_norm`, `mu` (for the next step), `gain_ratio` (actual
         over predicted reduction of the accepted step), `n_evaluations` (cumulative number of evaluations of F), `time`
         (seconds since the start of the fit), and the seconds of the iteration by phase: `time_jacobian` (gradient and
-        Gram matrix), `time_solve` (factorisation and step), `time_evaluate` (trial points). With a validation set also
-        `validation_failures`, the number of iterations since its smallest error. If `alpha` is estimated also
-        `log_evidence` and `n_effective_parameters` of the last update of the penalty, NaN before the first.
+        Gram matrix), `time_solve` (factorisation and step), `time_evaluate` (trial points). With a validation set and
+        a fixed `alpha` also `validation_failures`, the number of iterations since its smallest error. If `alpha` is
+        estimated also `log_evidence` and `n_effective_parameters` of the last update of the penalty, NaN before the
+        first.
     growth_ : dict of str to ndarray of shape (n_sizes,)
         With ``hidden_layer_sizes="auto"``, for each size: `n_units`, `n_parameters`, `train_mse`, `criterion` (log
         evidence, or leave-one-out R2) and `n_iter`.
@@ -392,7 +394,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
             Non-negative weights of the squared errors. `weight_type` says whether they count repetitions of a row or
             are precisions. A zero weight is equivalent to a dropped row.
         X_val, y_val : array-like, default=None
-            Inputs and targets of a validation set, shaped as `X` and `y`. It switches early stopping on.
+            Inputs and targets of a validation set, shaped as `X` and `y`; see `early_stopping`.
         sample_weight_val : array-like of shape (n_samples_val,), default=None
             Weights of the validation set.
 
@@ -424,7 +426,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         """
         # Not get_params, which inspects the signature: that takes as long as several iterations of a small fit.
         parameters = {name: getattr(self, name) for name in LMRegressor._parameter_constraints}
-        config = make_config(parameters, X_val is not None, is_dask(X))
+        config = make_config(parameters, is_dask(X))
         previous = warm_start_attributes(self.__dict__, config)
         data = check_data(self, X, y, sample_weight, X_val, y_val, sample_weight_val, bool(previous))
         checkpoint = None if self.checkpoint is None else open_checkpoint(parameters, data)

@@ -70,6 +70,7 @@ FITS = {
     "default": {},
     "fixed alpha, robust loss": {"alpha": 1e-3, "loss": "huber"},
     "validation set": {"early_stopping": True},
+    "validation set, fixed alpha": {"alpha": 1e-3, "early_stopping": True},
     "growth": {"hidden_layer_sizes": "auto"},
     "several networks": {"n_networks": 2},
 }

@@ -93,7 +93,7 @@ def resident():
         return int(file.read().split()[1]) * 4096 / 2**20
 
 KINDS = [
-    dict(n_starts=2), dict(n_starts=1), dict(alpha="evidence", n_starts=1), dict(early_stopping=True, n_starts=2),
+    dict(n_starts=2), dict(n_starts=1), dict(alpha="evidence", n_starts=1), dict(alpha=0.0, early_stopping=True),
     dict(n_networks=2, n_starts=1, n_jobs=2), dict(loss="cauchy", n_starts=1), dict(solver="cg", n_starts=1),
     dict(n_starts=1, warm_start=True), dict(alpha="evidence", n_networks=2), dict(n_starts=3, n_jobs=2),
 ]

@@ -105,7 +105,7 @@ def interrupted(monkeypatch, **parameters):
 
 @pytest.mark.parametrize(
     "parameters",
-    [{}, {"early_stopping": True, "n_iter_no_change": 50}, {"loss": "cauchy"}, {"alpha": "evidence"}],
+    [{}, {"alpha": 0.0, "early_stopping": True, "n_iter_no_change": 50}, {"loss": "cauchy"}, {"alpha": "evidence"}],
     ids=str,
 )
 def test_nothing_long_is_computed_after_ctrl_c(monkeypatch, parameters):

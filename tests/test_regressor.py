@@ -239,7 +239,7 @@ def overfitting(rng):
 
 def test_early_stopping_keeps_the_best_validation_iteration(overfitting):
     X, y = overfitting
-    model = fit(X, y, hidden=(10,), early_stopping=True, validation_fraction=0.3, test_fraction=0.1)
+    model = fit(X, y, hidden=(10,), alpha=0.0, early_stopping=True, validation_fraction=0.3, test_fraction=0.1)
     errors = model.history_["validation_mse"]
     assert model.best_iter_ == np.argmin(errors)
     assert model.n_iter_ == model.best_iter_ + model.n_iter_no_change
@@ -252,9 +252,9 @@ def test_early_stopping_keeps_the_best_validation_iteration(overfitting):
 
 def test_given_validation_set_switches_early_stopping_on(overfitting):
     X, y = overfitting
-    split = fit(X, y, early_stopping=True, validation_fraction=0.3)
+    split = fit(X, y, alpha=0.0, early_stopping=True, validation_fraction=0.3)
     train, validation = split.split_indices_["train"], split.split_indices_["validation"]
-    given = fit(X[train], y[train], X_val=X[validation], y_val=y[validation], random_state=0)
+    given = fit(X[train], y[train], X_val=X[validation], y_val=y[validation], alpha=0.0)
     assert "validation_mse" in given.history_
     assert given.best_iter_ == np.argmin(given.history_["validation_mse"])
     assert list(given.split_indices_) == ["train"]
@@ -263,8 +263,9 @@ def test_given_validation_set_switches_early_stopping_on(overfitting):
 def test_weights_of_a_validation_set_equal_repeated_rows(overfitting):
     X, y = overfitting
     X_val, y_val, weight = X[40:], y[40:], np.arange(20) % 3
-    weighted = fit(X[:40], y[:40], X_val=X_val, y_val=y_val, sample_weight_val=weight)
-    repeated = fit(X[:40], y[:40], X_val=np.repeat(X_val, weight, axis=0), y_val=np.repeat(y_val, weight))
+    weighted = fit(X[:40], y[:40], X_val=X_val, y_val=y_val, sample_weight_val=weight, alpha=0.0)
+    X_val, y_val = np.repeat(X_val, weight, axis=0), np.repeat(y_val, weight)
+    repeated = fit(X[:40], y[:40], X_val=X_val, y_val=y_val, alpha=0.0)
     np.testing.assert_allclose(
         weighted.history_["validation_mse"], repeated.history_["validation_mse"], rtol=1e-10, atol=1e-14
     )

@@ -60,15 +60,13 @@ class FitConfig(NamedTuple):
         return Loss(self.loss, scale, are_counts).objective
 
 
-def make_config(parameters: Parameters, has_validation_set: bool, has_dask_rows: bool) -> FitConfig:
+def make_config(parameters: Parameters, has_dask_rows: bool) -> FitConfig:
     """Return the configuration of a fit.
 
     Parameters
     ----------
     parameters : Parameters
         All of them.
-    has_validation_set : bool
-        Whether `X_val` was passed to `fit`.
     has_dask_rows : bool
         Whether X is a Dask collection.
 
@@ -79,10 +77,9 @@ def make_config(parameters: Parameters, has_validation_set: bool, has_dask_rows:
     """
     alpha, is_squared = parameters["alpha"], parameters["loss"] == "squared_error"
     has_known_noise = parameters["weight_type"] == "inverse_variance"
-    validates = parameters["early_stopping"] or has_validation_set
-    is_free = alpha == "auto" and not validates and parameters["solver"] != "cg"
+    is_free = alpha == "auto" and parameters["solver"] != "cg"
     finds_penalty, searches_size = alpha == "evidence" or is_free, isinstance(parameters["hidden_layer_sizes"], str)
-    for message in _conflicts(parameters, validates, has_dask_rows, searches_size and not finds_penalty):
+    for message in _conflicts(parameters, has_dask_rows, searches_size and not finds_penalty):
         raise ValueError(message)
     hidden = hidden_sizes((1,) if searches_size else parameters["hidden_layer_sizes"])
     optimizer, training = (
@@ -101,7 +98,7 @@ def make_config(parameters: Parameters, has_validation_set: bool, has_dask_rows:
     return FitConfig(**derived, **{name: parameters[name] for name in FitConfig._fields if name not in derived})
 
 
-def _conflicts(parameters: Parameters, validates: bool, has_dask_rows: bool, searches_by_loo: bool) -> Iterator[str]:
+def _conflicts(parameters: Parameters, has_dask_rows: bool, searches_by_loo: bool) -> Iterator[str]:
     """Yield a message for each pair of options that contradict each other."""
     alpha, loss, mu, mu_max = (parameters[name] for name in ("alpha", "loss", "mu", "mu_max"))
     solver, searches_size = parameters["solver"], isinstance(parameters["hidden_layer_sizes"], str)
@@ -124,11 +121,6 @@ def _conflicts(parameters: Parameters, validates: bool, has_dask_rows: bool, sea
         yield (
             f"mu={mu!r} is not below mu_max={mu_max!r}: the first rejected step would end the fit. Lower mu, or "
             "raise mu_max."
-        )
-    if alpha == "evidence" and validates:
-        yield (
-            "early_stopping=True, or X_val, with alpha='evidence': the evidence stops the fit by the training rows "
-            "alone. Leave the validation set out (test_fraction only watches), or set alpha to a number."
         )
     if searches_size and solver == "cg":
         yield (

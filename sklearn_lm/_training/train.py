@@ -162,6 +162,8 @@ def _make_monitor(problem: Problem, settings: TrainingSettings, is_alone: bool) 
     """Return the monitor of one start run: errors of all sets, stopping rules, progress."""
     # An error of zero ends a fit by its gradient; one that only underflows must not end it by its goal.
     rules: list[Listener] = [Goal(settings.goal)] if settings.goal > 0 else []
-    stopping = EarlyStopping(settings.n_iter_no_change) if "validation" in problem.rows else None
+    # The evidence is a better reason to stop than the error of a few rows: then a validation set is only watched.
+    validates = "validation" in problem.rows and not settings.by_evidence
+    stopping = EarlyStopping(settings.n_iter_no_change) if validates else None
     progress = Progress(is_live=is_alone, shows_rejected=settings.verbose > 1) if settings.verbose else None
     return Monitor(problem.train_error, problem.held_out_errors(), rules, stopping, progress)

@@ -73,8 +73,8 @@ def test_a_callback_sees_the_model_as_if_the_fit_had_stopped_there(data):
     listener.on_fit_task_end = lambda estimator, context, *, fitted_estimator: scores.append(
         fitted_estimator.score(X, y)
     )
-    model = fit(make(early_stopping=True).set_callbacks(listener), X, y)
-    short = fit(make(early_stopping=True, max_iter=3), X, y)
+    model = fit(make(alpha=0.0, early_stopping=True).set_callbacks(listener), X, y)
+    short = fit(make(alpha=0.0, early_stopping=True, max_iter=3), X, y)
     assert scores[3] == short.score(X, y)
     assert scores[-1] == model.score(X, y)
 
