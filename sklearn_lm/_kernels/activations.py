@@ -47,6 +47,8 @@ LOG2_E = 1.4426950408889634
 LOG_2_HIGH, LOG_2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 ROUND_TO_INTEGER = 6755399441055744.0
 ROUND_TO_INTEGER_BITS = 0x4338000000000000
+# Coefficients 1 / n! of Taylor's series of expm1, the highest first; the compiler unrolls loops over constants.
+EVEN, ODD = (tuple(1.0 / math.factorial(n) for n in range(last, 1, -2)) for last in (14, 13))
 
 
 @jit(fastmath=CONTRACTED, forceinline=True)
@@ -60,19 +62,11 @@ def _expm1_reduced(y):
     lost = (high - r) - low  # the rounding error of r
     # expm1(r) = r + r^2 q, Taylor's series to a term below 2^-56 of r, even and odd powers side by side.
     r2 = r * r
-    even = 1.0 / 87178291200.0
-    even = even * r2 + 1.0 / 479001600.0
-    even = even * r2 + 1.0 / 3628800.0
-    even = even * r2 + 1.0 / 40320.0
-    even = even * r2 + 1.0 / 720.0
-    even = even * r2 + 1.0 / 24.0
-    even = even * r2 + 0.5
-    odd = 1.0 / 6227020800.0
-    odd = odd * r2 + 1.0 / 39916800.0
-    odd = odd * r2 + 1.0 / 362880.0
-    odd = odd * r2 + 1.0 / 5040.0
-    odd = odd * r2 + 1.0 / 120.0
-    odd = odd * r2 + 1.0 / 6.0
+    even, odd = EVEN[0], ODD[0]
+    for coefficient in EVEN[1:]:
+        even = even * r2 + coefficient
+    for coefficient in ODD[1:]:
+        odd = odd * r2 + coefficient
     return np.float64(shifted).view(np.int64) - ROUND_TO_INTEGER_BITS, r + (r2 * (even + r * odd) + lost)
 
 
