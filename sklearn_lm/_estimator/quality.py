@@ -12,12 +12,12 @@ from .prepare import Prepared
 
 REMEDY = "Fit more units, set alpha to a small number such as 1e-3, raise n_starts, or set another scaling"
 # A training error below this fraction of the standard deviation of y needs no more iterations.
-NEGLIGIBLE = 1e-4
+NEGLIGIBLE = 3e-4
 # At least so many iterations, in whose second half F (or the validation error) fell by less than the fraction, or the
 # log evidence rose by less than the number of nats, show that more of them are useless.
 MIN_ITERATIONS, MIN_FALL, MIN_NATS = 20, 1e-3, 0.1
 # Neighbours are asked only if the fit explains less than this share of the variance of y.
-MAX_SCORE = 0.9
+MAX_SCORE = 0.97
 
 
 def is_unconverged(prepared: Prepared, fitted: FittedNetwork) -> bool:
