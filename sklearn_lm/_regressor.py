@@ -80,8 +80,9 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
     scaling : {"auto", "minmax", "standard", "power"} or None, default="auto"
         "minmax" scales inputs to [-1, 1], "standard" to mean 0 and variance 1. "power" is "standard" after a power
         transform [9]_ of the columns with long tails: of a skewness above 1, or a kurtosis above 6. All three
-        standardise the targets; constant columns are only shifted. "auto" is "power" if `alpha` is estimated, but
-        "standard" without nonlinear units, and otherwise "minmax". None scales nothing.
+        standardise the targets; constant columns are only shifted. "auto" is "minmax" with a fixed `alpha`; if `alpha`
+        is estimated it is "power", but "standard" without nonlinear units, and if lines fit the targets better than
+        curves in the transformed columns. None scales nothing.
     init : {"nguyen_widrow", "glorot", "small", "centred", "steep", "selected"}, default="nguyen_widrow"
         Family of the first start. "nguyen_widrow": units spread over the range of the data; "glorot": small random
         weights; "small": half of those; "centred": units whose inflection points lie at data points; "steep": the same

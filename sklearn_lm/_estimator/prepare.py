@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 
 from .._data.blocks import KernelRows, RowSet, is_distributed
 from .._data.hashing import fingerprint
+from .._data.linearity import is_linear
 from .._data.out_of_core import ArrayLike
 from .._data.ranges import check_input_range
 from .._data.rows import DataSet
@@ -117,8 +118,8 @@ def prepare(
     weighting = read_weights(config.weight_type, by_evidence, data.rows, sets["train"])
     sets["train"] = weighting.apply(sets["train"])  # of the other sets only means are used
     kind, is_robust = config.scaling, by_evidence and config.loss != "squared_error"
-    if kind == "auto":  # a linear network is linear in the caller's inputs
-        kind = "minmax" if not by_evidence else "power" if network.is_nonlinear else "standard"
+    if kind == "auto" and not (by_evidence and network.is_nonlinear):
+        kind = "standard" if by_evidence else "minmax"  # a linear network is linear in the caller's inputs
     scalings = resume_point.scalings if resume_point else make_scalings(kind, sets["train"], is_robust)
     unmapped, sets = sets["train"], {name: part.mapped(scalings.power) for name, part in sets.items()}
     rows = {name: part.rows(scalings.y) for name, part in sets.items()}
@@ -127,15 +128,21 @@ def prepare(
 
 
 def make_scalings(kind: str | None, train: RowSet, is_robust: bool) -> Scalings:
-    """Return the scalings of a new fit for the parameter `scaling`, not "auto"; `is_robust`: outliers of y are cut."""
+    """Return the scalings of a new fit; `is_robust`: outliers of y are cut.
+
+    "auto" is "power", unless the targets are linear in the inputs as they are.
+    """
     targets = train.columns("Y")
     if is_robust and isinstance(train, DataSet):
         targets = ArrayColumns(without_outliers(train.Y, train.weight), train.weight)
-    if kind != "power":
+    if kind not in ("auto", "power"):
         return Scalings(identity_power(), *make_scaling(kind, train.columns("X"), targets))
     check_input_range(train.columns("X").range())
     subsample = train.thinned(POWER_ROWS)
     power = make_power(subsample.X[:], subsample.weight)
+    if kind == "auto" and len(power.column):
+        Y = without_outliers(subsample.Y, subsample.weight) if is_robust else subsample.Y
+        power = identity_power() if is_linear(subsample._replace(Y=Y), power) else power
     train = train.mapped(power)
     return Scalings(power, *make_scaling("standard", train.columns("X"), targets))
 

@@ -63,3 +63,12 @@ def test_a_network_without_nonlinear_units_is_linear_in_the_inputs_of_the_caller
         model.fit(X, 3 * X[:, 0] + 1)
         np.testing.assert_allclose(model.predict([[0.0], [100.0]]), [1, 301], rtol=1e-5)
         assert len(model.x_power_.column) == 0
+
+
+def test_lines_over_inputs_with_long_tails_are_not_fitted_through_a_power_transform(rng):
+    X, X_new = rng.lognormal(size=(2, 150, 3))
+    y, truth = (Z @ [1.0, 0.5, 0.2] for Z in (X, X_new))
+    model = LMRegressor(random_state=0).fit(X, y + 0.1 * rng.normal(size=150))
+    assert np.sqrt(np.mean((model.predict(X_new) - truth) ** 2)) < 0.1
+    assert len(model.x_power_.column) == 0
+    assert len(LMRegressor(scaling="power", random_state=0).fit(X, y).x_power_.column) == 3
