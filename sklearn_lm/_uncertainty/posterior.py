@@ -40,8 +40,8 @@ EPS = float(np.finfo(np.float64).eps)
 # The noise is estimated from at least this share of the residuals: a network that reproduces its data leaves no
 # residuals to estimate it from, and n - gamma would be zero.
 MIN_FREEDOM = 0.1
-# Smallest degrees of freedom whose variance is that of Student's distribution, which has none up to 2.
-MIN_STUDENT = 2.5
+# Smallest degrees of freedom of Student's distribution for quantiles, and for its variance, which is infinite up to 2.
+MIN_STUDENT, MIN_FOR_VARIANCE = 1.5, 2.5
 
 
 class Factor(NamedTuple):
@@ -135,7 +135,7 @@ class Posterior:
 
     @property
     def student_freedom(self) -> float:
-        """nu, the degrees of freedom of predictions (see the top), at least 1; n - gamma with a given penalty.
+        """nu, the degrees of freedom of predictions (see the top), bounded; n - gamma with a given penalty.
 
         Precisions cost at most one degree below the bound by `MIN_FREEDOM`. (No cost: intervals of 25 rows of 40
         inputs covered .79. More: standard deviations of data without noise become too large.)
@@ -146,7 +146,7 @@ class Posterior:
         gamma = 1 - self.state.penalty_diag * squares_of_columns(self.factor.inverse_factor[:, : len(groups)])
         gamma = np.clip(np.bincount(groups[groups >= 0], gamma[groups >= 0]), 0, None)
         n_precisions = float((gamma / (1 + gamma)).sum()) / len(self.state.squares)
-        return max(freedom - n_precisions, MIN_FREEDOM * self.state.weight - 1.0, 1.0)
+        return max(freedom - n_precisions, MIN_FREEDOM * self.state.weight - 1.0, MIN_STUDENT)
 
     @property
     def student_variance(self) -> float:
@@ -196,7 +196,7 @@ class Posterior:
 
 def _student_variance(nu: float) -> float:
     """Return nu / (nu - 2)."""
-    return 1 / (1 - 2 / max(nu, MIN_STUDENT))  # 1 for infinite nu, which known noise has
+    return 1 / (1 - 2 / max(nu, MIN_FOR_VARIANCE))  # 1 for infinite nu, which known noise has
 
 
 def make_factor(gram: np.ndarray, penalty_diag: np.ndarray) -> Factor:

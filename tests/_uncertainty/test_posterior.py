@@ -186,7 +186,7 @@ def test_blocks_and_threads_do_not_matter(data, monkeypatch):
 def test_a_fit_that_stopped_early_has_the_posterior_of_its_best_iteration(data):
     """Naive: the linearization of the last iteration."""
     X, y = data[0], data[1][:, 0]
-    model = fit(X, y, (6,), early_stopping=True, n_iter_no_change=3, max_iter=100)
+    model = fit(X, y, (6,), alpha=0.0, early_stopping=True, n_iter_no_change=3, max_iter=100)
     assert model.best_iter_ < model.n_iter_
     J = slow_jacobian(model, X[model.split_indices_["train"]])[:, 0]
     new = slow_jacobian(model, X[:5])[:, 0]
