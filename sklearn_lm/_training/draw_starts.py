@@ -10,15 +10,18 @@ from .._network.topology import Network
 from .multistart import RUNGS, SAMPLE_ROWS, affordable_starts
 from .snapshot import Start
 
+# With n_starts="auto", for penalties that are found by the fit.
+MAX_EVIDENCE_STARTS = 5
+
 
 def draw_starts(
     problem: Problem, train: RowSet, n_starts: int | str, init: str, rng: np.random.RandomState
 ) -> tuple[list[Start], Rows | None]:
     """Return new starts, and the screening rows, None if they are compared on all rows."""
-    if n_starts == "auto":
-        n_starts = affordable(problem.network, train)
-    assert isinstance(n_starts, int)
     distinct, sample = data_sample(problem, train)
+    if n_starts == "auto":
+        n_starts = affordable(problem.network, train, distinct)
+    assert isinstance(n_starts, int)
     families = mix(n_starts, problem.network.sizes[0], init)
     starts = [Start(family, draw(problem.network, family, sample, rng)) for family in families]
     return starts, _sample_rows(problem, train, distinct, n_starts)
@@ -37,11 +40,25 @@ def screening_rows(problem: Problem, train: RowSet, n_starts: int) -> Rows | Non
     return _sample_rows(problem, train, train.distinct(SAMPLE_ROWS), n_starts) if n_starts > 1 else None
 
 
-def affordable(network: Network, train: RowSet) -> int:
-    """Return the number of starts for n_starts="auto"."""
+def evidence_screening(network: Network, train: RowSet, n_starts: int | str) -> tuple[int, DataSet | None]:
+    """Return the number of starts by the evidence, and the rows of their screening.
+
+    There is none if all rows afford the starts: the evidence of all rows decides better than that of some.
+    """
+    wanted, on_all = MAX_EVIDENCE_STARTS if n_starts == "auto" else int(n_starts), affordable(network, train)
+    distinct = train.distinct(SAMPLE_ROWS) if wanted > 1 and on_all < wanted else None
+    if n_starts == "auto":
+        wanted = min(wanted, affordable(network, train, distinct))
+    is_screened = distinct is not None and len(distinct.X) == SAMPLE_ROWS and on_all < wanted
+    return wanted, distinct if is_screened else None
+
+
+def affordable(network: Network, train: RowSet, distinct: DataSet | None = None) -> int:
+    """Return the number of starts for n_starts="auto": on all rows, or on `distinct` if these are enough to screen."""
     if not network.is_nonlinear:
         return 1
-    n_residuals = train.total_weight() * train.Y.shape[1]
+    is_screened = distinct is not None and len(distinct.X) == SAMPLE_ROWS
+    n_residuals = (SAMPLE_ROWS if is_screened else train.total_weight()) * train.Y.shape[1]
     return affordable_starts(n_residuals, network.n_parameters, sum(network.sizes[1:-1]))
 
 

@@ -41,8 +41,9 @@ from .snapshot import BestEvidence, EvidenceState, Start
 # Iterations between two evaluations, and before a state may be kept. Evaluations without a larger evidence that end a
 # fit.
 EVERY, SETTLED, PATIENCE = 3, 8, 5
-# A rise by less, in nats, is none, unless the network is linear: its maximum is reached to all digits.
-MIN_RISE = 0.1
+# A rise by less, in nats or as nats a row, is none, unless the network is linear: its maximum is reached to all digits.
+# With 10^5 rows, rises of a nat reduced the error by a thousandth in 100 iterations.
+MIN_RISE, MIN_RISE_A_ROW = 0.1, 1e-5
 # Relative differences of the evidence below this are its rounding errors.
 RESOLUTION = 1e-13
 # Precisions that an update changes by less than this fraction have arrived.
@@ -102,6 +103,14 @@ class EvidenceSearch:
     @property
     def log_evidence(self) -> float:
         return math.nan if self.state.best is None else self.state.best.log_evidence
+
+    def as_start(self, family: str, theta: np.ndarray) -> Start:
+        """Return the solution, or `theta` if there is none, as a start for other rows with targets as they came."""
+        best = self.state.best
+        rescalings = self.state.rescalings if best is None else best.rescalings
+        theta = (theta if best is None else best.theta).copy()
+        layer_matrices(self.problem.network, theta)[-1][:] /= np.prod(rescalings, axis=0, initial=1.0)[..., None]
+        return Start(family, theta, self.precisions)
 
     def restore(self, state: EvidenceState) -> None:
         """Go on from `state`, to the same bits."""
@@ -176,7 +185,8 @@ class EvidenceSearch:
                 max(evidence, largest), state.iteration, state.theta, curvature.gamma, self._history, known.rescalings
             )
             self.state, self._best_problem, self.best_point = known._replace(best=best), problem, point
-        if evidence > known.reference + (MIN_RISE if problem.network.is_nonlinear else rounding):
+        min_rise = max(MIN_RISE, MIN_RISE_A_ROW * n) if problem.network.is_nonlinear else rounding
+        if evidence > known.reference + min_rise:
             self.state = self.state._replace(reference=evidence, n_unimproved=0)
         else:
             self.state = self.state._replace(n_unimproved=known.n_unimproved + 1)

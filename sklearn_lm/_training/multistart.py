@@ -3,7 +3,8 @@
 Successive halving (Jamieson & Talwalkar, AISTATS 2016) over starts from several families. If there are many rows, the
 rungs are run on a subsample of them (screening), and only the survivors see all rows. Start runs that find their
 penalty by the evidence all run to the end: their evidence at an early rung says little about the last one. If even the
-best of them shows a sign of failure, starts of other kinds follow (`fallback`).
+best of them shows a sign of failure, starts of other kinds follow (`fallback`). If all that is too much for all rows,
+it happens on the subsample, and the best goes on from there with all rows.
 """
 
 import math
@@ -52,6 +53,7 @@ class RunFactory(NamedTuple):
     monitor: Callable[[], Monitor]
     negligible: float  # errors below this are rounding errors
     evidence: Callable[[Start, Monitor], EvidenceSearch] | None = None  # None: F is minimised with a fixed penalty
+    max_survivors: int = MAX_STARTS  # of the rungs
 
 
 class StartRun:
@@ -266,16 +268,10 @@ class Multistart:
             remaining = [self._survivor(run) for run in remaining]
             for run in remaining:
                 self.runs[run.number] = run
-        self._run_to_end(remaining)
-        winner = self._best(remaining)
-        if self.fallback is not None and self._may_fall_back(winner) and (starts := self.fallback.starts(winner)):
-            further = [self._later_run(len(self.runs) + i, start) for i, start in enumerate(starts)]
-            self.runs += further
-            remaining = remaining + further
-            self._run_to_end(further)
-            winner = self._best([run for run in remaining if not self.fallback.explains_less(run)] or remaining)
-            self.is_surpassed = self.fallback.explains_less(winner)
-        self._winner = winner
+            self._run_all(remaining, self.factory, self.settings, None, is_final=True)
+        else:
+            remaining = self._run_with_fallback(remaining, self.factory, is_final=True)
+        self._winner = winner = self._best(remaining)
         if winner.failure is not None:
             raise winner.failure
         for run in remaining:
@@ -283,8 +279,12 @@ class Multistart:
         return winner
 
     def _run_rungs(self) -> list[StartRun]:
-        """Return the runs that are left after the last rung."""
+        """Return the runs that are left after the last rung, or after the screening by the evidence."""
         remaining, factory = self.runs, self._first
+        if factory.evidence is not None and self.screening is not None:
+            best = self._best(self._run_with_fallback(self.runs, factory, is_final=False))
+            self._drop([run for run in self.runs if run is not best], "left after the screening")
+            return [best]
         # In the rungs the second-order correction costs a fifth of the time and finds no better minima (measured on
         # the suite of asv_benchmarks); the survivors have it.
         settings = self.settings._replace(acceleration=False)
@@ -294,16 +294,28 @@ class Multistart:
                 self._run_all(remaining, factory, settings, n_iter)
                 errors = {run: max(run.monitor.error_at(n_iter), factory.negligible) for run in remaining}
                 remaining = sorted(remaining, key=errors.__getitem__)  # stable
-                for loser in remaining[n_kept:]:
-                    loser.status = loser.status or f"left after round {number}"
-                    self.hooks.listener.lost(loser)
+                n_kept = min(n_kept, factory.max_survivors if number == len(RUNGS) else n_kept)
+                self._drop(remaining[n_kept:], f"left after round {number}")
                 remaining = remaining[:n_kept]
         return remaining
 
-    def _run_to_end(self, runs: Sequence[StartRun]) -> None:
+    def _drop(self, runs: Sequence[StartRun], status: str) -> None:
         for run in runs:
-            self.hooks.listener.final(run)
-        self._run_all(runs, self.factory, self.settings, None)
+            run.status = run.status or status
+            self.hooks.listener.lost(run)
+
+    def _run_with_fallback(self, runs: list[StartRun], factory: RunFactory, is_final: bool) -> list[StartRun]:
+        """Run all to the end, and the fallback starts if the best has failed; return those to choose from."""
+        self._run_all(runs, factory, self.settings, None, is_final)
+        winner, fallback = self._best(runs), self.fallback
+        if fallback is None or not self._may_fall_back(winner) or not (starts := fallback.starts(winner)):
+            return runs
+        further = [self._later_run(len(self.runs) + i, start, factory) for i, start in enumerate(starts)]
+        self.runs += further
+        self._run_all(further, factory, self.settings, None, is_final)
+        passed = [run for run in (*runs, *further) if not fallback.explains_less(run)]
+        self.is_surpassed = not passed
+        return passed or [*runs, *further]
 
     def _may_fall_back(self, winner: StartRun) -> bool:
         """Return whether the best run came to its own end, and there is time left."""
@@ -312,14 +324,15 @@ class Multistart:
     def _survivor(self, run: StartRun) -> StartRun:
         """Return the run on all rows that begins where `run` has ended on the subsample."""
         theta = run.monitor.last[2] if run.monitor.last else run.theta
-        return self._later_run(run.number, Start(run.family, theta))
+        start = Start(run.family, theta) if run.evidence is None else run.evidence.as_start(run.family, theta)
+        return self._later_run(run.number, start, self.factory)
 
-    def _later_run(self, number: int, start: Start) -> StartRun:
-        """Return the run on all rows from `start`, restored if it was begun before."""
+    def _later_run(self, number: int, start: Start, factory: RunFactory) -> StartRun:
+        """Return the run from `start`, restored if it was begun before."""
         for known in self._snapshot.later:
             if known.number == number and np.array_equal(known.start.theta, start.theta):
-                return self._restored(known, self.factory)
-        return self._enter(StartRun(number, start, self.factory))
+                return self._restored(known, factory)
+        return self._enter(StartRun(number, start, factory))
 
     def _best(self, runs: Sequence[StartRun]) -> StartRun:
         """Return the run of the least error, the first of equal ones."""
@@ -329,10 +342,17 @@ class Multistart:
         return min(runs, key=lambda run: (max(run.error, least), run.number))
 
     def _run_all(
-        self, runs: Sequence[StartRun], factory: RunFactory, settings: OptimizerSettings, pause_at: int | None
+        self,
+        runs: Sequence[StartRun],
+        factory: RunFactory,
+        settings: OptimizerSettings,
+        pause_at: int | None,
+        is_final: bool = False,
     ) -> None:
-        """Run all to `pause_at`, in threads."""
+        """Run all to `pause_at`, in threads; the listener follows them if that is the end on all rows."""
         start_time = self.hooks.start_time
+        for run in runs if is_final else ():
+            self.hooks.listener.final(run)
 
         def run_one(i: int, run: StartRun, objective: Objective) -> None:
             # A start after max_time would cost an evaluation of F and change nothing; but one start must be evaluated.

@@ -10,15 +10,13 @@ from .._data.blocks import RowSet
 from .._network.objective import Problem, is_matrix_free
 from .._network.penalty import Groups, make_groups
 from .._optimize.state import OptimizerSettings
-from .draw_starts import affordable, draw_starts, screening_rows
+from .draw_starts import affordable, draw_starts, evidence_screening, screening_rows
 from .evidence import EvidenceSearch, draw_evidence_start, solver_between
 from .fallback import STRONG, EvidenceFallback, penalized_start
 from .history import EarlyStopping, Goal, Listener, Monitor, Progress
 from .multistart import Hooks, Multistart, RunFactory
 from .snapshot import Snapshot, Start
 
-# With n_starts="auto", for penalties that are found by the fit.
-MAX_EVIDENCE_STARTS = 5
 # More parameters than this share of the residuals: the only start that can be afforded often fits noise at once, and a
 # second one has a strong penalty.
 MANY_PARAMETERS = 0.25
@@ -67,14 +65,18 @@ def make_multistart(
     ValueError
         If the evidence is asked for where there is no Gram matrix.
     """
-    groups, sample = None, None
+    groups, sample, screened = None, None, train
     is_new = not snapshot.runs and (snapshot.theta is None or snapshot.is_extra)
     n_starts = 0 if is_new else max(1, len(snapshot.runs))
     if settings.by_evidence:
         check_has_gram(problem)
         solver = solver_between(problem.solver, problem.network, problem.rows["train"])
         problem, groups = problem._replace(solver=solver), make_groups(problem.network, settings.penalty_groups)
-        starts = _evidence_starts(problem, train, settings, groups, snapshot, rng)
+        wanted = settings.n_starts if is_new else max(1, len(snapshot.runs))
+        n_drawn, distinct = evidence_screening(problem.network, train, wanted)
+        starts = _evidence_starts(problem, train, settings, groups, snapshot, n_drawn, rng)
+        if distinct is not None:
+            sample, screened = distinct.rows(problem.y_scaling), distinct
         if is_new:
             snapshot = snapshot._replace(seed=int(rng.randint(np.iinfo(np.int32).max)))
     elif is_new:
@@ -93,10 +95,12 @@ def make_multistart(
         optimizer = optimizer._replace(min_grad=0.0)
     if settings.warm_start and hooks.save is None:
         hooks = hooks._replace(save=_discard)
-    screening = None
+    first, screening = problem, None
     if sample:  # rows in memory, even if all of them are not
-        screening = _run_factory(problem._replace(rows={"train": sample}), settings, None, False)
-    fallback = EvidenceFallback(problem, train, groups, snapshot.seed) if groups else None
+        first = problem._replace(rows={"train": sample})
+        screening = _run_factory(first, settings, groups, False)
+        screening = screening._replace(max_survivors=affordable(problem.network, train))
+    fallback = EvidenceFallback(first, screened, groups, snapshot.seed) if groups else None
     factory = _run_factory(problem, settings, groups, n_starts == 1)
     hooks.listener.begin(n_starts, may_grow=fallback is not None)
     return Multistart(starts, factory, optimizer, hooks, snapshot, settings.n_jobs, screening, fallback)
@@ -117,13 +121,10 @@ def _evidence_starts(
     settings: TrainingSettings,
     groups: Groups,
     snapshot: Snapshot,
+    n_starts: int,
     rng: np.random.RandomState,
 ) -> list[Start]:
     """Return new starts, the one of a fit that cannot be continued exactly, or new ones and a known one."""
-    n_starts = settings.n_starts
-    if n_starts == "auto":
-        n_starts = min(MAX_EVIDENCE_STARTS, affordable(problem.network, train))
-    assert isinstance(n_starts, int)
     starts = [draw_evidence_start(problem.network, groups, rng) for _ in range(n_starts)]
     if snapshot.theta is None:
         is_wide = problem.network.n_parameters > MANY_PARAMETERS * problem.rows["train"].Y.size

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import may_end_early, size
+from conftest import COMPILED, may_end_early, size
 
 from sklearn_lm import LMRegressor
 from sklearn_lm._data.scaling import identity_scaling
@@ -205,3 +205,31 @@ def test_with_a_validation_set_the_winner_has_the_least_validation_error(data):
     X, y = data
     model = fit(X, y, early_stopping=True, validation_fraction=0.3, alpha=0.0)
     assert model.best_iter_ == np.argmin(model.history_["validation_mse"])
+
+
+@pytest.mark.skipif(not COMPILED, reason="thousands of rows take minutes without compilation")
+@pytest.mark.parametrize(("alpha", "n_outputs"), [(0.0, 1), ("auto", 1), ("auto", 2)])
+def test_many_rows_are_screened_on_a_sample(alpha, n_outputs, monkeypatch):
+    """All starts are compared on the sample, and the best goes on with all rows: more starts for the same time.
+
+    The history is that of the run on all rows, and the last bits are those of any number of threads.
+    """
+    monkeypatch.setattr(multistart, "BUDGET", 2e8)
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (6000, 3))
+    Y = np.column_stack([np.sin(3 * X[:, 0]) * X[:, 1], 5 * np.abs(X[:, 2])])[:, :n_outputs]
+    Y = Y + [0.1, 0.3][:n_outputs] * rng.normal(size=(6000, n_outputs))
+    one, two = (
+        LMRegressor(6, alpha=alpha, n_jobs=n_jobs, max_iter=60, tol=1e-6, random_state=0) for n_jobs in (None, 2)
+    )
+    with may_end_early():
+        one.fit(X, Y)
+        two.fit(X, Y)
+    np.testing.assert_array_equal(one.coefs_[0], two.coefs_[0])
+    status = list(one.starts_["fate"])
+    assert len(status) >= 2
+    assert sum(word in ("won", "ran to the end") for word in status) <= 2
+    assert np.mean((one.predict(X).reshape(Y.shape) - Y) ** 2, axis=0) == pytest.approx(
+        [0.01, 0.09][:n_outputs], rel=0.2
+    )
+    assert len(one.history_["train_mse"]) == one.n_iter_ + 1
