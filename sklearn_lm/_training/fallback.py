@@ -10,7 +10,8 @@ There are three signs, and each has its remedy:
 3. Nearest neighbours predict rows that are left out better than the network reproduces them. The updates have taken
    all of the target for noise before the network began to follow it: a curve of many periods, for example. This state
    is a maximum of the evidence, and with few rows a large one. The fallback starts have a small penalty for many
-   iterations, and the runs that pass the test of the neighbours are preferred, whatever their evidence.
+   iterations, and the runs that pass the test of the neighbours are preferred, whatever their evidence. Outliers hide
+   this sign: under a robust loss residuals are cut off before the comparison, and one such start always follows.
 
 All runs of other starts showed the same sign, so more of the same kind do not help. Fallback starts in every fit would
 cost as much as the fit, and gain nothing without a sign: on the sets of `doc/accuracy.md` their larger evidence did not
@@ -25,6 +26,7 @@ import numpy as np
 from .._data.blocks import RowSet
 from .._kernels import ACTIVATIONS, activate_lines
 from .._network.initialization import draw
+from .._network.losses import CUT_OFF
 from .._network.objective import Problem, predict
 from .._network.penalty import Groups, Precisions
 from .._network.topology import layer_matrices
@@ -87,6 +89,8 @@ class EvidenceFallback:
         kinds, starts, best = list[Penalized](), list[Start](), search.state.best
         if self.explains_less(winner):
             kinds += WEAK
+        elif winner.scale is not None:  # a robust loss: outliers hide the sign
+            kinds += WEAK[:1]
         last = search.monitor.columns["log_evidence"]
         if best.iteration <= SETTLED + EVERY and last < best.log_evidence - MIN_FALL:
             kinds.append(STRONG)
@@ -106,12 +110,15 @@ class EvidenceFallback:
         changed, theta = run.solution()
         problem, rows = changed or self._problem, self._train.distinct(N_ROWS)
         assert isinstance(rows.X, np.ndarray)
-        f = predict(rows.X, problem.x_scaling, problem.y_scaling, problem.network, theta)
-        mean = np.average(rows.Y, axis=0, weights=rows.weight)
-        errors, variances = (np.average((rows.Y - values) ** 2, axis=0, weights=rows.weight) for values in (f, mean))
+        f, Y = predict(rows.X, problem.x_scaling, problem.y_scaling, problem.network, theta), rows.Y
+        if run.scale is not None and run.evidence is not None:  # a robust loss
+            reach = CUT_OFF * problem.y_scaling.scale / np.sqrt(run.evidence.precisions.beta)
+            Y = f + np.clip(Y - f, -reach, reach)
+        mean = np.average(Y, axis=0, weights=rows.weight)
+        errors, variances = (np.average((Y - values) ** 2, axis=0, weights=rows.weight) for values in (f, mean))
         if np.all(errors <= EXPLAINED * variances):
             return False
-        return better_neighbours(problem.x_scaling.forward(rows.X), rows.Y, rows.weight, f) is not None
+        return better_neighbours(problem.x_scaling.forward(rows.X), Y, rows.weight, f) is not None
 
     def _linear_start(self, matrix: np.ndarray) -> Start:
         """Return the network with units that are nearly linear on the data, and together equal the linear network.

@@ -54,6 +54,21 @@ def test_the_size_of_outliers_does_not_matter(loss):
     assert median_error(loss, n_outliers=3, size_of_outliers=1e4) < 0.12
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 15, 19])
+def test_outliers_do_not_hide_a_curve_of_several_periods(seed):
+    """Naive: all starts take the curve for noise, and neighbours that are outliers are no better."""
+    rng = np.random.RandomState(seed)
+    X = np.sort(rng.uniform(-1, 1, size=(60, 1)), axis=0)
+    y = np.sin(8 * X[:, 0]) + 0.1 * rng.normal(size=60)
+    rows = rng.choice(60, 8, replace=False)
+    y[rows] += rng.choice([-1, 1, 1], 8) * rng.uniform(2, 5, 8)
+    with may_end_early():
+        model = LMRegressor(loss="cauchy", random_state=seed).fit(X, y)
+    x = np.linspace(-0.95, 0.95, 100)[:, None]
+    assert np.sqrt(np.mean((model.predict(x) - np.sin(8 * x[:, 0])) ** 2)) < 0.15
+
+
 def test_the_default_is_the_evidence():
     X, y, _, _ = sine(0, 4)
     default, named = (regressor(loss="huber", max_iter=9, **own) for own in ({}, {"alpha": "evidence"}))
