@@ -427,7 +427,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         """
         # Not get_params, which inspects the signature: that takes as long as several iterations of a small fit.
         parameters = {name: getattr(self, name) for name in LMRegressor._parameter_constraints}
-        config = make_config(parameters, is_dask(X))
+        config = make_config(parameters, sample_weight is not None, is_dask(X))
         previous = warm_start_attributes(self.__dict__, config)
         data = check_data(self, X, y, sample_weight, X_val, y_val, sample_weight_val, bool(previous))
         checkpoint = None if self.checkpoint is None else open_checkpoint(parameters, data)

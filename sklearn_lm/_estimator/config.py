@@ -60,13 +60,15 @@ class FitConfig(NamedTuple):
         return Loss(self.loss, scale, are_counts).objective
 
 
-def make_config(parameters: Parameters, has_dask_rows: bool) -> FitConfig:
+def make_config(parameters: Parameters, has_weights: bool, has_dask_rows: bool) -> FitConfig:
     """Return the configuration of a fit.
 
     Parameters
     ----------
     parameters : Parameters
         All of them.
+    has_weights : bool
+        Whether `sample_weight` was passed to `fit`.
     has_dask_rows : bool
         Whether X is a Dask collection.
 
@@ -77,6 +79,11 @@ def make_config(parameters: Parameters, has_dask_rows: bool) -> FitConfig:
     """
     alpha, is_squared = parameters["alpha"], parameters["loss"] == "squared_error"
     has_known_noise = parameters["weight_type"] == "inverse_variance"
+    if has_known_noise and not has_weights:
+        raise ValueError(
+            "weight_type='inverse_variance' without sample_weight: there is no known noise. Pass sample_weight=1 / "
+            "sigma**2 to fit, or set weight_type='auto'."
+        )
     is_free = alpha == "auto" and parameters["solver"] != "cg"
     finds_penalty, searches_size = alpha == "evidence" or is_free, isinstance(parameters["hidden_layer_sizes"], str)
     for message in _conflicts(parameters, has_dask_rows, searches_size and not finds_penalty):

@@ -31,7 +31,7 @@ def fit_one(n_units, X, y, weight=None):
     """Return the `Fit` of one network, as the search makes it."""
     model = LMRegressor(n_units, alpha=1e-3, n_starts=1, max_iter=10, random_state=0)
     data = check_data(model, X, y, weight, None, None, None, is_resumed=False)
-    return fit_single(FitInputs(data, make_config(model.get_params(), False), None, [], print))
+    return fit_single(FitInputs(data, make_config(model.get_params(), False, False), None, [], print))
 
 
 @pytest.mark.parametrize("alpha", ["evidence", 1e-3])

@@ -107,6 +107,11 @@ def test_very_large_weights(rng, kind, noise):
     np.testing.assert_allclose(std, np.sqrt(1 / weight.mean()), rtol=0.5)
 
 
+def test_known_noise_needs_weights(sine):
+    with pytest.raises(ValueError, match=r"weight_type='inverse_variance' without sample_weight.*1 / sigma"):
+        regressor(weight_type="inverse_variance").fit(*sine[:2])
+
+
 def test_several_outputs_have_the_known_noise_in_their_own_units(sine, rng):
     X, y, sigma = sine
     Y = np.column_stack([y, 50 * X[:, 0] + sigma * rng.normal(size=len(X))])
