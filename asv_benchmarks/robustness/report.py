@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tables import table
 
-from robustness.methods import Record, run_default
+from robustness.methods import PEERS, Record, run_default
 from robustness.problems import KINDS, Problem
 
 # Errors below this many units of y count as this: the smallest standard deviation of noise which the kernel of the
@@ -25,9 +25,8 @@ class Row(NamedTuple):
     has_noise: bool
     error: float  # median over the seeds
     worst: float
-    peer: str
-    peer_error: float
-    ratio: float
+    peers: dict[str, float]  # median errors
+    ratio: float  # to the best of the peers
     coverage: float  # mean over the seeds, NaN if unknown
     warned: float  # share of the seeds
     seconds: float  # median
@@ -46,16 +45,19 @@ def finite_median(values: list[float | None]) -> float:
     return statistics.median(math.inf if value is None else value for value in values)
 
 
+def ratio(error: float, other: float) -> float:
+    return max(error, FLOOR) / max(other, FLOOR)
+
+
 def row(name: str, problem: Problem, records: list[Record], peers: Peers) -> Row:
     """Return the results of a problem."""
     errors = [record.error for record in records]
     medians = {peer: finite_median(facts["errors"]) for peer, facts in peers[problem.data].items()}
-    peer = min(medians, key=lambda name: medians[name])
-    error, peer_error = statistics.median(errors), medians[peer]
+    error = statistics.median(errors)
     coverages = [record.coverage for record in records if record.coverage is not None]
     return Row(
-        problem.kind, name, problem.make(0).has_noise, error, max(errors), peer, peer_error,
-        max(error, FLOOR) / max(peer_error, FLOOR), statistics.fmean(coverages) if coverages else math.nan,
+        problem.kind, name, problem.make(0).has_noise, error, max(errors), medians,
+        ratio(error, min(medians.values())), statistics.fmean(coverages) if coverages else math.nan,
         statistics.fmean(bool(record.warned) for record in records),
         statistics.median(record.seconds for record in records),
     )  # fmt: skip
@@ -69,10 +71,11 @@ def measure(name: str, problem: Problem, n_seeds: int, peers: Peers) -> tuple[Ro
 
 def cells(row: Row) -> list[str]:
     """Return the line of a problem; bold is what a bar forbids."""
-    ratio, coverage = f"{row.ratio:.2f}", "" if math.isnan(row.coverage) else f"{row.coverage:.3f}"
+    shown, coverage = f"{row.ratio:.2f}", "" if math.isnan(row.coverage) else f"{row.coverage:.3f}"
+    peer = min(row.peers, key=lambda name: row.peers[name])
     return [
-        row.problem, f"{row.error:.2g}", f"{row.worst:.2g}", row.peer, f"{row.peer_error:.2g}",
-        f"**{ratio}**" if row.fails() else ratio, f"**{coverage}**" if row.miscovers() else coverage,
+        row.problem, f"{row.error:.2g}", f"{row.worst:.2g}", peer, f"{row.peers[peer]:.2g}",
+        f"**{shown}**" if row.fails() else shown, f"**{coverage}**" if row.miscovers() else coverage,
         f"{100 * row.warned:.0f} %", f"{row.seconds:.2f}",
     ]  # fmt: skip
 
@@ -81,7 +84,7 @@ def report(rows: list[Row]) -> str:
     """Return the tables, and a summary."""
     rows = sorted(rows, key=lambda row: -row.ratio)
     titles = ["problem", "median error", "worst", "best peer", "its error", "ratio", "coverage", "warned", "seconds"]
-    return "\n\n".join([table(titles, [cells(row) for row in rows]), by_kind(rows), summary(rows)])
+    return "\n\n".join([table(titles, [cells(row) for row in rows]), by_kind(rows), by_method(rows), summary(rows)])
 
 
 def by_kind(rows: list[Row]) -> str:
@@ -94,6 +97,20 @@ def by_kind(rows: list[Row]) -> str:
         n_silent, n_wrong = n_failures(some), sum(row.miscovers() for row in some)
         lines.append([kind, str(len(some)), f"{median_ratio(some):.2f}", str(n_silent), str(n_wrong)])
     return table(["kind", "problems", "median ratio", f"ratio > {MAX_RATIO}, no warning", "wrong coverage"], lines)
+
+
+def by_method(rows: list[Row]) -> str:
+    """Return a table of ratios to the best of all others, for this package and for each peer."""
+    lines = []
+    for name in ("LMRegressor", *PEERS):
+        ratios = []
+        for row in rows:
+            errors = {"LMRegressor": row.error, **row.peers}
+            if name in errors:
+                ratios.append(ratio(errors.pop(name), min(errors.values())))
+        large = (str(sum(value > limit for value in ratios)) for limit in (MAX_RATIO, 10))
+        lines.append([name, str(len(ratios)), f"{statistics.median(ratios):.2f}", *large])
+    return table(["method", "problems", "median ratio", f"ratio > {MAX_RATIO}", "ratio > 10"], lines)
 
 
 def summary(rows: list[Row]) -> str:
