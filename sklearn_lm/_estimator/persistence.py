@@ -68,7 +68,8 @@ class PersistenceMixin:
                 if name == "_posterior":
                     value = Posterior(value)
                 state[name] = NoiseModels(models=value) if name == "_noise_models" else value
-        super().__setstate__(state)  # type: ignore[misc]
+        # A parameter that the earlier release did not have gets its default: `repr` and `fit` read all of them.
+        super().__setstate__({**vars(type(self)()), **state})  # type: ignore[misc]
 
     def __copy__(self) -> Self:
         """Return a shallow copy, without the conversion to plain data."""

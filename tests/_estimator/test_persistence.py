@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 import pytest
 from conftest import may_end_early
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -132,6 +133,7 @@ def test_a_model_of_an_earlier_release_is_loaded(path):
     with np.load(DATA / f"{release}-predictions.npz", allow_pickle=False) as golden:
         np.testing.assert_allclose(model.predict(golden["X"]), golden[kind], rtol=1e-10, atol=1e-12)
     model.summary()
+    assert clone(model).get_params()["weight_type"] == "auto"  # a later parameter
 
 
 @pytest.mark.parametrize("saved_by", [{"format": 999, "release": "7.0"}, None])
