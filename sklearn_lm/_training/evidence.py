@@ -10,8 +10,9 @@ The formulas stand in `evidence_formulas`. The order of things (after MacKay 199
 3. The state of the largest evidence is kept, and after five evaluations without a larger one the fit ends. For the
    evidence rises and falls: the updates, which take the network for linear around theta, go on to explain noise by
    weights until the estimate of the noise has collapsed. The solution comes from before that.
-
-What may go wrong shows at the end: see `fallback`.
+4. From a first noise precision that is much too high for the data there is no time before that: noise is taken for
+   structure at once. An evidence far below that of a linear network shows it. Then the fit restarts from the same
+   weights, with less precision. What else may go wrong shows at the end: see `fallback`.
 
 Several outputs have a noise precision each. Their targets are brought to scales on which these are equal, so the
 formulas need one beta; the scales are part of what is found.
@@ -36,7 +37,8 @@ from .._optimize.state import DataChangedError, OptimizerSettings, OptimizerStat
 from .._optimize.termination import Ending, check_limits
 from .evidence_formulas import MAX_BETA, MAX_LINEAR_BETA, log_evidence, near, updated
 from .history import Monitor
-from .snapshot import BestEvidence, EvidenceState, Start
+from .linear_baseline import fit_linear
+from .snapshot import FIRST, BestEvidence, EvidenceState, Start
 
 # Iterations between two evaluations, and before a state may be kept. Evaluations without a larger evidence that end a
 # fit.
@@ -50,6 +52,9 @@ RESOLUTION = 1e-13
 ARRIVED = 1e-10
 # Endings of the iteration that say no more than: a minimum, for these precisions.
 AT_MINIMUM = (Ending.GRADIENT, Ending.REDUCTION, Ending.PRECISION, Ending.DAMPING)
+# A run restarts if its evidence is below that of a linear network by more than so many nats a row: where that is the
+# truth, good ones come out a little below, too. It restarts so often, each time with so much less precision.
+SHORTFALL, MAX_RESTARTS, LESS = 0.1, 3, 0.2
 
 
 class EvidenceSearch:
@@ -80,11 +85,15 @@ class EvidenceSearch:
     def __init__(self, start: Start, problem: Problem, groups: Groups, monitor: Monitor):
         """Begin at the precisions of the start."""
         assert start.precisions is not None
-        self.groups, self.monitor = groups, monitor
+        self._theta, self._first_precisions, self.groups, self.monitor = start.theta, start.precisions, groups, monitor
         self.problem = self._first = problem._replace(penalty=penalty_of(start.precisions, groups))
-        self.state = EvidenceState(start.precisions, pause=start.first_update)
+        may_restart = start.family == "varied" and problem.network.is_nonlinear
+        self.state = EvidenceState(
+            start.precisions, n_restarts=0 if may_restart else MAX_RESTARTS, pause=start.first_update
+        )
         is_determined = len(problem.network.sizes) == 2 and len(problem.rows["train"].Y) > problem.network.sizes[0] + 1
         self._unit = math.sqrt(MAX_BETA / MAX_LINEAR_BETA) if is_determined else 1.0
+        self._min_evidence: float | None = None  # less is a failure
         self._best_problem: Problem | None = None
         self.best_point: Linearization | None = None
         # As in `BestEvidence`, and the iteration that it belongs to.
@@ -145,7 +154,8 @@ class EvidenceSearch:
             curvature = point.curvature(self.problem.penalty.penalty_diag)
             if state.iteration != self._history_at or point is not state.point:
                 self._history, self._history_at = [self.state.precisions], state.iteration
-            if (state.iteration >= SETTLED or ending is not None) and self._has_known_noise():
+            is_settled = state.iteration >= self.state.restart_iteration + SETTLED or ending is not None
+            if is_settled and self._has_known_noise():
                 self._keep_better(objective, state, point, curvature)
             is_stuck = ending is Ending.DAMPING
             if ending in AT_MINIMUM:  # no end, unless iterations or time are used up
@@ -153,10 +163,16 @@ class EvidenceSearch:
             if ending is not None:
                 return ending
             if self.state.n_unimproved >= PATIENCE or not self._update(objective, state, curvature):
-                break
+                if self.state.n_restarts >= MAX_RESTARTS or not self._has_failed():
+                    break
+                self._restart(objective, state)
+                is_stuck = True
             if is_stuck:
                 state.damping = state.damping_scale.first_damping(settings.mu)
-            self.state = self.state._replace(pause=state.iteration + EVERY, n_evaluations=self.state.n_evaluations + 1)
+            is_restarted = state.iteration == self.state.restart_iteration
+            self.state = self.state._replace(
+                pause=state.iteration + (FIRST if is_restarted else EVERY), n_evaluations=self.state.n_evaluations + 1
+            )
         return Ending.EVIDENCE
 
     def _has_known_noise(self) -> bool:
@@ -222,6 +238,25 @@ class EvidenceSearch:
         self._history = history
         self.state = self.state._replace(precisions=precisions, rescalings=rescalings)
         return bool(change > ARRIVED)
+
+    def _has_failed(self) -> bool:
+        """Return whether the evidence of a linear network is larger by far."""
+        if self._min_evidence is None:
+            rows, linear = self._first.rows["train"], fit_linear(self._first, self.groups.kind).log_evidence
+            self._min_evidence = linear - SHORTFALL * rows.weight * rows.Y.shape[1]
+        return self.state.best is None or self.state.best.log_evidence < self._min_evidence
+
+    def _restart(self, objective: Objective, state: OptimizerState) -> None:
+        """Go back to the weights and scales of the start, with less precision of the noise."""
+        n_restarts, first = self.state.n_restarts + 1, self._first_precisions
+        precisions = first._replace(beta=first.beta * LESS**n_restarts)
+        problem = self._first._replace(penalty=penalty_of(precisions, self.groups))
+        self._move(objective, state, problem, precisions.beta, self._theta)
+        self._history = [precisions]
+        self.state = EvidenceState(
+            precisions, restart_iteration=state.iteration, n_restarts=n_restarts,
+            n_evaluations=self.state.n_evaluations, best=self.state.best,
+        )  # fmt: skip
 
     def _move(
         self,

@@ -179,6 +179,9 @@ class Fallback(Protocol):
     def starts(self, winner: StartRun) -> list[Start]:
         """Return starts of other kinds, none if `winner` shows no sign of failure."""
 
+    def replaces(self, run: StartRun, winner: StartRun) -> bool:
+        """Return whether a run from a fallback start is better than the winner of the other starts."""
+
     def explains_less(self, run: StartRun) -> bool:
         """Return whether nearest neighbours predict left-out rows better than the run fits them."""
 
@@ -274,7 +277,7 @@ class Multistart:
         self._winner = winner = self._best(remaining)
         if winner.failure is not None:
             raise winner.failure
-        for run in remaining:
+        for run in self.runs:
             run.status = run.status or ("won" if run is winner else "ran to the end")
         return winner
 
@@ -313,7 +316,9 @@ class Multistart:
         further = [self._later_run(len(self.runs) + i, start, factory) for i, start in enumerate(starts)]
         self.runs += further
         self._run_all(further, factory, self.settings, None, is_final)
-        passed = [run for run in (*runs, *further) if not fallback.explains_less(run)]
+        if not fallback.explains_less(winner):
+            return [winner, *(run for run in further if fallback.replaces(run, winner))]
+        passed = [run for run in further if not fallback.explains_less(run)]
         self.is_surpassed = not passed
         return passed or [*runs, *further]
 

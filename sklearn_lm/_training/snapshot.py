@@ -46,6 +46,8 @@ class EvidenceState(NamedTuple):
 
     precisions: Precisions
     rescalings: Sequence[np.ndarray] = ()  # factors that the targets of each output were multiplied by, in order
+    restart_iteration: int = 0
+    n_restarts: int = 0
     pause: int = 0  # the iteration of the next evaluation
     n_evaluations: int = 0
     n_unimproved: int = 0  # evaluations since the evidence last rose

@@ -8,13 +8,16 @@ from sklearn.base import clone
 from sklearn.linear_model import BayesianRidge
 
 from sklearn_lm import LMRegressor
+from sklearn_lm._data.rows import make_rows
+from sklearn_lm._data.scaling import identity_scaling
 from sklearn_lm._network import objective, subsample
 from sklearn_lm._network.penalty import make_groups
 from sklearn_lm._network.topology import layer_matrices, make_network
 from sklearn_lm._optimize.termination import Ending
-from sklearn_lm._training import evidence_formulas
-from sklearn_lm._training.evidence import EVERY, PATIENCE, SETTLED, draw_evidence_start
+from sklearn_lm._training import evidence, evidence_formulas
+from sklearn_lm._training.evidence import EVERY, MAX_RESTARTS, PATIENCE, SETTLED, SHORTFALL, draw_evidence_start
 from sklearn_lm._training.evidence_formulas import PRIOR_RATE, PRIOR_SHAPE
+from sklearn_lm._training.linear_baseline import fit_linear
 from sklearn_lm._training.multistart import Hooks, Multistart, StartRun
 from sklearn_lm._training.snapshot import FIRST
 
@@ -100,6 +103,22 @@ def test_starts_that_are_too_late_are_not_run():
 def test_threads_do_not_change_the_result():
     one, two = (fit(noisy_problem(), n_starts=3, n_jobs=n_jobs)[0] for n_jobs in (1, 2))
     np.testing.assert_array_equal(one.best()[2], two.best()[2])
+
+
+def test_a_run_that_takes_the_noise_for_structure_restarts(monkeypatch):
+    """Few rows, much noise and many units: without restarts the evidence is far below that of a linear network."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 6))
+    rows = make_rows(X, (X[:, :1] + rng.normal(size=(40, 1))) / 2**0.5, np.ones(40), identity_scaling(1))
+    problem = noisy_problem()._replace(network=make_network(6, (20,), 1, ("tanh",)), x_scaling=identity_scaling(6))
+    problem = problem._replace(rows={"train": rows})
+    least = fit_linear(problem, "input").log_evidence - SHORTFALL * 40
+    best = []
+    for n_restarts in (0, MAX_RESTARTS):
+        monkeypatch.setattr(evidence, "MAX_RESTARTS", n_restarts)
+        best.append(fit(problem)[0].evidence.state)
+    assert best[0].best.log_evidence < least < best[1].best.log_evidence
+    assert best[1].best.iteration > SETTLED + FIRST  # of the record of all beginnings
 
 
 @pytest.mark.parametrize(("n", "is_sampled"), [(60, False), (10, False), (200, True)])

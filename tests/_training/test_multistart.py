@@ -214,7 +214,7 @@ def test_many_rows_are_screened_on_a_sample(alpha, n_outputs, monkeypatch):
 
     The history is that of the run on all rows, and the last bits are those of any number of threads.
     """
-    monkeypatch.setattr(multistart, "BUDGET", 2e8)
+    monkeypatch.setattr(multistart, "BUDGET", 3e8)
     rng = np.random.default_rng(0)
     X = rng.uniform(-1, 1, (6000, 3))
     Y = np.column_stack([np.sin(3 * X[:, 0]) * X[:, 1], 5 * np.abs(X[:, 2])])[:, :n_outputs]
