@@ -6,8 +6,10 @@ Each prints digests of the bits of fits and predictions, one a line, or asserts 
 import hashlib
 import multiprocessing
 import os
+import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -19,6 +21,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 from sklearn_lm import LMRegressor
 from sklearn_lm._kernels import compile
+from sklearn_lm._uncertainty import posterior, predictive
 
 warnings.simplefilter("ignore", ConvergenceWarning)
 warnings.simplefilter(
@@ -170,6 +173,31 @@ def forks() -> None:
             is_over.set()
 
     at_once(work, fork)
+
+
+def forks_in_lazy_parts() -> None:
+    """While another thread computes the factor or the noise model, or compiles; the child does the same."""
+    X, y = (part[:60] for part in data())
+    lazy, eager = (model(hidden_layer_sizes=(3,), alpha=1e-3, leave_one_out=flag).fit(X, y) for flag in (False, True))
+    for kind, attribute, use in (
+        (posterior, "make_factor", lambda: lazy.predict(X, return_std=True)),
+        (predictive, "fit_noise", lambda: eager.predict(X, return_std=True)),
+        (numba.core.compiler, "compile_extra", lambda: numba.njit(lambda x: x + 1.0)(1.0)),
+    ):
+        function, begun = getattr(kind, attribute), threading.Event()
+
+        def slow(*arguments, function=function, begun=begun, **options):
+            begun.set()
+            time.sleep(0.0 if threading.current_thread() is threading.main_thread() else 1.0)
+            return function(*arguments, **options)
+
+        setattr(kind, attribute, slow)
+        thread = threading.Thread(target=use)
+        thread.start()
+        assert begun.wait(30), attribute
+        in_child(lambda use=use: (signal.alarm(30), use()))
+        thread.join()
+        setattr(kind, attribute, function)
 
 
 def process_pool() -> None:

@@ -99,6 +99,12 @@ def test_forked_process_and_its_child(layer):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_fork_while_a_thread_computes_a_lazy_part():
+    """Naive: a lock around what is computed at its first use, which the child inherits locked."""
+    assert_well("forks_in_lazy_parts", None, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_pool_of_forked_workers(layer):
     """Naive: the same; the pool waits for ever for a worker that was killed."""
     assert_well("process_pool", layer, 6)

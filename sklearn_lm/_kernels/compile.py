@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, cast
 import numba
 from llvmlite import ir
 from numba.core import cgutils, config, types
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
 from . import interrupt
@@ -65,6 +66,12 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
+    # A fork waits until no other thread compiles: the child would inherit LLVM in the middle of its work, locked.
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
 
 
 def _hash_sources(folder: Path) -> str:

@@ -5,8 +5,6 @@ which may be all rows or one block of them. Of the total, a kernel `finish_...` 
 layer in the process of the fit. For a Gram matrix about p^2 / 4 numbers travel from each block, with one hidden layer.
 """
 
-from functools import cached_property
-
 import numpy as np
 
 from .. import _kernels
@@ -31,6 +29,7 @@ class Workspace:
 
     def __init__(self, network: Network, x_scaling: np.ndarray, X: Table, has_products: bool = False):
         self.network, self.x_scaling, self.X, self._has_products = network, x_scaling, X, has_products
+        self._activations: ActivationCache | None = None
         self._sums: dict[int, np.ndarray] = {}
         self._scratch: dict[int, np.ndarray] = {}
 
@@ -41,10 +40,12 @@ class Workspace:
         network = self.network._replace(layout=np.array(self.network.layout))  # writeable, even if it has travelled
         return Workspace(network, np.array(self.x_scaling), rows.X, self._has_products)
 
-    @cached_property
+    @property
     def activations(self) -> ActivationCache:
         """Return the cache of the hidden units of the rows."""
-        return ActivationCache(self.network, self.X, self._has_products)
+        if self._activations is None:  # no cached_property, which holds a lock in Python 3.11
+            self._activations = ActivationCache(self.network, self.X, self._has_products)
+        return self._activations
 
     def sums(self, n: int) -> np.ndarray:
         """Return a buffer (n_slots, n)."""

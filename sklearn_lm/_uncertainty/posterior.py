@@ -20,7 +20,6 @@ Without the last sum, 95 % intervals covered .86 on sets of 6 to 20 rows. (Leave
 the penalty, they agree with their variances.)
 """
 
-import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -86,7 +85,7 @@ class Posterior:
     """Posterior of one fitted network, in scaled units. The factor is computed at its first use."""
 
     def __init__(self, state: PosteriorState):
-        self.state, self._lock = state, threading.Lock()
+        self.state = state
 
     @classmethod
     def from_linearization(
@@ -108,13 +107,14 @@ class Posterior:
     @property
     def factor(self) -> Factor:
         """Factor of H."""
-        with self._lock:
-            factor = self.state.factor
-            if factor is None:
-                assert self.state.linearization is not None
-                factor = make_factor(self.state.linearization.full_gram(), self.state.penalty_diag)
-                self.state = self.state._replace(factor=factor, linearization=None)
-        return factor
+        # No lock, which a forked child could inherit locked: two threads may compute the same bits.
+        state = self.state
+        if state.factor is None:
+            assert state.linearization is not None
+            factor = make_factor(state.linearization.full_gram(), state.penalty_diag)
+            self.state = state = state._replace(factor=factor, linearization=None)
+        assert state.factor is not None
+        return state.factor
 
     @property
     def n_effective(self) -> float:

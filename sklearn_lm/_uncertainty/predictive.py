@@ -4,7 +4,6 @@ All arrays are in the target's own units, one column per output. `posterior` has
 predictions of a single network, `ensemble` the mixture of several and `heteroscedastic` the model of the noise.
 """
 
-import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -56,7 +55,7 @@ class NoiseModels:
     """
 
     def __init__(self, errors: Errors | None = None, models: Sequence[NoiseModel] = ()):
-        self._errors, self._models, self._lock = errors, list(models), threading.Lock()
+        self._errors, self._models = errors, list(models)
 
     def __reduce__(self) -> tuple:
         return NoiseModels, (None, self.models)
@@ -64,9 +63,11 @@ class NoiseModels:
     @property
     def models(self) -> list[NoiseModel]:
         """Fitted models, one per output; an empty list for constant noise."""
-        with self._lock:
-            if self._errors is not None:
-                self._models, self._errors = fit_noise_models(self._errors), None
+        # No lock, which a forked child could inherit locked: two threads may compute the same bits.
+        errors = self._errors
+        if errors is not None:
+            self._models = fit_noise_models(errors)
+            self._errors = None  # after the models: who sees None sees them
         return self._models
 
 
