@@ -11,7 +11,9 @@ import hashlib
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FunctionType
 from typing import Any, NamedTuple, cast
@@ -19,6 +21,7 @@ from typing import Any, NamedTuple, cast
 import numba
 from llvmlite import ir
 from numba.core import cgutils, config, types
+from numba.core.caching import FunctionCache
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic
 
@@ -86,18 +89,51 @@ def _hash_sources(folder: Path) -> str:
 _sources = _hash_sources(Path(__file__).parent)
 
 
-def _invalidate_with_all_sources(dispatcher: Any) -> None:
-    """Let machine code on disk be used only while no file of this package has changed.
+class KernelCache(FunctionCache):
+    """Machine code of one kernel on disk, used only while no file of this package has changed.
 
     A kernel contains the kernels that it calls, some of them from other files, and numba itself compares the file of
     the outer one only. The version is compared before anything else is read: an index of other sources may name bundles
     of arguments that no longer exist, and could not be unpickled. None of these attributes is public; tests edit a
     callee and rename a bundle, and would notice if numba renamed the attributes.
+
+    A full disk or a damaged file costs time only: what cannot be read is compiled, with one warning in a process.
     """
-    cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    if _sources and getattr(cache_file, "_source_stamp", None) is not None:
-        cache_file._source_stamp = _sources  # type: ignore[union-attr]
-        cache_file._version = f"{numba.__version__} {_sources}"  # type: ignore[union-attr]
+
+    _has_warned = False
+
+    def __init__(self, function: Callable):
+        super().__init__(function)
+        if _sources:
+            self._cache_file._source_stamp, self._cache_file._version = _sources, f"{numba.__version__} {_sources}"
+
+    def load_overload(self, *arguments: object) -> object:
+        """Return the kernel for a signature, None if it must be compiled."""
+        try:
+            return super().load_overload(*arguments)
+        except Exception as error:  # of pickle, and of all that pickle calls
+            self._warn("read", error)
+            with suppress(Exception):
+                self.flush()  # otherwise a damaged index could not be written again
+        return None
+
+    def save_overload(self, *arguments: object) -> None:
+        """Write a kernel."""
+        try:
+            super().save_overload(*arguments)
+        except Exception as error:
+            self._warn("written", error)
+
+    def _warn(self, done: str, error: Exception) -> None:
+        if not KernelCache._has_warned:
+            KernelCache._has_warned = True
+            warnings.warn(
+                f"Compiled kernels in {self.cache_path!r} could not be {done} ({type(error).__name__}: {error}), and "
+                "are compiled again, which takes seconds. Free some space there, delete the folder, or set "
+                "NUMBA_CACHE_DIR to another one.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 def jit(**options: Any) -> Callable[[Callable], Callable]:
@@ -105,12 +141,12 @@ def jit(**options: Any) -> Callable[[Callable], Callable]:
 
     def decorate(function: Callable) -> Callable:
         # A kernel is never passed to another one as an argument, which is what its "cfunc" wrapper would be for.
-        options_in_full = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, **options}
-        try:
-            dispatcher = numba.njit(cache=True, **options_in_full)(function)
-        except RuntimeError:  # no cache folder is writable: slower at start, but it works
-            return numba.njit(**options_in_full)(function)
-        _invalidate_with_all_sources(dispatcher)
+        dispatcher = numba.njit(**{"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, **options})(
+            function
+        )
+        if not vars(config)["DISABLE_JIT"]:
+            with suppress(RuntimeError):  # no cache folder is writable: slower at start, but it works
+                dispatcher._cache = KernelCache(function)
         return dispatcher
 
     return decorate

@@ -1,15 +1,19 @@
 """Machine code on disk is used again, and never after a source file of the kernels has changed."""
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import pytest
 from conftest import COMPILED
+from numba.core.caching import IndexDataCacheFile
 
 import sklearn_lm
+from sklearn_lm._kernels.compile import KernelCache, jit
 
 CALLEE = "from .compile import jit\n\n\n@jit()\ndef add(x):\n    return x + {}\n"
 CALLER = "from .callee import add\nfrom .compile import jit\n\n\n@jit()\ndef add_twice(x):\n    return add(add(x))\n"
@@ -71,3 +75,49 @@ def test_machine_code_for_a_bundle_that_was_renamed_is_not_read(package):
     assert package.call(CALL_WITH_BUNDLE.format("Pair")) == (6.0, 1)
     (package.kernels / "bundle.py").write_text(BUNDLE.format("Factors"))
     assert package.call(CALL_WITH_BUNDLE.format("Factors")) == (6.0, 0)
+
+
+def increment(x):
+    return x + 1
+
+
+@pytest.fixture
+def n_hits(tmp_path, monkeypatch):
+    """Function that compiles anew with an empty cache, and returns how often machine code was read from disk."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(KernelCache, "_has_warned", False)
+
+    def compile_anew() -> int:
+        kernel = jit()(increment)
+        assert (kernel(1), kernel(1.5)) == (2, 2.5)
+        return sum(kernel.stats.cache_hits.values())
+
+    return compile_anew
+
+
+@pytest.mark.parametrize("kind", ["*.nbi", "*.nbc"])
+@pytest.mark.parametrize("n_bytes", [0, 200])
+def test_a_damaged_file_is_written_anew(n_hits, tmp_path, kind, n_bytes):
+    """numba: EOFError or UnpicklingError, in this process and in all that follow."""
+    assert n_hits() == 0
+    for file in tmp_path.rglob(kind):
+        file.write_bytes(file.read_bytes()[:n_bytes])
+    with pytest.warns(RuntimeWarning, match="could not be read .* NUMBA_CACHE_DIR") as warned:
+        assert n_hits() == 0
+    assert len(warned) == 1
+    assert n_hits() == 2
+
+
+def test_a_full_disk_is_one_warning(n_hits, monkeypatch):
+    """numba: OSError."""
+
+    def fail(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(IndexDataCacheFile, "_open_for_write", fail)
+        with pytest.warns(RuntimeWarning, match="could not be written .*No space left.* NUMBA_CACHE_DIR") as warned:
+            assert n_hits() == 0
+        assert len(warned) == 1
+    assert n_hits() == 0
+    assert n_hits() == 2
