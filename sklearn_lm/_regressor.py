@@ -71,12 +71,10 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         of the scaled y with several outputs. None: estimated from the median of the residuals, or from the noise
         variance if `alpha` is estimated, for an efficiency of 95 % under normal noise.
     weight_type : {"auto", "frequency", "precision", "inverse_variance"}, default="auto"
-        Meaning of `sample_weight`. "frequency": numbers of repetitions of a row. "precision": relative precisions, one
-        row each; they are divided by their mean over the training rows. "inverse_variance": the same, with the known
-        noise variance 1 / `sample_weight` in squared units of y, which is not estimated. "auto": with a fixed `alpha`
-        "frequency". If `alpha` is estimated, frequencies in units of the smallest positive weight if all weights are
-        whole multiples of it, up to 10, and otherwise "precision", so that a constant factor of all weights has no
-        effect.
+        Meaning of `sample_weight`. "frequency": numbers of repetitions. "precision": relative precisions of single
+        rows, divided by their mean. "inverse_variance": the same, with known noise variances 1 / `sample_weight` in
+        squared units of y. "auto": "frequency" with a fixed `alpha`; if it is estimated, frequencies in units of the
+        smallest weight if all are whole multiples of it up to 10, else "precision": a constant factor has no effect.
     scaling : {"auto", "minmax", "standard", "power"} or None, default="auto"
         "minmax" scales inputs to [-1, 1], "standard" to mean 0 and variance 1. "power" is "standard" after a power
         transform [9]_ of the columns with long tails: of a skewness above 1, or a kurtosis above 6. All three
@@ -129,9 +127,8 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         Seconds after which the fit stops with the best weights so far. Each network of `n_networks`, and each size of
         ``hidden_layer_sizes="auto"``, has this time.
     early_stopping : bool, default=False
-        Hold out a validation set, as with `X_val`. With a fixed `alpha` the fit stops when its error no longer
-        decreases, and keeps the best weights. If `alpha` is estimated the evidence decides both, which is more
-        accurate, and the validation error is only recorded.
+        Hold out a validation set, as with `X_val`. With a fixed `alpha`, stop when its error no longer decreases and
+        keep the best weights. If `alpha` is estimated the evidence decides, and the validation error is recorded only.
     validation_fraction : float, default=0.15
         Fraction of the rows in the validation set. Ignored if `X_val` is passed to `fit`.
     split : {"random", "block", "interleaved"}, default="random"
@@ -188,10 +185,9 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         exist; mean squared errors in squared units of y), `grad_norm`, `mu` (for the next step), `gain_ratio` (actual
         over predicted reduction of the accepted step), `n_evaluations` (cumulative number of evaluations of F), `time`
         (seconds since the start of the fit), and the seconds of the iteration by phase: `time_jacobian` (gradient and
-        Gram matrix), `time_solve` (factorisation and step), `time_evaluate` (trial points). With a validation set and
-        a fixed `alpha` also `validation_failures`, the number of iterations since its smallest error. If `alpha` is
-        estimated also `log_evidence` and `n_effective_parameters` of the last update of the penalty, NaN before the
-        first.
+        Gram matrix), `time_solve` (factorisation and step), `time_evaluate` (trial points). With early stopping also
+        `validation_failures`, the number of iterations since its smallest error. If `alpha` is estimated also
+        `log_evidence` and `n_effective_parameters` of the last update of the penalty, NaN before the first.
     growth_ : dict of str to ndarray of shape (n_sizes,)
         With ``hidden_layer_sizes="auto"``, for each size: `n_units`, `n_parameters`, `train_mse`, `criterion` (log
         evidence, or leave-one-out R2) and `n_iter`.
@@ -199,10 +195,9 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         For each start: `family`, final `train_mse`, `n_iter` and `fate` (its status). There are more than `n_starts` if
         starts of other kinds followed.
     noise_variance_ : float or ndarray of shape (n_outputs_,)
-        Noise variance of a row of weight 1 in squared units of y: weighted sum of squared residuals over n - gamma,
-        where n is the sum of the weights. If weights are precisions, that of a row of the mean weight (see
-        `weight_type`). With a robust loss it is estimated from the median of the absolute residuals, or by Huber's
-        Proposal 2 if `alpha` is estimated.
+        Noise variance of a row of weight 1 (the mean weight if weights are precisions, see `weight_type`) in squared
+        units of y: weighted sum of squared residuals over n - gamma, n the sum of the weights. With a robust loss from
+        the median of the absolute residuals, or by Huber's Proposal 2 if `alpha` is estimated.
     n_effective_parameters_ : float
         Effective number of parameters, gamma = tr(H^-1 J'J) with H = J'J + penalty ([7]_, eq. 4.9).
     loss_weights_ : ndarray of shape (n_samples,)
@@ -216,8 +211,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         R2 of the leave-one-out predictions, averaged over the outputs, and weighted sum of their squared residuals.
     alpha_ : ndarray of shape (n_groups,)
         If `alpha` is estimated, the penalty parameter of each group. Order with "layer": weights and biases of the
-        first layer, of the second, ..., weights of the output layer; with "input" one number per input replaces the
-        first.
+        first layer, of the second, ..., weights of the output layer; with "input" the first is one number per input.
     log_evidence_ : float
         If `alpha` is estimated, the log evidence: log density of the scaled targets given the network and the penalty.
     feature_relevance_ : ndarray of shape (n_features_in_,)
@@ -392,8 +386,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Training targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights of the squared errors. `weight_type` says whether they count repetitions of a row or
-            are precisions. A zero weight is equivalent to a dropped row.
+            Non-negative weights of the squared errors, see `weight_type`. A zero weight drops a row.
         X_val, y_val : array-like, default=None
             Inputs and targets of a validation set, shaped as `X` and `y`; see `early_stopping`.
         sample_weight_val : array-like of shape (n_samples_val,), default=None
@@ -422,8 +415,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
             If `max_iter` or `max_time` ended the fit while it still improved, or if the fit explains the training rows
             less well than their nearest neighbours do.
         UserWarning
-            If the fit estimated the penalty and the mean of `sample_weight` is below 0.1, with
-            ``weight_type="frequency"``.
+            If weights are frequencies of a mean below 0.1 and the fit estimated the penalty.
         """
         # Not get_params, which inspects the signature: that takes as long as several iterations of a small fit.
         parameters = {name: getattr(self, name) for name in LMRegressor._parameter_constraints}
