@@ -16,10 +16,11 @@ from .._data.rows import DataSet, Rows
 from .._data.scaling import Scaling
 from .._data.yeo_johnson import Scalings
 from .._network.objective import Problem
-from .._network.penalty import Precisions, fixed_l2
+from .._network.penalty import Precisions, fixed_l2, make_groups
 from .._network.topology import Network, is_weight, layer_matrices, pack
 from .._optimize.linearization import Linearization
 from .._optimize.termination import Ending
+from .._training.check_snapshot import Sizes
 from .._training.checkpoint import Checkpoint, Part
 from .._training.evidence_formulas import MAX_BETA
 from .._training.history import print_starts
@@ -338,10 +339,14 @@ class FitInputs(NamedTuple):
         """Return a network's part of the checkpoint."""
         return self.checkpoint.part(name) if self.checkpoint else None
 
-    def resume_point(self, part: Part | None, number: int = 0) -> Snapshot | None:
+    def resume_point(self, part: Part | None, number: int = 0, network: Network | None = None) -> Snapshot | None:
         """Return what the fit of a network is continued from: its part of the checkpoint, or the previous fit."""
-        if part and (saved := part.load()):
-            return saved
+        if part:
+            network = network or self.data.network(self.config)
+            groups = make_groups(network, self.config.training.penalty_groups)
+            sizes = Sizes(network.n_parameters, len(groups.size), network.sizes[0], network.sizes[-1])
+            if saved := part.load(sizes):
+                return saved
         return warm_start_point(self.previous[number], self.data.network(self.config)) if self.previous else None
 
 

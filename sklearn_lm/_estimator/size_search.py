@@ -60,15 +60,16 @@ def search_size(inputs: FitInputs) -> Fit:
     for n_units in SIZES:
         part, member_rng = inputs.part(f"{n_units} units"), np.random.RandomState(seed)
         config = config._replace(hidden=(n_units,))
+        network = inputs.data.network(config)
         if best is None:
-            resume_point = inputs.resume_point(part)
+            resume_point = inputs.resume_point(part, network=network)
             prepared = prepare(inputs.data, config, member_rng, resume_point)
         elif is_too_large(prepared, n_units):
             break
         else:
             larger = larger_network(best, n_units, rng)
-            prepared = prepared._replace(network=inputs.data.network(config))
-            resume_point = inputs.resume_point(part) or larger
+            prepared = prepared._replace(network=network)
+            resume_point = inputs.resume_point(part, network=network) or larger
         interrupted = list[FittedNetwork]()
         hooks = FitHooks(part, on_interrupt=interrupted.append)
         try:

@@ -14,6 +14,11 @@ from .._optimize.state import Record, Rejection
 from .._optimize.termination import Ending
 
 Row = dict[str, float]
+# Columns that every history has.
+COLUMNS = (
+    "loss", "train_mse", "grad_norm", "mu", "gain_ratio", "n_evaluations", "time", "time_jacobian", "time_solve",
+    "time_evaluate",
+)  # fmt: skip
 Listener = Callable[[Record, Row], Ending | None]
 # Printed columns.
 TITLES = {
@@ -115,10 +120,14 @@ class Monitor:
 
         `theta` belongs to the last row, and `best_theta` to the least validation error.
         """
-        row = rows[-1]
-        if (best_theta is None) != (self.stopping is None) or any(
-            name not in row or not np.array_equal(row[name], error, equal_nan=True)
-            for name, error in self._held_out(theta).items()
+        row = rows[-1] if rows else {}
+        names = {*COLUMNS, *self.held_out_errors, *self.columns}
+        if self.stopping is not None:
+            names.add("validation_failures")
+        if row.keys() != names or (best_theta is None) != (self.stopping is None):
+            return False
+        if not 0 <= row.get("validation_failures", 0) < len(rows) or any(
+            not np.array_equal(row[name], error, equal_nan=True) for name, error in self._held_out(theta).items()
         ):
             return False
         self.rows, self.last = list(rows), (row["loss"], len(rows) - 1, theta)
