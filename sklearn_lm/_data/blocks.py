@@ -73,7 +73,7 @@ def _load(X: ArrayLike, y: ArrayLike, weight: ArrayLike, estimator_name: str) ->
         check_weight_sign(weight)
     except ValueError as error:
         return error
-    return DataSet(X, y.reshape(len(X), -1), weight)
+    return DataSet(X, y if y.ndim == 2 else y[:, None], weight)  # perhaps of no rows, which `reshape` rejects
 
 
 class Summary(NamedTuple):

@@ -67,7 +67,7 @@ def map_rows(
     chunks = (rows.chunks[0], *((n,) for n in shape))
     bound_method = delayed(getattr(light_copy(model), method), pure=False, traverse=False)
     return rows.map_blocks(
-        predicted, bound_method, names, options,
+        predicted, bound_method, names, options, shape,
         chunks=chunks, dtype=np.float64, meta=np.empty((0,) * len(chunks)),
         **({"drop_axis": 1} if not shape else {"new_axis": list(range(2, len(chunks)))} if len(shape) > 1 else {}),
     )  # fmt: skip
@@ -78,8 +78,10 @@ def is_dataframe(X: ArrayLike) -> bool:
     return not isinstance(X, da.Array)
 
 
-def predicted(X: np.ndarray, method: Callable, names: list | None, options: dict) -> np.ndarray:
+def predicted(X: np.ndarray, method: Callable, names: list | None, options: dict, shape: tuple[int, ...]) -> np.ndarray:
     """Return the results for the rows of one block. Dask shows the name of this function for the array."""
+    if len(X) == 0:  # such as a partition that a filter has emptied
+        return np.empty((0, *shape))
     if names is not None:
         import pandas as pd  # installed wherever a dataframe comes from
 
@@ -104,6 +106,7 @@ def score(model: BaseEstimator, X: ArrayLike, y: ArrayLike, sample_weight: Array
     rows = make_row_blocks(X, y, sample_weight).checked(model, reset=False)
     light = light_copy(model)
     light._posterior = None
+    vars(light).pop("feature_names_in_", None)  # they were compared; blocks have none, of which each would warn
     mean = rows.reduce(_weighted_targets) / rows.total_weight()
     return r_squared(*rows.reduce(partial(_sums_of_squares, light.predict, mean)))
 
