@@ -40,17 +40,16 @@ def screening_rows(problem: Problem, train: RowSet, n_starts: int) -> Rows | Non
     return _sample_rows(problem, train, train.distinct(SAMPLE_ROWS), n_starts) if n_starts > 1 else None
 
 
-def evidence_screening(network: Network, train: RowSet, n_starts: int | str) -> tuple[int, DataSet | None]:
-    """Return the number of starts by the evidence, and the rows of their screening.
+def n_evidence_starts(network: Network, train: RowSet, n_starts: int | str) -> tuple[int, bool]:
+    """Return the number of starts by the evidence, and whether they are compared on screening rows.
 
-    There is none if all rows afford the starts: the evidence of all rows decides better than that of some.
+    They are not if all rows afford them: the evidence of all rows decides better than that of some.
     """
     wanted, on_all = MAX_EVIDENCE_STARTS if n_starts == "auto" else int(n_starts), affordable(network, train)
     distinct = train.distinct(SAMPLE_ROWS) if wanted > 1 and on_all < wanted else None
     if n_starts == "auto":
         wanted = min(wanted, affordable(network, train, distinct))
-    is_screened = distinct is not None and len(distinct.X) == SAMPLE_ROWS and on_all < wanted
-    return wanted, distinct if is_screened else None
+    return wanted, distinct is not None and len(distinct.X) == SAMPLE_ROWS and on_all < wanted
 
 
 def affordable(network: Network, train: RowSet, distinct: DataSet | None = None) -> int:

@@ -82,4 +82,5 @@ class Snapshot(NamedTuple):
     runs: Sequence[RunSnapshot] = ()
     later: Sequence[RunSnapshot] = ()  # on all rows after the rungs on a subsample, and from the fallback starts
     seed: int = 0  # of the fallback starts
+    is_screened: bool = False  # whether starts by the evidence are compared on a sample of the rows
     is_extra: bool = False  # whether theta is one start among new ones, and not the fit that is continued

@@ -10,11 +10,11 @@ from .._data.blocks import RowSet
 from .._network.objective import Problem, is_matrix_free
 from .._network.penalty import Groups, make_groups
 from .._optimize.state import OptimizerSettings
-from .draw_starts import affordable, draw_starts, evidence_screening, screening_rows
+from .draw_starts import affordable, draw_starts, n_evidence_starts, screening_rows
 from .evidence import EvidenceSearch, draw_evidence_start, solver_between
 from .fallback import STRONG, EvidenceFallback, penalized_start
 from .history import EarlyStopping, Goal, Listener, Monitor, Progress
-from .multistart import Hooks, Multistart, RunFactory
+from .multistart import SAMPLE_ROWS, Hooks, Multistart, RunFactory
 from .snapshot import Snapshot, Start
 
 # More parameters than this share of the residuals: the only start that can be afforded often fits noise at once, and a
@@ -65,18 +65,22 @@ def make_multistart(
     ValueError
         If the evidence is asked for where there is no Gram matrix.
     """
-    groups, sample, screened = None, None, train
+    groups, sample = None, None
+    screened: RowSet = train
     is_new = not snapshot.runs and (snapshot.theta is None or snapshot.is_extra)
     n_starts = 0 if is_new else max(1, len(snapshot.runs))
     if settings.by_evidence:
         check_has_gram(problem)
         solver = solver_between(problem.solver, problem.network, problem.rows["train"])
         problem, groups = problem._replace(solver=solver), make_groups(problem.network, settings.penalty_groups)
-        wanted = settings.n_starts if is_new else max(1, len(snapshot.runs))
-        n_drawn, distinct = evidence_screening(problem.network, train, wanted)
+        n_drawn = 1
+        if is_new:
+            n_drawn, is_screened = n_evidence_starts(problem.network, train, settings.n_starts)
+            snapshot = snapshot._replace(is_screened=is_screened)
+        if snapshot.is_screened:
+            screened = train.distinct(SAMPLE_ROWS)
+            sample = screened.rows(problem.y_scaling)
         starts = _evidence_starts(problem, train, settings, groups, snapshot, n_drawn, rng)
-        if distinct is not None:
-            sample, screened = distinct.rows(problem.y_scaling), distinct
         if is_new:
             snapshot = snapshot._replace(seed=int(rng.randint(np.iinfo(np.int32).max)))
     elif is_new:

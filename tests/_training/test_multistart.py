@@ -10,7 +10,7 @@ from sklearn_lm._data.yeo_johnson import Scalings, identity_power
 from sklearn_lm._optimize.linearization import GramLinearization
 from sklearn_lm._optimize.objective import Objective
 from sklearn_lm._optimize.state import OptimizerSettings
-from sklearn_lm._training import draw_starts, multistart
+from sklearn_lm._training import draw_starts, multistart, train
 from sklearn_lm._training.history import Monitor
 from sklearn_lm._training.multistart import RUNGS, Hooks, Multistart, RunFactory, affordable_starts, summary
 from sklearn_lm._training.snapshot import Snapshot, Start
@@ -233,3 +233,20 @@ def test_many_rows_are_screened_on_a_sample(alpha, n_outputs, monkeypatch):
         [0.01, 0.09][:n_outputs], rel=0.2
     )
     assert len(one.history_["train_mse"]) == one.n_iter_ + 1
+
+
+@pytest.mark.skipif(not COMPILED, reason="thousands of rows take minutes without compilation")
+@pytest.mark.parametrize("budget", [1e6, 3e8])  # one drawn start and one with a strong penalty; several, screened
+def test_continued_fits_of_many_rows_have_the_same_bits(budget, monkeypatch):
+    """Naive: the screening is decided anew from the number of runs, and the continued fit begins again."""
+    monkeypatch.setattr(multistart, "BUDGET", budget)
+    monkeypatch.setattr(train, "MANY_PARAMETERS", 1e-3)
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (3100, 2))
+    y = np.sin(3 * X[:, 0]) * X[:, 1] + 0.1 * rng.normal(size=3100)
+    with may_end_early():
+        whole = LMRegressor(5, max_iter=6, random_state=0).fit(X, y)
+        parts = LMRegressor(5, max_iter=3, warm_start=True, random_state=0).fit(X, y).fit(X, y)
+    assert list(parts.starts_["fate"]) == list(whole.starts_["fate"])
+    assert len(whole.starts_["fate"]) > 1
+    np.testing.assert_array_equal(parts.coefs_[0], whole.coefs_[0])
