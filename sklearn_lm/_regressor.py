@@ -130,7 +130,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
         Hold out a validation set, as with `X_val`. With a fixed `alpha`, stop when its error no longer decreases and
         keep the best weights. If `alpha` is estimated the evidence decides, and the validation error is recorded only.
     validation_fraction : float, default=0.15
-        Fraction of the rows in the validation set. Ignored if `X_val` is passed to `fit`.
+        Fraction of the rows in the validation set of `early_stopping`. Ignored if `X_val` is passed to `fit`.
     split : {"random", "block", "interleaved"}, default="random"
         Rows of the held-out sets: drawn at random; in blocks, the first rows for training and the last for testing, as
         for time series; or spread evenly over all rows, for rows sorted by an input.
@@ -415,7 +415,7 @@ class LMRegressor(PredictionMixin, ReportMixin, PersistenceMixin, CallbackSuppor
             If `max_iter` or `max_time` ended the fit while it still improved, or if the fit explains the training rows
             less well than their nearest neighbours do.
         UserWarning
-            If weights are frequencies of a mean below 0.1 and the fit estimated the penalty.
+            If weights are frequencies of a mean below 0.1, or `validation_fraction` is set without `early_stopping`.
         """
         # Not get_params, which inspects the signature: that takes as long as several iterations of a small fit.
         parameters = {name: getattr(self, name) for name in LMRegressor._parameter_constraints}

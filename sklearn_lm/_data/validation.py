@@ -30,8 +30,9 @@ ALLOW_ZEROS = (
     {"allow_all_zero_weights": True} if "allow_all_zero_weights" in signature(_check_sample_weight).parameters else {}
 )
 
-# Beginnings of NumPy's messages about values that are not numbers.
+# Beginnings of NumPy's messages about values that are not numbers, and of scikit-learn's about unequal lengths.
 UNREADABLE = ("could not convert", "float() argument", "Cannot cast", "setting an array element")
+LENGTHS = "Found input variables with inconsistent numbers of samples"
 
 
 def check_rows(
@@ -44,22 +45,26 @@ def check_rows(
     ValueError
         NaN or infinity, empty or sparse input, wrong dimensions or lengths, unusable weights.
     """
+    for name, values in {"X": X, "y": y, "sample_weight": sample_weight}.items():
+        _check_array_like(name, values)
     if is_dask(X):
         from .dask import make_row_blocks
 
         X = make_row_blocks(X, y, sample_weight)
     if isinstance(X, RowBlocks):  # with their targets and weights
         return X.checked(estimator, reset=reset), X.y_is_1d
-    for name, values in {"X": X, "y": y, "sample_weight": sample_weight}.items():
-        _check_array_like(name, values)
     if is_source(X):
         X, y = _check_source(estimator, X, y, reset=reset)
     else:
         X, y = _check_array(estimator, X, y, reset=reset, multi_output=True, y_numeric=True)
-    with _naming("y"):
-        Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-    with np.errstate(over="ignore", invalid="ignore"):  # objects are numbers only now
+    with _naming(y=y), np.errstate(over="ignore", invalid="ignore"):
+        Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)  # objects are numbers only now
         assert_all_finite(Y, estimator_name=type(estimator).__name__, input_name="y")
+    if len(X) == 1 and Y.shape[1] == X.shape[1] > 1:
+        raise ValueError(
+            f"X and y have one row and {Y.shape[1]} columns: rows are samples, and this would be one sample with "
+            f"{Y.shape[1]} outputs. Transpose both, X.T and y.T."
+        )
     # Errors are reported in the target's own squared units, so its size matters under any scaling.
     check_overflow("y", column_range(Y), "divide it by a constant")
     return DataSet(X, Y, _check_weight(sample_weight, X)), y.ndim == 1
@@ -75,7 +80,7 @@ def check_inputs(estimator: BaseEstimator, X: ArrayLike) -> np.ndarray | Source:
 
 def _check_array(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike, **options: object) -> ArrayLike:
     """Call `validate_data`; its errors name the array that cannot be read."""
-    with np.errstate(over="ignore", invalid="ignore"), _naming("X", y):
+    with np.errstate(over="ignore", invalid="ignore"), _naming(X=X, y=y):
         # scikit-learn looks for NaN in a sum first, which may overflow
         return validate_data(estimator, X, y, dtype=np.float64, order="C", **options)
 
@@ -85,17 +90,39 @@ class NotNumbersError(ValueError, TypeError):
 
 
 @contextmanager
-def _naming(name: str, y: ArrayLike = None) -> Iterator[None]:
-    """Add to NumPy's errors about unreadable values the array they are in: `name`, or y."""
+def _naming(begin: int | None = None, **arrays: ArrayLike) -> Iterator[None]:
+    """Add to errors about unreadable, infinite or missing values the array, the rows and the remedy.
+
+    The first of `arrays` that cannot be read is named. If `begin` is passed, they are rows from that number on.
+    """
     try:
         yield
     except (TypeError, ValueError) as error:
-        if not str(error).startswith(UNREADABLE):
-            raise
-        raise NotNumbersError(
-            f"{name if _is_readable(y) else 'y'} cannot be read as numbers: {error}. Encode text and categories, for "
-            "example with OneHotEncoder, and give every row the same length."
-        ) from error
+        text = str(error)
+        if text.startswith(UNREADABLE):
+            name = next((name for name, values in arrays.items() if not _is_readable(values)), next(iter(arrays)))
+            raise NotNumbersError(
+                f"{name} cannot be read as numbers: {text}. Encode text and categories, for example with "
+                "OneHotEncoder, convert dates to days since the first row, and give every row the same length."
+            ) from error
+        for name, values in arrays.items():
+            if f"{name} contains" in text and _is_readable(values):
+                raise ValueError(f"{text} {_nonfinite_rows(name, values, begin)}") from error
+        if text.startswith(LENGTHS) and (n_rows := len(arrays.get("y", ()))) and np.shape(arrays["X"])[1:] == (n_rows,):
+            raise ValueError(
+                f"{text}. X has {n_rows} columns, and y as many entries. Rows are samples: transpose X, X.T."
+            ) from error
+        raise
+
+
+def _nonfinite_rows(name: str, values: ArrayLike, begin: int | None) -> str:
+    """Return a sentence about the rows that are not finite."""
+    table = np.asarray(values, dtype=np.float64)
+    is_bad = ~np.isfinite(table.reshape(len(table), -1)).all(axis=1)
+    count = "" if begin is not None else f" that are not finite: {is_bad.sum()} of {len(table)}"
+    first = int(is_bad.argmax()) + (begin or 0)
+    remedy = ", or fill them in, for example with SimpleImputer" if name == "X" else ""
+    return f"Rows of {name}{count}; the first is row {first}. Leave such rows out{remedy}."
 
 
 def _is_readable(values: ArrayLike) -> bool:
@@ -119,13 +146,25 @@ def _check_array_like(name: str, values: ArrayLike) -> None:
         raise ValueError(
             f"{name} has masked values, and what lies under a mask is no data. Leave these rows out, or fill them in."
         )
-    found = getattr(values, "dtypes", getattr(values, "dtype", None))  # of the columns of a table, or of an array
-    dtypes = found if isinstance(found, Iterable) else [found]
-    if any(getattr(dtype, "kind", "") in ("M", "m") for dtype in dtypes):
+    if _holds_times(values):
         raise ValueError(
             f"{name} holds dates or time differences, whose numbers depend on their unit. Convert them to "
             "numbers, such as days since the first row."
         )
+
+
+def _holds_times(values: ArrayLike) -> bool:
+    """Return whether any column holds dates or time differences, of NumPy, pandas or polars."""
+    if isinstance(values, np.ndarray) and values.dtype == object:
+        return any(isinstance(value, np.datetime64 | np.timedelta64) for value in values.flat)
+    while isinstance(values, list | tuple) and values:  # lists of numbers or of arrays
+        values = values[0]
+    found = getattr(values, "dtypes", getattr(values, "dtype", None))  # of the columns of a table, or of an array
+    for dtype in found if isinstance(found, Iterable) else [found]:
+        is_temporal = getattr(dtype, "is_temporal", None)  # of polars
+        if getattr(dtype, "kind", "") in ("M", "m") or (is_temporal is not None and is_temporal()):
+            return True
+    return False
 
 
 def _check_source(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike, *, reset: bool) -> tuple[Source, ArrayLike]:
@@ -134,11 +173,15 @@ def _check_source(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike, *, reset
     if 0 in X.shape:
         check_array(np.empty(X.shape), estimator=estimator, input_name="X")  # raises: no rows, or no columns
     source = Source(X)
+    begin = 0
     for block in sweep(source):
-        assert_all_finite(block, estimator_name=type(estimator).__name__, input_name="X")
+        with _naming(begin, X=block):
+            assert_all_finite(block, estimator_name=type(estimator).__name__, input_name="X")
+        begin += len(block)
     if not isinstance(y, str):
         y = y if isinstance(y, np.ndarray) or not hasattr(y, "dtype") else np.asarray(y[:])
-        y = _check_y(y, multi_output=True, y_numeric=True, estimator=estimator)
+        with _naming(y=y):
+            y = _check_y(y, multi_output=True, y_numeric=True, estimator=estimator)
         check_consistent_length(source, y)
     return source, y
 
@@ -167,7 +210,7 @@ def _check_weight(sample_weight: ArrayLike, X: np.ndarray | Source) -> np.ndarra
     """Return the weights of the rows of X as float64, 1 if none were passed."""
     if sample_weight is None:
         return np.ones(len(X))
-    with _naming("sample_weight"):
+    with _naming(sample_weight=sample_weight):
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, **ALLOW_ZEROS)
     check_weight_sign(weight)
     check_weight_range(float(weight.max()))

@@ -1,5 +1,6 @@
 """The parameters of `LMRegressor` as one NamedTuple, with the checks of parameters that depend on each other."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from .._training.train import TrainingSettings
 Parameters = dict[str, Any]  # of `LMRegressor`, by name
 # Limits of the loss scale in units of the scaled y: squares of numbers beyond them leave the range of float64.
 MAX_LOSS_SCALE = 1e70
+DEFAULT_FRACTION = 0.15  # of `validation_fraction`
 ROWS_REMEDY = "Pass NumPy arrays or a numpy.memmap"
 
 
@@ -76,6 +78,11 @@ def make_config(parameters: Parameters, has_weights: bool, has_dask_rows: bool) 
     ------
     ValueError
         If parameters contradict each other or the arguments of `fit`.
+
+    Warns
+    -----
+    UserWarning
+        If `validation_fraction` is set without `early_stopping`.
     """
     alpha, is_squared = parameters["alpha"], parameters["loss"] == "squared_error"
     has_known_noise = parameters["weight_type"] == "inverse_variance"
@@ -88,6 +95,13 @@ def make_config(parameters: Parameters, has_weights: bool, has_dask_rows: bool) 
     finds_penalty, searches_size = alpha == "evidence" or is_free, isinstance(parameters["hidden_layer_sizes"], str)
     for message in _conflicts(parameters, has_dask_rows, searches_size and not finds_penalty):
         raise ValueError(message)
+    if parameters["validation_fraction"] != DEFAULT_FRACTION and not parameters["early_stopping"]:
+        warnings.warn(
+            f"validation_fraction={parameters['validation_fraction']!r} has no effect: no rows are held out for a "
+            "validation set without early_stopping=True. Set that, or leave validation_fraction out.",
+            UserWarning,
+            stacklevel=4,
+        )
     hidden = hidden_sizes((1,) if searches_size else parameters["hidden_layer_sizes"])
     optimizer, training = (
         {name: parameters[name] for name in settings._fields if name in parameters}

@@ -220,6 +220,15 @@ def test_dataframes_with_names(data, scheduler):
     same(own, fitted(model(), parts[["a", "b", "c"]], y, weight))
 
 
+def test_dates_are_an_error():
+    """Naive: nanoseconds since 1970, as pandas stores them."""
+    frame = pd.DataFrame({"a": np.arange(6.0), "day": pd.date_range("2020-01-01", periods=6)})
+    parts = dd.from_pandas(frame, npartitions=2)
+    for X, y in [(parts, parts["a"]), (parts[["a"]], parts["day"]), (parts[["day"]].to_dask_array(), frame["a"])]:
+        with pytest.raises(ValueError, match="holds dates or time differences"):
+            model().fit(X, y)
+
+
 @pytest.mark.parametrize("empty", [(0,), (1, 2), (4,)], ids=str)
 def test_partitions_without_rows_are_no_blocks(data, empty):
     """A filter may leave none in a partition. Naive: "cannot reshape array of size 0"."""

@@ -392,12 +392,12 @@ def test_a_warm_start_of_other_data(rng):
 def test_a_validation_set_is_only_watched(rng, alpha, is_given):
     """Naive: its error ends the fit without a penalty, 1.1 to 2.7 times as far from the truth."""
     X, y = noisy_data(rng)
-    model = LMRegressor(3, alpha=alpha, random_state=0, validation_fraction=0.2, split="block")
+    model = LMRegressor(3, alpha=alpha, random_state=0, split="block")
     if is_given:
         train, held_out = np.arange(9, len(X)), np.arange(9)
         watched = clone(model).fit(X[train], y[train], X_val=X[held_out], y_val=y[held_out])
     else:
-        watched = clone(model).set_params(early_stopping=True).fit(X, y)
+        watched = clone(model).set_params(early_stopping=True, validation_fraction=0.2).fit(X, y)
         train, held_out = (watched.split_indices_[name] for name in ("train", "validation"))
     alone = model.fit(X[train], y[train])
     np.testing.assert_array_equal(watched.predict(X, return_std=True), alone.predict(X, return_std=True))
