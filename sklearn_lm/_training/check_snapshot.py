@@ -42,11 +42,10 @@ def check_snapshot(value: object, sizes: Sizes) -> Snapshot:
     assert isinstance(value, Snapshot)
     column, *others = value.scalings.power
     n_mapped = (len(column),)
-    _require(column.dtype.kind == "i" and all(Z.shape == n_mapped for Z in value.scalings.power), "power")
+    _require(all(Z.shape == n_mapped for Z in value.scalings.power), "power")
     _require(bool(np.all((column >= 0) & (column < sizes.n_inputs))), "power")
     positive = [value.scalings.x.scale, value.scalings.y.scale, others[1]]
     _require(all(bool(np.all(Z > 0)) for Z in positive), "scale")
-    _require(all(rows.dtype.kind == "i" for rows in value.split_indices.values()), "split_indices")
     _require("train" in value.split_indices and value.seed < MAX_SEED, "seed")
     for i, run in enumerate([*value.runs, *value.later]):
         _require(i >= len(value.runs) or run.number == i, "number")
@@ -102,10 +101,10 @@ def _check(value: object, kind: type, path: tuple[str, ...], shapes: dict[str, t
         _require(isinstance(value, np.ndarray), path[-1])
         assert isinstance(value, np.ndarray)
         shape = next((shapes[name] for name in reversed(path) if name in shapes), (value.size,))
-        dtypes = (
-            (np.float64,) if path[-1] in shapes or path[-1] in ("offset", "scale") else (np.float64, np.int64, np.int32)
-        )
-        _require(value.shape == shape and value.dtype in dtypes and bool(np.isfinite(value).all()), path[-1])
+        is_index = path[1] == "split_indices" or path[-1] == "column"
+        _require(value.shape == shape and value.dtype.kind == ("i" if is_index else "f"), path[-1])
+        _require(is_index or value.dtype == np.float64, path[-1])
+        _require(path[-1] == "exponent" or bool(np.isfinite(value).all()), path[-1])  # NaN: arcsinh
     elif kind is float:
         _require(type(value) in NUMBERS, path[-1])
     elif kind is int:

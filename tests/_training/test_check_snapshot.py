@@ -54,6 +54,19 @@ def written(request, data, tmp_path, monkeypatch):
     return model, members, lambda **changes: np.savez(file, **{**members, **changes})
 
 
+def test_a_transform_without_exponent_is_no_damage(data, tmp_path, monkeypatch, rng):
+    """arcsinh has the exponent NaN."""
+    data = rng.standard_cauchy(size=(80, 2)), rng.normal(size=80)
+    undisturbed = fit(make(alpha="evidence", n_starts=1), data)
+    assert np.isnan(undisturbed.x_power_.exponent).any()
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 5)
+        with pytest.raises(KeyboardInterrupt):
+            fit(make(alpha="evidence", n_starts=1, checkpoint=tmp_path / "fit.npz"), data)
+    again = fit(make(alpha="evidence", n_starts=1, checkpoint=tmp_path / "fit.npz"), data)
+    np.testing.assert_array_equal(again.predict(data[0]), undisturbed.predict(data[0]))
+
+
 def test_an_array_of_another_shape_or_type_is_an_error(written, data):
     model, members, write = written
     names = [name for name in members if name != "content"]
