@@ -14,6 +14,7 @@ from .._network.objective import Problem
 from .._network.topology import Network, unpack
 from .._optimize.termination import Ending
 from .._training.callbacks import Tasks
+from .._training.multistart import ENOUGH_ITERATIONS
 from .._uncertainty.ensemble import mix
 from .._uncertainty.predictive import Errors, LooScore, NoiseModels, score_left_out
 from .config import FitConfig
@@ -182,7 +183,9 @@ def warn_about(model: BaseEstimator, fit: Fit) -> None:
                 stacklevel=4,  # the line that called fit
             )
     unconverged = [network.ending for network in fit.begun if is_unconverged(fit.prepared, network)]
-    for ending in unconverged[:1]:
+    is_short = unconverged and best.n_iterations < ENOUGH_ITERATIONS
+    better = None if is_short else surpassing_neighbours(fit, Predictor.from_attributes(vars(model)).mean)
+    for ending in [] if better else unconverged[:1]:
         is_unpenalized = ending is Ending.MAX_ITER and fit.config.alpha == 0
         penalty = "If the data are noisy, set alpha='evidence'. " if is_unpenalized else ""
         warnings.warn(  # last, because a caller may turn it into an error
@@ -190,7 +193,6 @@ def warn_about(model: BaseEstimator, fit: Fit) -> None:
             ConvergenceWarning,
             stacklevel=4,
         )
-    better = None if unconverged else surpassing_neighbours(fit, Predictor.from_attributes(vars(model)).mean)
     if better is not None:
         vars(model)["_neighbour_score"] = better.neighbours
         warnings.warn(f"{better.sentence} {REMEDY}.", ConvergenceWarning, stacklevel=4)

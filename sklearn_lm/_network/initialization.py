@@ -105,13 +105,15 @@ def steep(sample: Sample, n_units: int, active: float, rng: np.random.RandomStat
 def selected(sample: Sample, n_units: int, active: float, rng: np.random.RandomState) -> np.ndarray:
     """Return units chosen one by one from many random ones, each to explain most of what the others leave.
 
-    Orthogonal matching pursuit (Pati, Rezaiifar & Krishnaprasad 1993) over ridge functions tanh(w x + b).
+    Orthogonal matching pursuit (Pati, Rezaiifar & Krishnaprasad 1993) over ridge functions tanh(w x + b). With several
+    inputs, half of the candidates depend on one only: random directions miss a fast function of one of them.
     """
-    n_candidates = 6 * n_units + 60
+    n_along_axes = 6 * n_units + 60 if len(sample.lines) > 1 else 0
+    n_candidates = 6 * n_units + 60 + n_along_axes
     slopes = active * _log_uniform(rng, 0.5, 12.0, n_candidates)
-    candidates = _through_data(sample, n_candidates, slopes, rng)
+    candidates = _through_data(sample, n_candidates, slopes, rng, n_along_axes)
     root = np.sqrt(sample.weight)
-    features = np.tanh(candidates[:, :-1] @ sample.lines + candidates[:, -1:]) * root
+    features = np.tanh((candidates[:, :-1] @ sample.lines + candidates[:, -1:]) / active) * root
     targets = (sample.Y * root[:, None]).T
     # Of each candidate, only the part that is orthogonal to the units already chosen (and to the constant, which the
     # output bias provides) counts: its squared norm, and its products with the targets.
@@ -180,9 +182,15 @@ def _quantiles(lines: np.ndarray, weight: np.ndarray, shares: tuple[float, ...])
     return [lines[every, order[every, rank]] for rank in ranks]
 
 
-def _through_data(sample: Sample, n_units: int, magnitude: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    """Return [W | b] with w x + b = 0 at data points drawn by weight."""
+def _through_data(
+    sample: Sample, n_units: int, magnitude: np.ndarray, rng: np.random.RandomState, n_along_axes: int = 0
+) -> np.ndarray:
+    """Return [W | b] with w x + b = 0 at data points drawn by weight; the last units depend on one input each."""
     direction = _random_directions(sample, n_units, rng)
+    if n_along_axes:
+        last = direction[-n_along_axes:]
+        last *= np.abs(last) == np.abs(last).max(axis=1, keepdims=True, initial=0.0)
+        last /= np.where(last == 0, 1.0, np.abs(last))
     # The range along a direction from those of the inputs, as if they were independent: there may be hundreds of
     # directions, and the slopes are random anyway.
     low, high = _quantiles(sample.lines, sample.weight, (TAIL, 1 - TAIL))

@@ -35,7 +35,7 @@ from .._optimize.linearization import Curvature, Linearization
 from .._optimize.objective import Objective
 from .._optimize.state import DataChangedError, OptimizerSettings, OptimizerState
 from .._optimize.termination import Ending, check_limits
-from .evidence_formulas import MAX_BETA, MAX_LINEAR_BETA, log_evidence, near, updated
+from .evidence_formulas import MAX_BETA, MAX_LINEAR_BETA, MIN_FREEDOM, log_evidence, near, updated
 from .history import Monitor
 from .linear_baseline import fit_linear
 from .snapshot import FIRST, BestEvidence, EvidenceState, Start
@@ -196,6 +196,10 @@ class EvidenceSearch:
         self.monitor.columns = {"log_evidence": evidence, "n_effective_parameters": float(curvature.gamma.sum())}
         rounding = RESOLUTION * abs(evidence) if math.isfinite(evidence) else 0.0
         largest = -math.inf if known.best is None else known.best.log_evidence
+        # Fewer rows than columns: a linear network reproduces them, and its evidence has no maximum.
+        is_saturated = not problem.network.is_nonlinear and curvature.gamma.sum() > (1 - MIN_FREEDOM) * n
+        if is_saturated and known.best is not None:
+            evidence = -math.inf
         if known.best is None or evidence >= largest - rounding:
             best = BestEvidence(
                 max(evidence, largest), state.iteration, state.theta, curvature.gamma, self._history, known.rescalings

@@ -4,7 +4,7 @@ There are three signs, and each has its remedy:
 
 1. The evidence is below that of a linear network. The fallback start is the linear network, written with hidden units
    that are nearly linear on the data. It is taken if its evidence is larger, unless generalised cross-validation finds
-   its error larger by a quarter.
+   its error larger by a quarter. As no more than a line may be what is left of a curve, those of sign 3 run, too.
 2. The evidence was largest at its first evaluations and fell from there. The units were so many, or the first noise
    precision so high, that noise was fitted at once. The fallback start has a strong penalty, which many iterations
    leave as it is. It is taken if its evidence is larger by far.
@@ -102,6 +102,7 @@ class EvidenceFallback:
             linear = fit_linear(problem, self._groups.kind)
             if linear.log_evidence > best.log_evidence:
                 starts.append(self._linear_start(linear.matrix))
+                kinds += [] if kinds[:1] == [WEAK[0]] else WEAK  # beside useless inputs, neighbours see nothing
         return starts + [penalized_start(problem, self._train, self._groups, kind, rng) for kind in kinds]
 
     def replaces(self, run: StartRun, winner: StartRun) -> bool:
@@ -136,9 +137,8 @@ class EvidenceFallback:
             Y = f + np.clip(Y - f, -reach, reach)
         mean = np.average(Y, axis=0, weights=rows.weight)
         errors, variances = (np.average((Y - values) ** 2, axis=0, weights=rows.weight) for values in (f, mean))
-        if np.all(errors <= EXPLAINED * variances):
-            return False
-        return better_neighbours(problem.x_scaling.forward(rows.X), Y, rows.weight, f) is not None
+        X, outputs = problem.x_scaling.forward(rows.X), np.flatnonzero(errors > EXPLAINED * variances)
+        return any(better_neighbours(X, Y[:, [o]], rows.weight, f[:, [o]]) for o in outputs)
 
     def _linear_start(self, matrix: np.ndarray) -> Start:
         """Return the network with units that are nearly linear on the data, and together equal the linear network.

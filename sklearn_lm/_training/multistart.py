@@ -42,6 +42,8 @@ BUDGET, OVERHEAD, UNIT = 7.5e8, 1e6, 60
 MAX_STARTS = 40
 # Relative difference of errors up to which two starts count as equally good.
 SAME = 1e-6
+# A run that has made so many is judged even if only `max_iter` ended it.
+ENOUGH_ITERATIONS = 100
 # From this number of distinct rows on the rungs are run on a subsample of so many.
 SAMPLE_ROWS = 3000
 
@@ -323,8 +325,10 @@ class Multistart:
         return passed or [*runs, *further]
 
     def _may_fall_back(self, winner: StartRun) -> bool:
-        """Return whether the best run came to its own end, and there is time left."""
-        return winner.ending is Ending.EVIDENCE and not is_late(self.settings, self.hooks.start_time)
+        """Return whether the best run came to its own end, or had iterations enough, and there is time left."""
+        is_done = winner.ending is Ending.EVIDENCE
+        is_done |= winner.ending is Ending.MAX_ITER and winner.iteration >= ENOUGH_ITERATIONS
+        return is_done and not is_late(self.settings, self.hooks.start_time)
 
     def _survivor(self, run: StartRun) -> StartRun:
         """Return the run on all rows that begins where `run` has ended on the subsample."""

@@ -55,14 +55,34 @@ def test_a_trend_with_a_season_is_followed(seed):
     assert model.score(x[:, None], truth) > 0.99
 
 
+@needs_compilation
+def test_a_fast_function_of_one_of_several_inputs_is_followed():
+    """Neighbours see nothing in five dimensions; the fit explains no more than a line, which calls for other starts."""
+    rng = np.random.RandomState(0)
+    X = rng.uniform(-1, 1, (400, 5))
+    with may_end_early():
+        model = LMRegressor(30, random_state=0).fit(X, np.sin(8 * np.pi * X[:, 0]) + 0.05 * rng.randn(400))
+    assert model.score(X, np.sin(8 * np.pi * X[:, 0])) > 0.99
+
+
+@needs_compilation
+def test_each_output_is_followed():
+    """Naive: the linear output hides that nothing of the other is explained, and lets max_iter end the fit."""
+    x = np.linspace(0, 1, 200).reshape(-1, 1)
+    Y = np.column_stack([x[:, 0], np.sin(16 * np.pi * x[:, 0])])
+    with may_end_early():
+        model = LMRegressor(30, random_state=0).fit(x, Y)
+    np.testing.assert_allclose(model.predict(x), Y, atol=0.02)
+
+
 def test_noise_is_not_followed():
-    """Neighbours predict noise worse than the mean does, so that there is no sign of failure."""
+    """Neighbours predict noise worse than the mean does, and starts with a small penalty have a smaller evidence."""
     rng = np.random.default_rng(0)
     x, y = np.linspace(-1, 1, 100).reshape(-1, 1), rng.normal(size=100)
     with may_end_early():
         model = LMRegressor(10, random_state=0).fit(x, y)
     assert np.std(model.predict(x)) < 0.5
-    assert "penalized" not in families(model)
+    assert families(model)[list(model.starts_["fate"]).index("won")] in ("varied", "linear")
 
 
 # ---- never less than a linear network ------------------------------------------------------------------
