@@ -4,6 +4,7 @@ Where their leave-one-out errors are far below the training errors of a fit, the
 tell about y. Noise inflates their errors more than those of a good fit.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 # Rows that are compared, and the fewest.
 N_ROWS, MIN_ROWS = 500, 8
 # They are better if the squared errors of the fit exceed theirs by so many standard errors. Under pure noise theirs are
-# larger, by a factor of 1 + 1 / (number of neighbours).
+# larger, by a factor of 1 + 1 / (number of neighbours). Of several numbers the best is compared.
 MIN_STANDARD_ERRORS = 3.0
 
 
@@ -47,29 +48,32 @@ def better_neighbours(X: np.ndarray, Y: np.ndarray, weight: np.ndarray, predicte
         return None
     share = weight / weight.sum()
     variance = share @ (Y - share @ Y) ** 2
-    means, n_neighbours = neighbour_means(X, Y)
-    fit, neighbours = (
-        np.mean(np.divide((Y - values) ** 2, variance, out=np.zeros(Y.shape), where=variance > 0), axis=1)
-        for values in (predicted, means)
-    )
+
+    def squares(values: np.ndarray) -> np.ndarray:
+        return np.mean(np.divide((Y - values) ** 2, variance, out=np.zeros(Y.shape), where=variance > 0), axis=1)
+
+    # Two neighbours, which lie on both sides if there is one input, follow a curve of six rows a period; many average
+    # noise out.
+    fewest = min(X.shape[1], 3) + 1
+    numbers = [n for n in (fewest, 4 * fewest, 16 * fewest) if n == fewest or n <= len(X) / 8]
+    means = neighbour_means(X, Y, numbers)
+    best = min(range(len(numbers)), key=lambda i: share @ squares(means[i]))
+    fit, neighbours = squares(predicted), squares(means[best])
     excess, inner = fit - neighbours, share
     if X.shape[1] == 1:  # at both ends the neighbours are on one side
         inner = share * ((X[:, 0] > X.min()) & (X[:, 0] < X.max()))
         inner = inner / max(inner.sum(), np.finfo(float).tiny)
     standard_error = np.sqrt(inner**2 @ (excess - inner @ excess) ** 2)
     is_better = inner @ excess > MIN_STANDARD_ERRORS * standard_error
-    return Scores(float(1 - share @ fit), float(1 - share @ neighbours), n_neighbours) if is_better else None
+    return Scores(float(1 - share @ fit), float(1 - share @ neighbours), numbers[best]) if is_better else None
 
 
-def neighbour_means(X: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return for each row the mean target of its nearest other rows, and their number: two for one input, up to four.
-
-    With one input they lie on both sides, and a curve of six rows a period is followed.
-    """
+def neighbour_means(X: np.ndarray, Y: np.ndarray, numbers: Sequence[int]) -> list[np.ndarray]:
+    """Return for each row the mean target of its nearest other rows, for each of several ascending numbers of them."""
     from scipy.spatial import cKDTree  # takes as long as a small fit to import, and few fits need it
 
-    n_neighbours = min(X.shape[1], 3) + 1
-    near = cKDTree(X).query(X, k=n_neighbours + 1)[1]
+    near = cKDTree(X).query(X, k=numbers[-1] + 1)[1]
     is_other = near != np.arange(len(X))[:, None]
     is_other[is_other.all(axis=1), -1] = False  # of several rows with the same inputs
-    return Y[near[is_other].reshape(len(X), n_neighbours)].mean(axis=1), n_neighbours
+    targets = Y[near[is_other].reshape(len(X), numbers[-1])]
+    return [targets[:, :n].mean(axis=1) for n in numbers]

@@ -21,8 +21,7 @@ def test_the_score_of_neighbours_is_that_of_scikit_learn(rng, n_outputs):
 
 def test_neighbours_of_one_input_are_those_on_both_sides():
     x = np.array([[0.0], [1.0], [2.1], [3.3]])
-    means, n_neighbours = neighbour_means(x, x**2)
-    assert n_neighbours == 2
+    (means,) = neighbour_means(x, x**2, [2])
     np.testing.assert_allclose(means[1:3, 0], [(0 + 2.1**2) / 2, (1 + 3.3**2) / 2])
 
 
@@ -30,7 +29,7 @@ def test_a_row_is_never_its_own_neighbour():
     """Five rows with the same inputs: whichever of them the search returns, the own target is not among them."""
     rng = np.random.default_rng(0)
     X, Y = np.repeat(rng.normal(size=(8, 2)), 5, axis=0), np.eye(40)
-    means, _ = neighbour_means(X, Y)
+    (means,) = neighbour_means(X, Y, [3])
     assert np.all(np.diag(means) == 0)
     np.testing.assert_allclose(means.sum(axis=1), 1)
 
@@ -51,6 +50,15 @@ def test_six_rows_a_period_are_enough(n_periods):
     x = np.linspace(0, 1, n).reshape(-1, 1)
     y = np.sin(2 * np.pi * n_periods * x)
     assert better_neighbours(x, y, np.ones(n), np.zeros((n, 1))).neighbours > 0.4
+
+
+def test_many_neighbours_see_a_curve_in_strong_noise(rng):
+    """Naive: two neighbours alone have larger errors than the mean."""
+    x = np.sort(rng.uniform(-1, 1, (500, 1)), axis=0)
+    y = np.sin(8 * np.pi * x) + rng.normal(size=(500, 1))
+    scores = better_neighbours(x, y, np.ones(500), np.full((500, 1), y.mean()))
+    assert scores.n_neighbours > 2
+    assert scores.neighbours > 0.2
 
 
 def test_repeated_rows_count_as_their_weights(rng):
