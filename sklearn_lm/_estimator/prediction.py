@@ -6,6 +6,7 @@ because `coefs_` and `intercepts_` may be set by hand.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from .._data.ranges import check_finite_predictions
 from .._data.scaling import Scaling
 from .._data.validation import check_inputs
 from .._data.yeo_johnson import PowerTransform
+from .._kernels import n_padded
 from .._network.objective import predict
 from .._network.topology import Network, make_network, pack
 from .._uncertainty.ensemble import mix, mix_covariances
@@ -52,8 +54,10 @@ class NetworkPredictor(NamedTuple):
         """Return the network that fitted attributes describe."""
         coefs, intercepts = fitted["coefs_"], fitted["intercepts_"]
         hidden = [len(b) for b in intercepts[:-1]]
+        network = make_network(len(coefs[0]), hidden, fitted["n_outputs_"], fitted["hidden_activations_"])
+        _check_shapes(fitted, network)
         return cls(
-            make_network(len(coefs[0]), hidden, fitted["n_outputs_"], fitted["hidden_activations_"]),
+            network,
             pack(coefs, intercepts),
             Scaling(fitted["x_offset_"], fitted["x_scale_"]),
             Scaling(fitted["y_offset_"], fitted["y_scale_"]),
@@ -105,6 +109,27 @@ class NetworkPredictor(NamedTuple):
             known = float(self.leverages(self.sample_X)[1].max())
             posterior.state = posterior.state._replace(max_leverage=known)
         return known
+
+
+def _check_shapes(fitted: Attributes, network: Network) -> None:
+    """Raise ValueError for attributes that do not fit together: kernels would read beyond the end of an array."""
+    n_inputs, n_outputs = network.sizes[0], network.sizes[-1]
+    shapes = {
+        f"{kind}_{part}_": (n,) for kind, n in (("x", n_inputs), ("y", n_outputs)) for part in ("offset", "scale")
+    }
+    wrong = [name for name, shape in shapes.items() if np.shape(fitted[name]) != shape]
+    for name, own in (("coefs_", list(pairwise(network.sizes))), ("intercepts_", [(n,) for n in network.sizes[1:]])):
+        wrong += [name] if [np.shape(part) for part in fitted[name]] != own else []
+    wrong += ["n_features_in_"] if fitted.get("n_features_in_", n_inputs) != n_inputs else []
+    factor = None if fitted.get("_posterior") is None else fitted["_posterior"].state.factor
+    least = n_padded(network.n_parameters)
+    if factor is not None and min(factor.inverse_factor.shape) < least:
+        wrong.append("_posterior")
+    if wrong:
+        raise ValueError(
+            f"Attributes do not have the shapes of a network of layers {network.sizes}: {', '.join(wrong)}. The model "
+            "was changed, or its file is damaged: load or fit it again."
+        )
 
 
 class Predictor(NamedTuple):

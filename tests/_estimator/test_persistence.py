@@ -145,3 +145,29 @@ def test_a_model_in_an_unknown_format_has_an_error_with_a_remedy(data, saved_by)
     release = saved_by["release"] if saved_by else "unknown"
     with pytest.raises(ValueError, match=f"saved by release {release} .* this release, {__version__}, .*Load it with"):
         LMRegressor().__setstate__(state)
+
+
+@pytest.mark.parametrize(
+    "name", ["coefs_", "intercepts_", "x_offset_", "x_scale_", "y_scale_", "n_features_in_", "_posterior"]
+)
+def test_arrays_that_do_not_fit_together_are_an_error(data, name):
+    """Naive: kernels read beyond the end of an array, and predict what they find there."""
+    X, y = data
+    with may_end_early():
+        model = make().fit(X, y)
+    state = copy.deepcopy(model.__getstate__())
+    if name in ("coefs_", "intercepts_"):
+        state[name][0] = state[name][0][:1]
+    elif name == "n_features_in_":
+        state[name] += 1
+    elif name == "_posterior":
+        arrays = state[name]["arrays"]
+        largest = max(arrays, key=lambda key: arrays[key].size)
+        arrays[largest] = arrays[largest][:4]
+    else:
+        state[name] = state[name][:0]
+    damaged = LMRegressor.__new__(LMRegressor)
+    damaged.__setstate__(state)
+    named = ".*" if name in ("coefs_", "intercepts_") else name  # of two that disagree either may be wrong
+    with pytest.raises(ValueError, match=rf"shapes of a network of layers .*{named}.*load or fit it again"):
+        damaged.predict(np.ones((5, damaged.n_features_in_)), return_std=True)
