@@ -4,7 +4,7 @@ There are three signs, and each has its remedy:
 
 1. The evidence is below that of a linear network. The fallback start is the linear network, written with hidden units
    that are nearly linear on the data. It is taken if its evidence is larger, unless generalised cross-validation finds
-   its error larger by a quarter. As no more than a line may be what is left of a curve, those of sign 3 run, too.
+   its error larger by a quarter. If most of y counts as noise, those of sign 3 run, too.
 2. The evidence was largest at its first evaluations and fell from there. The units were so many, or the first noise
    precision so high, that noise was fitted at once. The fallback start has a strong penalty, which many iterations
    leave as it is. It is taken if its evidence is larger by far.
@@ -62,6 +62,8 @@ MIN_FALL = 1.0
 MAX_ERROR_RATIO, MIN_GAIN = 1.25, 20.0
 # Neighbours are not asked if the squared residuals are less than this share of the variance.
 EXPLAINED = 0.02
+# Noise, as a share of the variance, above which a line may be all that is left of a curve.
+MOSTLY_NOISE = 0.5
 # With less noise, as a share of the variance, the linear network is not tried: of networks that reproduce the rows the
 # evidence is known to few digits, and they would decide.
 REPRODUCED = 1e-8
@@ -102,7 +104,8 @@ class EvidenceFallback:
             linear = fit_linear(problem, self._groups.kind)
             if linear.log_evidence > best.log_evidence:
                 starts.append(self._linear_start(linear.matrix))
-                kinds += [] if kinds[:1] == [WEAK[0]] else WEAK  # beside useless inputs, neighbours see nothing
+                if kinds[:1] != [WEAK[0]] and 1 / best.precisions.beta > MOSTLY_NOISE:
+                    kinds += WEAK  # beside useless inputs, neighbours see nothing
         return starts + [penalized_start(problem, self._train, self._groups, kind, rng) for kind in kinds]
 
     def replaces(self, run: StartRun, winner: StartRun) -> bool:

@@ -11,8 +11,9 @@ from .._network.topology import make_network
 from .._optimize.linearization import GramLinearization
 from .evidence_formulas import MIN_FREEDOM, log_evidence, updated
 
-# Updates of the precisions of a linear network, which has no other iterations.
-N_LINEAR = 30
+# Updates of the precisions of a linear network, which has no other iterations: at most so many, until they change the
+# evidence by less.
+N_LINEAR, MIN_CHANGE = 30, 1e-3
 
 
 class LinearFit(NamedTuple):
@@ -56,6 +57,7 @@ def _fit_output(
     """Return the largest log evidence of a linear model of one output, and its theta; `zero` is at theta = 0."""
     products = np.tril(zero.gram) + np.tril(zero.gram, -1).T
     precisions, best = Precisions(np.ones(len(groups.size)), known_beta or 1.0), (-math.inf, zero.gradient)
+    last = -math.inf
     for _ in range(N_LINEAR):
         penalty = penalty_of(precisions, groups)
         H = products + np.diag(penalty.penalty_diag)
@@ -68,6 +70,9 @@ def _fit_output(
         # Without freedom the rows are reproduced, the evidence has no maximum, and rounding errors choose the weights.
         if evidence > best[0] and gamma.sum() < (1 - MIN_FREEDOM) * weight:
             best = evidence, theta
+        if abs(evidence - last) < MIN_CHANGE:
+            break
+        last = evidence
         alpha, beta = updated(precisions, groups, gamma, theta, np.array([squares]), gamma.sum(keepdims=True), weight)
         precisions = Precisions(alpha, known_beta or float(beta[0]))
     return best
