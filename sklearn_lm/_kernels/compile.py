@@ -125,6 +125,7 @@ class KernelCache(FunctionCache):
             self._warn("written", error)
 
     def _warn(self, done: str, error: Exception) -> None:
+        """Warn once in a process."""
         if not KernelCache._has_warned:
             KernelCache._has_warned = True
             warnings.warn(

@@ -151,6 +151,7 @@ class Checkpoint:
                 self._warn("written", error)
 
     def _write(self, data: memoryview, n_attempts: int = 4) -> None:
+        """Replace the file at once: a temporary file of a name of its own takes its name."""
         temporary = self.path.with_name(f"{self.path.name}.{uuid.uuid4().hex}.tmp")
         try:
             temporary.write_bytes(data)
@@ -163,6 +164,7 @@ class Checkpoint:
             self._write(data, n_attempts - 1)  # another fit of this name has come to its end, and has cleaned up
 
     def _warn(self, done: str, error: OSError) -> None:
+        """Warn once."""
         if not self._has_warned:
             self._has_warned = True
             warnings.warn(

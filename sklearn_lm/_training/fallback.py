@@ -131,6 +131,7 @@ class EvidenceFallback:
         return self._known[run]
 
     def _explains_less(self, run: StartRun) -> bool:
+        """Return the same, computed anew."""
         changed, theta = run.solution()
         problem, rows = changed or self._problem, self._train.distinct(N_ROWS)
         assert isinstance(rows.X, np.ndarray)
