@@ -43,13 +43,17 @@ def screening_rows(problem: Problem, train: RowSet, n_starts: int) -> Rows | Non
 def n_evidence_starts(network: Network, train: RowSet, n_starts: int | str) -> tuple[int, bool]:
     """Return the number of starts by the evidence, and whether they are compared on screening rows.
 
-    They are not if all rows afford them: the evidence of all rows decides better than that of some.
+    They are not if all rows afford them: the evidence of all rows decides better than that of some. A single start is,
+    too, if there are many more rows, because starts of other kinds may follow (`fallback`).
     """
     wanted, on_all = MAX_EVIDENCE_STARTS if n_starts == "auto" else int(n_starts), affordable(network, train)
-    distinct = train.distinct(SAMPLE_ROWS) if wanted > 1 and on_all < wanted else None
+    if not network.is_nonlinear or on_all >= MAX_EVIDENCE_STARTS:
+        return min(wanted, on_all) if n_starts == "auto" else wanted, False
+    distinct = train.distinct(SAMPLE_ROWS)
     if n_starts == "auto":
         wanted = min(wanted, affordable(network, train, distinct))
-    return wanted, distinct is not None and len(distinct.X) == SAMPLE_ROWS and on_all < wanted
+    is_larger = train.total_weight() >= 2 * SAMPLE_ROWS
+    return wanted, len(distinct.X) == SAMPLE_ROWS and (on_all < wanted or is_larger)
 
 
 def affordable(network: Network, train: RowSet, distinct: DataSet | None = None) -> int:
