@@ -33,7 +33,7 @@ from .._network.penalty import Groups, Precisions
 from .._network.topology import layer_matrices
 from .draw_starts import data_sample
 from .evidence import EVERY, SETTLED
-from .evidence_formulas import MAX_ALPHA, MIN_ALPHA, MIN_FREEDOM
+from .evidence_formulas import MAX_ALPHA, MIN_ALPHA
 from .linear_baseline import fit_linear
 from .multistart import StartRun
 from .neighbours import N_ROWS, better_neighbours
@@ -116,13 +116,16 @@ class EvidenceFallback:
         return gain > MIN_GAIN
 
     def _error(self, run: StartRun) -> float:
-        """Return the error by generalised cross-validation (Golub, Heath & Wahba 1979): |r|^2 / (n - gamma)^2."""
+        """Return the error by generalised cross-validation (Golub, Heath & Wahba 1979): |r|^2 / (n - gamma)^2.
+
+        It is infinite for a network that uses more than half of the degrees of freedom, whose residuals tell little.
+        """
         search = run.evidence
         if search is None or search.state.best is None or search.best_point is None:
             return math.inf
         squares = search.best_point.squares * (search.best_problem.y_scaling.scale / self._problem.y_scaling.scale) ** 2
-        n = self._problem.rows["train"].weight * len(squares)
-        return float(squares.sum() / max(n - search.state.best.gamma.sum(), MIN_FREEDOM * n) ** 2)
+        n, gamma = self._problem.rows["train"].weight * len(squares), float(search.state.best.gamma.sum())
+        return math.inf if gamma > n / 2 else float(squares.sum() / (n - gamma) ** 2)
 
     def explains_less(self, run: StartRun) -> bool:
         """Return whether nearest neighbours predict left-out rows better than the run, at its end, reproduces them."""

@@ -119,6 +119,17 @@ def test_linear_truth_and_noise_are_fitted_as_a_linear_network_would(signal, see
     assert error < 1.2 * of_least_squares
 
 
+@pytest.mark.parametrize("seed", [0, 3])
+def test_many_inputs_are_fitted_as_a_linear_network_would(seed):
+    """Naive: generalised cross-validation prefers a network that reproduces nearly all of the 100 rows."""
+    rng = np.random.RandomState(seed)
+    X, X_new, slopes = rng.randn(100, 60), rng.randn(500, 60), 2 * rng.randn(60) / 60**0.5
+    with may_end_early():
+        y = X @ slopes + rng.randn(100)
+        scores = [LMRegressor(hidden, random_state=0).fit(X, y).score(X_new, X_new @ slopes) for hidden in (10, ())]
+    assert scores[0] > scores[1] - 0.05
+
+
 # ---- many units ----------------------------------------------------------------------------------------
 @needs_compilation
 def test_more_units_are_not_worse_than_fewer():
