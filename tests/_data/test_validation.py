@@ -69,7 +69,7 @@ def test_rows_that_are_read_in_parts_say_where(monkeypatch, tmp_path):
         rows(np.memmap(tmp_path / "X", np.float64, "r", shape=X.shape))
 
 
-TIMES = [np.datetime64("2020-01-01") + i for i in range(6)]
+TIMES = [np.datetime64("2020-01-01") + np.timedelta64(i, "D") for i in range(6)]
 
 
 @pytest.mark.parametrize("name", ["X", "y", "weight"])

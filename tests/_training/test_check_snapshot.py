@@ -127,7 +127,7 @@ HOSTILE = {
     "no bytes": {"content.npy": npy("{'descr': '|V0', 'fortran_order': False, 'shape': (1000000000000,)}")},
     "deep header": {"content.npy": npy("(" * 100)},
     "deep JSON": as_content("[" * 100_000),
-    "deep parts": as_content('{"format": 4, "owner": {}, "parts": {"a": [' + "[" * 900 + "]" * 900 + ", 0]}}"),
+    "deep parts": as_content('{"format": 4, "owner": {}, "parts": {"a": [' + "[" * 3000 + "]" * 3000 + ", 0]}}"),
     "no owner": as_content('{"format": 4, "owner": 3, "parts": {}}'),
     "no parts": as_content('{"format": 4, "owner": {}, "parts": {"a": 1}}'),
     "no dictionary": as_content("3"),
